@@ -1,0 +1,89 @@
+"""Files and folders that appear whole or not at all: write beside the target, flush to disk, rename.
+
+A temporary name starts with a dot and ends in `.tmp-<pid>`; a killed process leaves at most such a file, which readers ignore
+and the next writer of the same target removes.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ghostpad.base.errors import FormatError, MissingError, SettingsError
+
+
+def _temporary(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for stale in path.parent.glob(f".{path.name}.tmp-*"):
+        if not _alive(stale):
+            shutil.rmtree(stale) if stale.is_dir() else stale.unlink(missing_ok=True)
+    return path.with_name(f".{path.name}.tmp-{os.getpid()}{path.suffix}")
+
+
+def _alive(temporary: Path) -> bool:
+    """Whether the process that owns a temporary name still runs (another machine's looks dead: its rename then fails)."""
+    pid = temporary.name.rpartition(".tmp-")[2].partition(".")[0]
+    if not pid.isdigit() or int(pid) == os.getpid():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path with the same suffix to write one file at; rename it to `path` on success, remove it otherwise."""
+    target = Path(path)
+    temporary = _temporary(target)
+    try:
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary folder to fill; rename it to `path` on success (replacing an older one), remove it otherwise."""
+    target = Path(path)
+    temporary = _temporary(target)
+    temporary.mkdir()
+    try:
+        yield temporary
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write `value` as indented JSON with sorted keys, atomically. NaN and infinity are refused (`ValueError`)."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """The value of a JSON file. Raises `MissingError` or, for broken JSON, `FormatError`."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MissingError(f"{path} does not exist") from None
+    except ValueError as error:
+        raise FormatError(f"{path} is not JSON ({error}): remove it and run the command that wrote it again") from None
+
+
+def safe_name(name: str) -> str:
+    """`name` if it can be a file's name inside a folder of ours; raises `SettingsError` for separators, dots first or nothing."""
+    if not name or name.startswith(".") or any(sign in name for sign in "/\\\0") or len(name.encode()) > 200:
+        raise SettingsError(f"'{name}' cannot name a file: use letters, digits, '-' and '_'")
+    return name

@@ -1,0 +1,165 @@
+"""The tables that stages meet in, with their columns and versions.
+
+The alignment sentence, which every stage relies on: **row i is the pad in force between showing frame i and showing frame
+i+1.** A video of n frames therefore has n-1 rows; row i carries the presentation time stamp of frame i.
+
+    videos    one row a video                       corpus/videos.parquet
+    actions   one row a frame, the truth            corpus/actions/recorded/<video>.parquet
+    labels    one row a frame, an IDM's belief      corpus/actions/idm-<fingerprint>/<video>.parquet
+    verdicts  one row a stretch of frames           corpus/verdicts/<name>.parquet
+
+Every file carries `ghostpad.table` (name and version) and `ghostpad.layout` in its schema metadata, plus whatever facts its
+writer adds (model fingerprint, licence); `read_table` refuses another version.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ghostpad.base.errors import FormatError, MissingError
+from ghostpad.base.files import atomic_path
+from ghostpad.base.pad import BUTTONS, LAYOUT, PAD_DIM, SLOTS, STICKS, check_layout, check_shape
+
+_TEXT, _F32, _F64, _I64 = pa.string(), pa.float32(), pa.float64(), pa.int64()
+
+VIDEOS = pa.schema(
+    [
+        pa.field("id", _TEXT, nullable=False),
+        pa.field("path", _TEXT, nullable=False),  # relative to the corpus folder
+        pa.field("game", _TEXT),
+        pa.field("level", _TEXT),
+        pa.field("player", _TEXT),
+        pa.field("source", _TEXT),  # "recorded by ghostpad", a site, a dataset
+        pa.field("url", _TEXT),
+        pa.field("sha256", _TEXT),
+        pa.field("fps", _TEXT),  # exact, e.g. "35/2"
+        pa.field("frames", _I64),
+        pa.field("duration_s", _F64),
+        pa.field("width_px", _I64),
+        pa.field("height_px", _I64),
+        pa.field("seed", _I64),  # the episode's seed, null for footage we did not record
+        pa.field("return_", _F64),  # sum of rewards shown in the video, null where unknown
+        pa.field("licence", _TEXT),
+        pa.field("status", _TEXT, nullable=False),  # "ok" or "broken"
+        pa.field("reason", _TEXT),  # why it is not ok
+    ]
+)
+"""Columns of the table of videos."""
+
+ACTIONS = pa.schema(
+    [pa.field("pts_s", _F64, nullable=False)]
+    + [pa.field(name, pa.bool_()) for name in BUTTONS]
+    + [pa.field(name, _F32) for name in STICKS]
+)
+"""Columns of recorded rows: null is unknown."""
+
+LABELS = pa.schema(
+    [pa.field("pts_s", _F64, nullable=False)]
+    + [pa.field(name, _F32) for name in SLOTS]  # probability for a button, mean for a stick; null where the IDM has no head
+    + [pa.field(f"{name}_spread", _F32) for name in STICKS]  # standard deviation of the predicted stick, stick units
+    + [pa.field("confidence", _F32, nullable=False)]  # 0...1, see ghostpad.idm.confidence
+)
+"""Columns of an IDM's rows: probabilities and means as predicted, never thresholded."""
+
+VERDICTS = pa.schema(
+    [
+        pa.field("video", _TEXT, nullable=False),
+        pa.field("first_row", _I64, nullable=False),
+        pa.field("last_row", _I64, nullable=False),  # inclusive
+        pa.field("duration_s", _F64, nullable=False),
+        pa.field("keep", pa.bool_(), nullable=False),
+        pa.field("reason", _TEXT, nullable=False),  # "kept" or the name of the filter that dropped it
+    ]
+)
+"""Columns of a filter's verdicts: stretches of rows in order, together covering each video once."""
+
+SCHEMAS: Mapping[str, pa.Schema] = {"videos": VIDEOS, "actions": ACTIONS, "labels": LABELS, "verdicts": VERDICTS}
+"""Every table kind and its columns."""
+
+VERSION = 1
+"""Version of the schemas above; it is part of every file."""
+
+
+def write_table(path: str | os.PathLike[str], table: pa.Table, kind: str, facts: Mapping[str, str] | None = None) -> None:
+    """Write a table of `kind` atomically, with its version, pad layout and `facts` as metadata.
+
+    Raises `FormatError` if its columns are not those of the kind.
+    """
+    try:
+        table = table.select(SCHEMAS[kind].names).cast(SCHEMAS[kind])
+    except (KeyError, pa.ArrowException, ValueError) as error:
+        raise FormatError(f"{path}: not a {kind} table ({error})") from None
+    metadata = {f"ghostpad.{key}": value for key, value in (facts or {}).items()}
+    metadata |= {"ghostpad.table": f"{kind}/{VERSION}", "ghostpad.layout": LAYOUT}
+    with atomic_path(path) as temporary:
+        pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd")
+
+
+def read_table(path: str | os.PathLike[str], kind: str) -> pa.Table:
+    """Read a table of `kind`.
+
+    Raises `MissingError` if it is not there and `FormatError` if it is broken, of another kind, version or pad layout.
+    """
+    if not Path(path).exists():
+        raise MissingError(f"{path} does not exist")
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise FormatError(f"{path} is not a readable parquet file ({error})") from None
+    facts = table_facts(table)
+    if facts.get("table") != f"{kind}/{VERSION}":
+        raise FormatError(f"{path} holds '{facts.get('table')}', expected '{kind}/{VERSION}'")
+    check_layout(facts.get("layout"), str(path))
+    return table
+
+
+def table_facts(table: pa.Table) -> dict[str, str]:
+    """The facts a table carries in its metadata, without the `ghostpad.` prefix."""
+    metadata = table.schema.metadata or {}
+    return {key.decode()[9:]: value.decode() for key, value in metadata.items() if key.startswith(b"ghostpad.")}
+
+
+def actions_table(pts_s: NDArray[np.float64], pads: NDArray[np.float32], known: NDArray[np.bool_]) -> pa.Table:
+    """An `actions` table from time stamps [n], pads [n, 25] and the mask of known slots [n, 25] or [25]."""
+    check_shape(pads)
+    known = np.broadcast_to(known, pads.shape)
+    columns = {"pts_s": pa.array(pts_s, _F64)}
+    for index, name in enumerate(SLOTS):
+        values = pads[:, index] >= 0.5 if name in BUTTONS else pads[:, index]
+        columns[name] = pa.array(values, ACTIONS.field(name).type, mask=~known[:, index])
+    return pa.table(columns, schema=ACTIONS)
+
+
+def labels_table(
+    pts_s: NDArray[np.float64],
+    pads: NDArray[np.float32],
+    spreads: NDArray[np.float32],
+    known: NDArray[np.bool_],
+    confidence: NDArray[np.float32],
+) -> pa.Table:
+    """A `labels` table from time stamps [n], beliefs [n, 25], stick spreads [n, 4], the IDM's slots [25] and confidence [n]."""
+    check_shape(pads)
+    known = np.broadcast_to(known, pads.shape)
+    columns = {"pts_s": pa.array(pts_s, _F64)}
+    for index, name in enumerate(SLOTS):
+        columns[name] = pa.array(pads[:, index], _F32, mask=~known[:, index])
+    for index, name in enumerate(STICKS):
+        columns[f"{name}_spread"] = pa.array(spreads[:, index], _F32, mask=~known[:, len(BUTTONS) + index])
+    columns["confidence"] = pa.array(confidence, _F32)
+    return pa.table(columns, schema=LABELS)
+
+
+def pads_of(table: pa.Table) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Pads float32 [n, 25] and known bool [n, 25] of an `actions` or `labels` table; unknown slots are 0 and False."""
+    pads = np.zeros((table.num_rows, PAD_DIM), np.float32)
+    known = np.zeros((table.num_rows, PAD_DIM), np.bool_)
+    for index, name in enumerate(SLOTS):
+        column = table.column(name).combine_chunks()
+        known[:, index] = column.is_valid().to_numpy(zero_copy_only=False)
+        pads[:, index] = column.cast(_F32).fill_null(0.0).to_numpy(zero_copy_only=False)
+    return pads, known
