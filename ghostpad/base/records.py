@@ -52,9 +52,7 @@ VIDEOS = pa.schema(
 """Columns of the table of videos."""
 
 ACTIONS = pa.schema(
-    [pa.field("pts_s", _F64, nullable=False)]
-    + [pa.field(name, pa.bool_()) for name in BUTTONS]
-    + [pa.field(name, _F32) for name in STICKS]
+    [pa.field("pts_s", _F64, nullable=False)] + [pa.field(name, pa.bool_()) for name in BUTTONS] + [pa.field(name, _F32) for name in STICKS]
 )
 """Columns of recorded rows: null is unknown."""
 

@@ -1,0 +1,96 @@
+"""The front door: finds the command that was named, imports only its file, and turns errors into exit statuses.
+
+`ghostpad` and `ghostpad --help` import nothing but the standard library, so the list of commands appears at once
+(about 0.1 s; torch alone takes 2 s). A command's flags are the parameters of its function, read by tyro.
+
+Exit status: 0 done, 1 an error the user can mend, 2 wrong words or settings, 130 stopped with Ctrl-C. Anything else is a
+bug and keeps its traceback.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NamedTuple
+
+from ghostpad import __version__
+from ghostpad.base.errors import GhostpadError, SettingsError, unknown
+
+
+class Command(NamedTuple):
+    """Where a command lives and what it does."""
+
+    module: str
+    """Name of its file in `ghostpad/cli/`, without the suffix."""
+    function: str
+    """The function whose parameters are the command's flags and whose docstring is its help."""
+    summary: str
+    """One line for the list of commands."""
+
+
+COMMANDS: dict[str, Command] = {
+    "record": Command("record", "record", "let a scripted player play a game; keep the video and the pad"),
+    "proxy": Command("proxy", "proxy", "make small copies of the videos that can be read at any frame"),
+    "status": Command("status", "status", "say what a corpus holds"),
+}
+"""Every command by the words that call it, in the order of the pipeline."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that `arguments` (default: the process's) name; returns the exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(words)
+    except GhostpadError as error:
+        for line in str(error).splitlines():
+            print(f"ghostpad: error: {line}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("ghostpad: stopped; the same command continues", file=sys.stderr)
+        return 130
+
+
+def overview() -> str:
+    """The text of `ghostpad --help`: every command and what it does."""
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {words:<{width}}  {command.summary}" for words, command in COMMANDS.items())
+    return (
+        f"ghostpad {__version__}: gameplay video in, gamepad labels and agents out\n\n"
+        f"usage: ghostpad COMMAND [flags]\n\n{commands}\n\n'ghostpad COMMAND --help' lists its flags"
+    )
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in {"-h", "--help", "help"}:
+        print(overview())
+        return 0
+    if words[0] == "--version":
+        print(f"ghostpad {__version__}")
+        return 0
+    name = _find(words)
+    return _run(name, words[len(name.split()) :])
+
+
+def _find(words: list[str]) -> str:
+    """The command that `words` begin with; raises `SettingsError` with the nearest one."""
+    for count in (2, 1):
+        if (name := " ".join(words[:count])) in COMMANDS:
+            return name
+    group = [name for name in COMMANDS if name.split()[0] == words[0]]
+    if not group:
+        raise unknown("command", words[0], {name.split()[0] for name in COMMANDS})
+    if len(words) == 1 or words[1].startswith("-"):
+        raise SettingsError(f"'{words[0]}' needs a second word: {', '.join(group)}")
+    raise unknown("command", " ".join(words[:2]), group)
+
+
+def _run(name: str, flags: list[str]) -> int:
+    command = COMMANDS[name]
+    function = getattr(import_module(f"ghostpad.cli.{command.module}"), command.function)
+    import tyro  # here, because it takes longer to import than the list of commands takes to print
+
+    tyro.cli(function, prog=f"ghostpad {name}", args=flags)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
