@@ -1,0 +1,167 @@
+"""Doom, first person: walk with the left stick, turn with the right stick, collect medkits to stay alive.
+
+`doom` is ViZDoom's health gathering level, `doom-supreme` its harder one with other walls and floor (the held-out level).
+Engine: ViZDoom (MIT) with the Freedoom art in its wheel (BSD-3); no display, no sound. About 700 frames/s with the labels and
+depth buffers that the expert reads (measured, one loaded core). The reward is the scenario's: 1 a tic alive, -100 at death.
+Source of numbers: measured recipe (7 degrees a frame is what a motion model can still read at 17.5 fps).
+"""
+
+import os
+from contextlib import chdir
+from fractions import Fraction
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from ghostpad.base.pad import Pad, neutral, slot
+from ghostpad.games.players import RandomPlayer, hold_frames
+from ghostpad.games.spec import Frame, Game, GameSpec, Player, Step, games_extra
+
+TICS_PER_FRAME = 2
+TICS_PER_S = 35
+EPISODE_TICS = 2100
+"""The scenario's own limit."""
+WALK_PER_TIC = 40.0
+"""Forward thrust of a full stick, Doom units (25 is a walk, 50 a run)."""
+TURN_DEG_PER_TIC = 3.5
+"""Turn of a full stick, degrees."""
+MEDKITS = ("Medikit", "CustomMedikit")
+"""Object names of the two levels' medkits."""
+
+_FORWARD, _TURN = slot("left_y"), slot("right_x")
+
+
+class Doom(Game):
+    """A health gathering level, frames uint8 [240, 320, 3] at 17.5 fps."""
+
+    def __init__(self, name: str, title: str, scenario: str):
+        self.spec = GameSpec(
+            name=name,
+            title=title,
+            fps=Fraction(TICS_PER_S, TICS_PER_FRAME),
+            width_px=320,
+            height_px=240,
+            slots=("left_y", "right_x"),
+            hide=(),  # the scenario draws no status bar
+            licence="ViZDoom scenario MIT, Freedoom BSD-3-Clause",
+            source_max_s=EPISODE_TICS / TICS_PER_S,
+        )
+        self._scenario = scenario
+        self._engine: Any = None
+        self._folder: TemporaryDirectory[str] | None = None
+
+    def reset(self, seed: int) -> Frame:
+        """Start the episode of `seed` (its low 32 bits) and show its first frame."""
+        if self._engine is None:
+            self._start()
+        self._engine.set_seed(seed % 2**32)
+        self._engine.new_episode()
+        return self._frame()
+
+    def step(self, pad: Pad) -> Step:
+        """Hold `pad` for two tics."""
+        walk, turn = -float(pad[_FORWARD]) * WALK_PER_TIC, float(pad[_TURN]) * TURN_DEG_PER_TIC
+        reward = float(self._engine.make_action([walk, turn], TICS_PER_FRAME))
+        done = bool(self._engine.is_episode_finished())
+        return Step(None if done else self._frame(), reward, done)
+
+    def close(self) -> None:
+        """Stop the engine."""
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    @property
+    def state(self) -> Any:
+        """ViZDoom's own state of the frame now shown, with labels and depth: for scripted players."""
+        return self._engine.get_state()
+
+    def _frame(self) -> Frame:
+        return self.spec.hide_controls(np.array(self._engine.get_state().screen_buffer))
+
+    def _start(self) -> None:
+        with games_extra(self.spec.name):
+            import vizdoom
+        engine = vizdoom.DoomGame()
+        engine.load_config(os.path.join(vizdoom.scenarios_path, self._scenario))
+        engine.set_available_buttons([vizdoom.Button.MOVE_FORWARD_BACKWARD_DELTA, vizdoom.Button.TURN_LEFT_RIGHT_DELTA])
+        engine.set_screen_resolution(vizdoom.ScreenResolution.RES_320X240)
+        engine.set_screen_format(vizdoom.ScreenFormat.RGB24)
+        engine.set_labels_buffer_enabled(True)
+        engine.set_depth_buffer_enabled(True)
+        engine.set_window_visible(False)
+        engine.set_sound_enabled(False)
+        engine.add_game_args("-nosound")  # without both, opening the sound device can abort the process
+        self._folder = TemporaryDirectory(prefix="ghostpad-doom-")
+        with chdir(self._folder.name):  # the engine leaves `_vizdoom/` and `_vizdoom.ini` where it is started
+            engine.init()
+        self._engine = engine
+
+
+class DoomNovice(Player):
+    """Holds both sticks at random values, each for its own time, forward more often than back. It sees nothing."""
+
+    def reset(self, seed: int) -> None:
+        """Start again from `seed`."""
+        self._rng = np.random.default_rng(seed)
+        self._pad, self._left_frames = neutral(), {_FORWARD: 0, _TURN: 0}
+
+    def act(self, game: Game) -> Pad:
+        """The pad held now, float32 [25]."""
+        for stick in (_FORWARD, _TURN):
+            if self._left_frames[stick] == 0:
+                self._left_frames[stick] = hold_frames(self._rng)
+                self._pad[stick] = self._value(lean=-0.4 if stick == _FORWARD else 0.0)
+            self._left_frames[stick] -= 1
+        return self._pad.copy()
+
+    def _value(self, lean: float) -> float:
+        """One in ten is 0; the rest is spread wider than the stick and cut, so that both ends occur exactly."""
+        return 0.0 if self._rng.random() < 0.1 else float(np.clip(self._rng.uniform(-1.3, 1.3) + lean, -1, 1))
+
+
+class DoomExpert(Player):
+    """Turns to the largest medkit in view and runs into it; with none in view, walks where the depth buffer is open."""
+
+    def reset(self, seed: int) -> None:
+        """Start again; `seed` decides which way it first looks round."""
+        self._round = 1.0 if np.random.default_rng(seed).random() < 0.5 else -1.0
+
+    def act(self, game: Game) -> Pad:
+        """The pad for the frame now shown, float32 [25]."""
+        if not isinstance(game, Doom):
+            raise TypeError(f"{type(self).__name__} plays Doom, not {type(game).__name__}")
+        state, pad = game.state, neutral()
+        medkits = [label for label in state.labels if label.object_name in MEDKITS]
+        if medkits:
+            largest = max(medkits, key=lambda label: label.width * label.height)
+            half_px = game.spec.width_px / 2
+            offset = (largest.x + largest.width / 2 - half_px) / half_px
+            pad[_TURN] = np.clip(3.5 * offset, -1, 1)
+            pad[_FORWARD] = -0.3 if abs(offset) > 0.5 else -1.0
+        else:
+            self._roam(state.depth_buffer, pad)
+        return pad
+
+    def _roam(self, depth: Frame, pad: Pad) -> None:
+        """Walk on while the way is open; at a wall turn to the deeper side, and keep turning that way."""
+        middle = depth[depth.shape[0] // 2 - 10 : depth.shape[0] // 2 + 10].astype(np.float32).mean(0)
+        left, ahead, right = (float(part.mean()) for part in np.array_split(middle, 3))
+        if ahead > 12.0:
+            self._round = 1.0 if right > left else -1.0
+            pad[_TURN] = 0.3 * self._round
+            pad[_FORWARD] = -1.0
+        else:
+            pad[_TURN] = self._round
+            pad[_FORWARD] = -0.2
+
+
+GAMES = {
+    "doom": lambda: Doom("doom", "Doom: health gathering", "health_gathering.cfg"),
+    "doom-supreme": lambda: Doom("doom-supreme", "Doom: health gathering supreme", "health_gathering_supreme.cfg"),
+}
+PLAYERS = {"random": RandomPlayer, "novice": DoomNovice, "expert": DoomExpert}

@@ -1,0 +1,36 @@
+"""Players that need to know nothing of the game: the random player, and the holding of a stick that novices share.
+
+Source of numbers: holds of 3-18 frames, measured recipe; the share of extremes is a guess.
+"""
+
+import numpy as np
+
+from ghostpad.base.pad import Pad, is_stick, neutral, slot
+from ghostpad.games.spec import Game, Player
+
+HOLD_FRAMES = (3, 18)
+"""A pad is held this many frames, both ends included."""
+
+
+def hold_frames(rng: np.random.Generator) -> int:
+    """How long to hold the next value, frames."""
+    return int(rng.integers(HOLD_FRAMES[0], HOLD_FRAMES[1] + 1))
+
+
+class RandomPlayer(Player):
+    """Holds every slot that the game reads at a random value for a random time; sticks over their whole range."""
+
+    def reset(self, seed: int) -> None:
+        """Start again from `seed`."""
+        self._rng = np.random.default_rng(seed)
+        self._pad, self._left_frames = neutral(), 0
+
+    def act(self, game: Game) -> Pad:
+        """The pad held now, float32 [25]."""
+        if self._left_frames == 0:
+            self._left_frames = hold_frames(self._rng)
+            for name in game.spec.slots:
+                value = np.clip(self._rng.uniform(-1.2, 1.2), -1, 1) if is_stick(name) else self._rng.random() < 0.5
+                self._pad[slot(name)] = value
+        self._left_frames -= 1
+        return self._pad.copy()
