@@ -1,0 +1,27 @@
+"""Errors: one tree, an exit status for each, and the nearest name in the message."""
+
+import pytest
+
+from ghostpad.base import errors
+
+
+def test_settings_errors_exit_with_2_and_all_others_with_1() -> None:
+    kinds = errors.GhostpadError.__subclasses__()
+    assert len(kinds) == 5
+    assert {kind.exit_code for kind in kinds if kind is not errors.SettingsError} == {1}
+    assert errors.SettingsError("x").exit_code == 2
+
+
+def test_a_settings_error_holds_every_problem() -> None:
+    assert errors.SettingsError(["a", "b"]).problems == ["a", "b"]
+    assert str(errors.SettingsError(["a", "b"])) == "a\nb"
+    assert errors.SettingsError("a").problems == ["a"]
+
+
+@pytest.mark.parametrize(
+    "name, clause",
+    [("dom", "did you mean 'doom'?"), ("xyzzy", "choose from: doom, racing"), ("", "choose from: doom, racing")],
+)
+def test_the_nearest_name_or_all_of_them(name: str, clause: str) -> None:
+    assert errors.nearest(name, ["racing", "doom"]) == clause
+    assert str(errors.unknown("game", name, ["racing", "doom"])) == f"no game called '{name}': {clause}"

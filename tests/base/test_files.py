@@ -1,0 +1,116 @@
+"""Files appear whole or not at all, also when the writer is killed in the middle."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ghostpad.base.errors import FormatError, MissingError, SettingsError
+from ghostpad.base.files import atomic_folder, atomic_path, read_json, safe_name, write_json
+
+HALF_A_FILE = """
+import sys, time
+from ghostpad.base.files import atomic_path
+with atomic_path(sys.argv[1]) as temporary:
+    with open(temporary, "wb") as file:
+        file.write(b"half of the new")
+        file.flush()
+        print("written", flush=True)
+        time.sleep(60)
+"""
+HALF_A_FOLDER = """
+import sys, time
+from ghostpad.base.files import atomic_folder
+with atomic_folder(sys.argv[1]) as temporary:
+    (temporary / "a").write_text("new")
+    print("written", flush=True)
+    time.sleep(60)
+"""
+
+
+def kill_in_the_middle(code: str, target: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", code, str(target)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "written\n"
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_a_killed_writer_leaves_the_old_file_whole_and_the_next_one_clears_up(tmp_path: Path) -> None:
+    target = tmp_path / "video.mp4"
+    target.write_bytes(b"old")
+    kill_in_the_middle(HALF_A_FILE, target)
+    assert target.read_bytes() == b"old"
+    assert len(list(tmp_path.iterdir())) == 2, "the killed process leaves its temporary file"
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(b"new")
+    assert target.read_bytes() == b"new" and list(tmp_path.iterdir()) == [target]
+
+
+def test_a_killed_writer_leaves_the_old_folder_whole(tmp_path: Path) -> None:
+    target = tmp_path / "step-100"
+    with atomic_folder(target) as temporary:
+        (temporary / "a").write_text("old")
+    kill_in_the_middle(HALF_A_FOLDER, target)
+    assert (target / "a").read_text() == "old"
+    with atomic_folder(target) as temporary:
+        (temporary / "b").write_text("new")
+    assert [path.name for path in target.iterdir()] == ["b"] and list(tmp_path.iterdir()) == [target]
+
+
+def test_an_error_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    target = tmp_path / "table.parquet"
+    target.write_bytes(b"old")
+    with pytest.raises(ZeroDivisionError), atomic_path(target) as temporary:
+        temporary.write_bytes(b"half")
+        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError), atomic_folder(tmp_path / "run"):
+        raise ZeroDivisionError
+    assert target.read_bytes() == b"old" and list(tmp_path.iterdir()) == [target]
+
+
+def test_a_living_writer_keeps_its_temporary_file(tmp_path: Path) -> None:
+    other = tmp_path / f".a.json.tmp-{os.getppid()}.json"
+    other.write_text("half")
+    write_json(tmp_path / "a.json", 1)
+    assert other.exists()
+
+
+def test_the_temporary_file_keeps_the_suffix_and_is_hidden(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "deep" / "a.mp4") as temporary:
+        assert temporary.suffix == ".mp4" and temporary.name.startswith(".")
+        temporary.touch()
+    assert (tmp_path / "deep" / "a.mp4").exists()
+
+
+def test_json_goes_out_and_comes_back_in_a_fixed_order(tmp_path: Path) -> None:
+    path = tmp_path / "facts.json"
+    write_json(path, {"b": [1.5, None], "a": "ü"})
+    assert read_json(path) == {"a": "ü", "b": [1.5, None]}
+    assert path.read_text().index('"a"') < path.read_text().index('"b"')
+
+
+def test_not_a_number_is_no_json(tmp_path: Path) -> None:
+    with pytest.raises(ValueError):
+        write_json(tmp_path / "facts.json", {"loss": float("nan")})
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_and_broken_json_are_named(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match="facts.json"):
+        read_json(tmp_path / "facts.json")
+    (tmp_path / "facts.json").write_bytes(b'{"a": \xff')
+    with pytest.raises(FormatError, match="facts.json is not JSON"):
+        read_json(tmp_path / "facts.json")
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "a\\b", "a\0b", "é" * 101])
+def test_names_that_leave_the_folder_are_refused(name: str) -> None:
+    with pytest.raises(SettingsError):
+        safe_name(name)
+
+
+def test_ordinary_names_pass() -> None:
+    assert safe_name("doom-novice_007.v2") == "doom-novice_007.v2"
