@@ -5,7 +5,7 @@ PIP := .venv/bin/python -m pip
 .PHONY: help demo test docs clean
 
 help:
-	@echo "make demo   record, learn, label, filter, train an agent and let it play, on two real games; writes demo/"
+	@echo "make demo   the whole pipeline, small: record, learn, label, filter, train an agent, let it play; writes demo/"
 	@echo "make test   lint, types and tests"
 	@echo "make docs   write docs/commands.md again"
 	@echo "make clean  remove .venv, caches and demo/"

@@ -88,7 +88,7 @@ def _run(name: str, flags: list[str]) -> int:
     function = getattr(import_module(f"ghostpad.cli.{command.module}"), command.function)
     import tyro  # here, because it takes longer to import than the list of commands takes to print
 
-    tyro.cli(function, prog=f"ghostpad {name}", args=flags)
+    tyro.cli(function, prog=f"ghostpad {name}", args=flags, config=(tyro.conf.FlagCreatePairsOff,))
     return 0
 
 

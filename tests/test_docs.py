@@ -1,0 +1,47 @@
+"""The docs say what the program does: every command is documented, and the pages name only commands that exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ghostpad.cli.docs import commands_page, help_text
+from ghostpad.cli.main import COMMANDS
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_the_page_of_commands_is_up_to_date() -> None:
+    written = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert written == commands_page(), "run `make docs`"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_describes_itself_and_each_of_its_flags(name: str) -> None:
+    text = help_text(name)
+    assert text.startswith(f"usage: ghostpad {name}")
+    # In tyro's layout a flag without words of its own has nothing before its default.
+    bare = re.findall(r"\| +(-[^|]*?|[A-Z]+)(?: \||\|\n\|)? +\((?:default|required)[^)]*\) +\|", text)
+    assert not bare, f"no words for {bare}"
+    assert len(text.split("\n\n")[1]) > 20, "the docstring of the command's function is its description"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_name_only_commands_that_exist(page: Path) -> None:
+    words = re.findall(r"(?:^|`|\$ )(?:\.venv/bin/)?ghostpad ([a-z]+)(?: ([a-z]+))?", page.read_text(encoding="utf-8"), re.MULTILINE)
+    wrong = {" ".join(pair).strip() for pair in words if " ".join(pair) not in COMMANDS and pair[0] not in COMMANDS}
+    assert not wrong
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_inside_the_repository_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8"))
+    missing = [link for link in links if not (page.parent / link).exists()]
+    assert not missing
+
+
+def test_make_targets_in_the_pages_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = {target for page in PAGES for target in re.findall(r"`make ([a-z]+)`", page.read_text(encoding="utf-8"))}
+    assert named <= targets
