@@ -121,7 +121,7 @@ class DoomNovice(Player):
         return self._pad.copy()
 
     # Both draws are wider than the stick and cut, so that both ends occur exactly. Small pushes are commoner than full ones:
-    # blind walking at full tilt collects so many medkits (return 860 instead of 400, measured) that little is left to learn.
+    # blind walking at full tilt collects so many medkits (return 860 instead of 600, measured) that little is left to learn.
 
     def _push(self) -> float:
         if self._rng.random() < 0.05:

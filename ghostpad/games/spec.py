@@ -150,7 +150,7 @@ def games_extra(game: str) -> Iterator[None]:
     """Wrap the import of an engine: its absence becomes a `MissingError` that says what to install."""
     try:
         yield
-    except ImportError as error:  # gymnasium raises its DependencyNotInstalled, not an ImportError, only inside from-imports of it
+    except ImportError as error:
         raise MissingError(f'{game} needs its engine ({error}): pip install "ghostpad[games]"') from None
 
 
