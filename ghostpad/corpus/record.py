@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ghostpad.base.errors import MissingError, SettingsError
+from ghostpad.base.errors import SettingsError
 from ghostpad.base.records import actions_table, write_table
 from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.games.episode import Episode, record_episode
@@ -52,9 +52,9 @@ def record_corpus(
     """Record `minutes` of footage of a game and a player, both by name, into the corpus at `out`, made if need be.
 
     With `withhold` the truth goes to `<withhold>/<video>.parquet`, a folder outside the corpus, and not into the corpus.
-    The footage is exact to the frame, but for one left over, which could hold no pad. `progress(done, total)` is told at every
-    frame. Raises `SettingsError` for unknown names or values that cannot
-    work, and `MissingError` where an episode of an earlier run has its truth elsewhere, or without the games extra.
+    The footage is exact to the frame, but for one left over, which could hold no pad. More minutes than before add episodes
+    after the one that was cut. `progress(done, total)` is told at every frame. Raises `SettingsError` for unknown names or
+    values that cannot work, or where an earlier run left the truth elsewhere, and `MissingError` without the games extra.
     """
     engine, hands = make_game(game), make_player(game, player)
     total = _total_frames(minutes, seed, engine.spec)
@@ -72,9 +72,9 @@ def record_corpus(
     with engine:
         while total - shown >= 2:
             name = f"{game}-{player}-s{seed}-e{len(rows):04d}"
-            truth = withhold / f"{name}.parquet" if withhold else corpus.actions_path(RECORDED, name)
+            truth = _truth_path(corpus, name, withhold, name in finished)
             if name in finished:
-                rows.append(_finished(finished[name], corpus, truth))
+                rows.append(finished[name])
                 shown += rows[-1]["frames"]
                 progress(shown, total)
                 continue
@@ -119,10 +119,15 @@ def _row(corpus: Corpus, name: str, player: str, spec: GameSpec, seed: int, epis
     }
 
 
-def _finished(row: Mapping[str, Any], corpus: Corpus, truth: Path) -> Mapping[str, Any]:
-    if not truth.exists():
-        raise MissingError(f"{row['id']} is in {corpus.root}, but its truth is not at {truth}: use the same --withhold or another --out")
-    return row
+def _truth_path(corpus: Corpus, name: str, withhold: Path | None, finished: bool) -> Path:
+    """Where an episode's truth lies or will lie. Raises `SettingsError` if an earlier run put it elsewhere."""
+    inside = corpus.actions_path(RECORDED, name)
+    truth = inside if withhold is None else Path(withhold) / f"{name}.parquet"
+    if truth != inside and inside.exists():
+        raise SettingsError(f"the truth of {name} is in the corpus already ({inside}): leave out --withhold, or use another --out")
+    if finished and not truth.exists():
+        raise SettingsError(f"{name} is recorded, but its truth is not at {truth}: use the --withhold of before, or another --out")
+    return truth
 
 
 def _total_frames(minutes: float, seed: int, spec: GameSpec) -> int:
