@@ -10,8 +10,9 @@ Cost: 2 minutes of footage take 5 s (Doom) or 8 s (racing) and about 12 MB (meas
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -53,41 +54,32 @@ def record_corpus(
 
     With `withhold` the truth goes to `<withhold>/<video>.parquet`, a folder outside the corpus, and not into the corpus.
     The footage is exact to the frame, but for one left over, which could hold no pad. More minutes than before add episodes
-    after the one that was cut. `progress(done, total)` is told at every frame. Raises `SettingsError` for unknown names or
+    after the one that was cut. `progress(done, total)` is told the frames after each. Raises `SettingsError` for unknown names or
     values that cannot work, or where an earlier run left the truth elsewhere, and `MissingError` without the games extra.
     """
     engine, hands = make_game(game), make_player(game, player)
     total = _total_frames(minutes, seed, engine.spec)
     _check_outside(withhold, out)
-    corpus = Corpus.create(out)
-    finished = {row["id"]: row for row in corpus.rows()}
-    rows: list[Mapping[str, Any]] = []
-    shown = recorded_now = 0
-
-    def count_frame() -> None:
-        nonlocal shown
-        shown += 1
-        progress(shown, total)
-
+    corpus, stem = Corpus.create(out), f"{game}-{player}-s{seed}"
+    rows = _finished_rows(corpus, stem, withhold)
+    before = len(rows)
+    shown = count(_frames(rows) + 1)
     with engine:
-        while total - shown >= 2:
-            name = f"{game}-{player}-s{seed}-e{len(rows):04d}"
-            truth = _truth_path(corpus, name, withhold, name in finished)
-            if name in finished:
-                rows.append(finished[name])
-                shown += rows[-1]["frames"]
-                progress(shown, total)
-                continue
+        while (left := total - _frames(rows)) >= 2:
+            name, own_seed = _episode_name(stem, len(rows)), episode_seed(seed, len(rows))
+            video, truth = corpus.root / "videos" / f"{name}.mp4", _truth_path(corpus, name, withhold)
             episode = record_episode(
-                engine, hands, episode_seed(seed, len(rows)), corpus.root / "videos" / f"{name}.mp4",
-                max_frames=total - shown, crf=crf, on_frame=count_frame,
-            )  # fmt: skip
+                engine, hands, own_seed, video, max_frames=left, crf=crf, on_frame=lambda: progress(next(shown), total)
+            )
             write_table(truth, actions_table(episode.pts_s, episode.pads, episode.known), "actions", {"licence": engine.spec.licence})
-            rows.append(_row(corpus, name, player, engine.spec, episode_seed(seed, len(rows)), episode))
-            corpus.add_video(rows[-1])  # the row is the last thing written: with it, the episode is finished
-            recorded_now += 1
-    returns = [row["return_"] for row in rows]
-    return Recorded(len(rows), recorded_now, float(shown / engine.spec.fps / 60), float(np.mean(returns)))
+            rows.append(_row(name, video, player, engine.spec, own_seed, episode))
+            corpus.add_video(rows[-1])  # written last: with its row, the episode is finished
+    return Recorded(
+        episodes=len(rows),
+        recorded_now=len(rows) - before,
+        minutes=float(_frames(rows) / engine.spec.fps / 60),
+        mean_return=float(np.mean([row["return_"] for row in rows])),
+    )
 
 
 def episode_seed(seed: int, episode: int) -> int:
@@ -95,13 +87,12 @@ def episode_seed(seed: int, episode: int) -> int:
     return int(np.random.SeedSequence((seed, episode)).generate_state(1)[0])
 
 
-def _row(corpus: Corpus, name: str, player: str, spec: GameSpec, seed: int, episode: Episode) -> dict[str, Any]:
-    path = f"videos/{name}.mp4"
-    with open(corpus.root / path, "rb") as video:
-        sha256 = hashlib.file_digest(video, "sha256").hexdigest()
+def _row(name: str, video: Path, player: str, spec: GameSpec, seed: int, episode: Episode) -> dict[str, Any]:
+    with open(video, "rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return {
         "id": name,
-        "path": path,
+        "path": f"videos/{name}.mp4",
         "game": spec.name,
         "level": spec.title,
         "player": player,
@@ -119,15 +110,34 @@ def _row(corpus: Corpus, name: str, player: str, spec: GameSpec, seed: int, epis
     }
 
 
-def _truth_path(corpus: Corpus, name: str, withhold: Path | None, finished: bool) -> Path:
-    """Where an episode's truth lies or will lie. Raises `SettingsError` if an earlier run put it elsewhere."""
+def _episode_name(stem: str, episode: int) -> str:
+    return f"{stem}-e{episode:04d}"
+
+
+def _frames(rows: list[dict[str, Any]]) -> int:
+    return sum(row["frames"] for row in rows)
+
+
+def _finished_rows(corpus: Corpus, stem: str, withhold: Path | None) -> list[dict[str, Any]]:
+    """The rows of the episodes that earlier runs finished, from the first to the first that is missing."""
+    known = {row["id"]: row for row in corpus.rows()}
+    rows: list[dict[str, Any]] = []
+    while (name := _episode_name(stem, len(rows))) in known:
+        truth = _truth_path(corpus, name, withhold)
+        if not truth.exists():
+            raise SettingsError(f"{name} is recorded, but its truth is not at {truth}: use the --withhold of before, or another --out")
+        rows.append(known[name])
+    return rows
+
+
+def _truth_path(corpus: Corpus, name: str, withhold: Path | None) -> Path:
+    """Where an episode's truth lies or will lie. Raises `SettingsError` if it shall be withheld and is in the corpus already."""
     inside = corpus.actions_path(RECORDED, name)
-    truth = inside if withhold is None else Path(withhold) / f"{name}.parquet"
-    if truth != inside and inside.exists():
+    if withhold is None:
+        return inside
+    if inside.exists():
         raise SettingsError(f"the truth of {name} is in the corpus already ({inside}): leave out --withhold, or use another --out")
-    if finished and not truth.exists():
-        raise SettingsError(f"{name} is recorded, but its truth is not at {truth}: use the --withhold of before, or another --out")
-    return truth
+    return Path(withhold) / f"{name}.parquet"
 
 
 def _total_frames(minutes: float, seed: int, spec: GameSpec) -> int:
