@@ -59,7 +59,8 @@ def make_proxy(source: str | os.PathLike[str], target: str | os.PathLike[str], *
 def proxy_size(width_px: int, height_px: int, px: int) -> tuple[int, int]:
     """Width and height of a proxy: the short side `px` or the source's if that is smaller, shape kept, both even and at least 2."""
     scale = Fraction(min(px, width_px, height_px), min(width_px, height_px))
-    return max(2, 2 * int(width_px * scale / 2 + Fraction(1, 4))), max(2, 2 * int(height_px * scale / 2 + Fraction(1, 4)))
+    wide, high = (max(2, min(2 * round(side * scale / 2), side // 2 * 2)) for side in (width_px, height_px))
+    return wide, high
 
 
 def _ticks_hz(time_base: Fraction | None) -> int:

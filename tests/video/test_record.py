@@ -46,7 +46,11 @@ def test_pictures_come_back_in_order_and_in_their_colours(tmp_path: Path) -> Non
 
 
 @settings(max_examples=25, deadline=None)
-@given(first_us=st.integers(0, 3_000_000), steps_us=st.lists(st.integers(50, 4_000_000), max_size=8), preset=st.sampled_from(["ultrafast", "medium"]))
+@given(
+    first_us=st.integers(0, 3_000_000),
+    steps_us=st.lists(st.integers(50, 4_000_000), max_size=8),
+    preset=st.sampled_from(["ultrafast", "medium"]),
+)
 def test_free_time_stamps_survive_to_half_a_tick(first_us: int, steps_us: list[int], preset: str) -> None:
     asked = np.cumsum([first_us, *steps_us]) / 1e6
     with tempfile.TemporaryDirectory() as folder:

@@ -1,0 +1,178 @@
+"""The corpus folder: rows survive, stay inside, and are never lost to a neighbour writing at the same time."""
+
+import multiprocessing
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import ghostpad.corpus
+from ghostpad.base.errors import FormatError, MissingError, SettingsError
+from ghostpad.base.pad import PAD_DIM
+from ghostpad.base.records import VERDICTS, actions_table, labels_table, table_facts, write_table
+from ghostpad.corpus.folder import Corpus, truth_table
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Corpus:
+    return Corpus.create(tmp_path / "corpus")
+
+
+def truth(rows: int = 3) -> pa.Table:
+    pads = np.zeros((rows, PAD_DIM), np.float32)
+    pads[:, 18] = 1
+    return actions_table(np.arange(rows) / 20, pads, np.ones(PAD_DIM, np.bool_))
+
+
+def labels(rows: int = 3) -> pa.Table:
+    pads = np.full((rows, PAD_DIM), 0.25, np.float32)
+    return labels_table(np.arange(rows) / 20, pads, pads[:, :4], np.ones(PAD_DIM, np.bool_), np.full(rows, 0.9, np.float32))
+
+
+def test_opening_and_creating(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match="ghostpad record"):
+        ghostpad.corpus.open(tmp_path)
+    made = Corpus.create(tmp_path / "a" / "corpus")
+    assert made.rows() == [] and made.sources() == [] and made.ok_ids() == []
+    made.add_video({"id": "one"})
+    assert Corpus.create(made.root).ok_ids() == ["one"]
+    opened = ghostpad.corpus.open(str(made.root))
+    assert opened.root == made.root and pickle.loads(pickle.dumps(opened)).ok_ids() == ["one"]
+
+
+def test_videos_are_kept_by_id(corpus: Corpus) -> None:
+    corpus.add_video({"id": "b", "game": "doom", "fps": "35/2", "frames": 100, "seed": 3, "return_": 1.5})
+    corpus.add_video({"id": "a", "path": "videos/other.mp4"})
+    corpus.add_video({"id": "b", "game": "racing"})
+    assert [row["id"] for row in corpus.rows()] == ["a", "b"] == corpus.videos().column("id").to_pylist()
+    assert corpus.rows()[1]["game"] == "racing" and corpus.rows()[1]["frames"] is None
+    assert corpus.video_path("a") == corpus.root / "videos" / "other.mp4"
+    assert corpus.video_path("b") == corpus.root / "videos" / "b.mp4"
+    assert corpus.proxy_path(256, "b") == corpus.root / "proxy" / "256" / "b.mp4"
+
+
+def test_broken_videos_stay_listed_with_their_reason(corpus: Corpus) -> None:
+    for name in ("one", "two"):
+        corpus.add_video({"id": name, "frames": 9})
+    corpus.mark_broken("one", "cut off at 3 s")
+    assert corpus.ok_ids() == ["two"]
+    assert (corpus.rows()[0]["status"], corpus.rows()[0]["reason"], corpus.rows()[0]["frames"]) == ("broken", "cut off at 3 s", 9)
+    for act in (lambda: corpus.mark_broken("twoo", "?"), lambda: corpus.video_path("twoo")):
+        with pytest.raises(SettingsError, match="no video called 'twoo': did you mean 'two'"):
+            act()
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../out.mp4", "videos/../../out.mp4", "..", "C:\\out.mp4", "videos\\..\\out.mp4", "."])
+def test_paths_that_leave_the_corpus_are_refused(corpus: Corpus, path: str) -> None:
+    with pytest.raises(SettingsError, match="inside the corpus folder"):
+        corpus.add_video({"id": "one", "path": path})
+    assert corpus.rows() == []
+    corpus.add_video({"id": "one"})
+    table = corpus.videos().set_column(1, "path", pa.array([path]))  # a table from somebody else
+    write_table(corpus.root / "videos.parquet", table, "videos")
+    with pytest.raises(SettingsError, match="inside the corpus folder"):
+        corpus.video_path("one")
+
+
+@pytest.mark.parametrize("name", ["", "../a", "a/b", ".hidden", "a\\b"])
+def test_names_that_leave_their_folder_are_refused(corpus: Corpus, name: str, tmp_path: Path) -> None:
+    for act in (
+        lambda: corpus.add_video({"id": name}),
+        lambda: corpus.actions("recorded", name),
+        lambda: corpus.write_actions("recorded", name, truth()),
+        lambda: corpus.actions(f"idm-{name}/x", "one"),
+        lambda: corpus.labelled_ids(name),
+        lambda: corpus.verdicts(name),
+        lambda: corpus.proxy_path(256, name),
+        lambda: truth_table(tmp_path, name),
+    ):
+        with pytest.raises(SettingsError):
+            act()
+
+
+def test_every_problem_of_a_row_at_once(corpus: Corpus) -> None:
+    with pytest.raises(SettingsError) as caught:
+        corpus.add_video({"id": "one", "gmae": "doom", "status": "fine", "path": "/x"})
+    assert len(caught.value.problems) == 3 and "did you mean 'game'?" in str(caught.value)
+    with pytest.raises(FormatError, match="does not fit"):
+        corpus.add_video({"id": "one", "frames": "many"})
+
+
+def test_rows_by_source(corpus: Corpus) -> None:
+    assert corpus.actions("recorded", "one") is None and corpus.labelled_ids("idm-abc") == []
+    corpus.write_actions("recorded", "two", truth())
+    corpus.write_actions("recorded", "one", truth(), {"game": "doom"})
+    corpus.write_actions("idm-abc", "one", labels(), {"model": "abc"})
+    assert corpus.sources() == ["idm-abc", "recorded"]
+    assert corpus.labelled_ids("recorded") == ["one", "two"]
+    back = corpus.actions("recorded", "one")
+    assert back is not None and back.equals(truth()) and table_facts(back)["game"] == "doom"
+    back = corpus.actions("idm-abc", "one")
+    assert back is not None and back.equals(labels()) and table_facts(back)["table"] == "labels/1"
+    with pytest.raises(FormatError):
+        corpus.write_actions("idm-abc", "one", truth())
+    with pytest.raises(SettingsError, match="no source of rows called 'guess'"):
+        corpus.write_actions("guess", "one", truth())
+
+
+def test_half_written_files_and_strange_folders_are_not_listed(corpus: Corpus) -> None:
+    corpus.write_actions("recorded", "one", truth())
+    (corpus.root / "actions/recorded/.two.parquet.tmp-123.parquet").write_bytes(b"half")
+    (corpus.root / "actions/notes").mkdir()
+    (corpus.root / "actions/idm-empty").mkdir()
+    assert corpus.labelled_ids("recorded") == ["one"] and corpus.sources() == ["recorded"]
+
+
+def test_verdicts(corpus: Corpus) -> None:
+    with pytest.raises(MissingError, match="ghostpad filter"):
+        corpus.verdicts("default")
+    table = pa.table(
+        {"video": ["a"], "first_row": [0], "last_row": [9], "duration_s": [0.5], "keep": [True], "reason": ["kept"]}, schema=VERDICTS
+    )
+    corpus.write_verdicts("default", table)
+    assert corpus.verdicts("default").equals(table)
+    with pytest.raises(MissingError, match="did you mean 'default'"):
+        corpus.verdicts("defualt")
+
+
+def test_withheld_truth_lies_outside(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match="no folder of true rows"):
+        truth_table(tmp_path / "truth", "one")
+    write_table(tmp_path / "truth" / "one.parquet", truth(), "actions")
+    found = truth_table(tmp_path / "truth", "one")
+    assert found is not None and found.equals(truth()) and truth_table(tmp_path / "truth", "two") is None
+    write_table(tmp_path / "truth" / "two.parquet", labels(), "labels")
+    with pytest.raises(FormatError, match="expected 'actions/1'"):
+        truth_table(tmp_path / "truth", "two")
+
+
+def test_a_video_named_twice_is_refused(corpus: Corpus) -> None:
+    corpus.add_video({"id": "one"})
+    write_table(corpus.root / "videos.parquet", pa.concat_tables([corpus.videos()] * 2), "videos")
+    with pytest.raises(FormatError, match="twice"):
+        corpus.videos()
+
+
+def add_many(root: Path, name: str, count: int) -> None:
+    for index in range(count):
+        Corpus.create(root).add_video({"id": f"{name}-{index:03d}"})
+
+
+def test_processes_adding_videos_at_once_lose_none(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=add_many, args=(tmp_path / "corpus", name, 25)) for name in ("a", "b", "c")]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    assert Corpus.open(tmp_path / "corpus").ok_ids() == [f"{name}-{index:03d}" for name in "abc" for index in range(25)]
+
+
+def test_the_same_rows_in_any_order_give_the_same_bytes(tmp_path: Path) -> None:
+    for folder, names in (("p", "abc"), ("q", "cab")):
+        for name in names:
+            Corpus.create(tmp_path / folder).add_video({"id": name})
+    assert (tmp_path / "p/videos.parquet").read_bytes() == (tmp_path / "q/videos.parquet").read_bytes()

@@ -1,0 +1,166 @@
+"""Decoding: the rate rule on variable frame rates, stretches, sizes, and windows that equal sequential decoding."""
+
+import math
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ghostpad.base.errors import MediaError, SettingsError
+from ghostpad.video.decode import _thin, decode_array, decode_frames, read_window
+from ghostpad.video.record import VideoRecorder
+
+
+def picture(index: int) -> np.ndarray:
+    """A picture that tells its index, by a bright bar, from its neighbours'."""
+    image = np.full((32, 64, 3), 40, np.uint8)
+    image[:, 4 * (index % 16) : 4 * (index % 16) + 4] = 200
+    image[:4] = 3 * (index % 80)
+    return image
+
+
+def encode_with_b_frames(path: Path, stamps: list[int], time_base: Fraction, gop: int = 20) -> None:
+    """As a download would be: B-frames, so decoding order is not showing order, and keyframes far apart."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30, options={"preset": "medium", "crf": "15"})
+        stream.width, stream.height, stream.pix_fmt = 64, 32, "yuv420p"
+        stream.codec_context.gop_size, stream.codec_context.max_b_frames = gop, 3
+        stream.codec_context.thread_count = 1
+        stream.time_base = stream.codec_context.time_base = time_base
+        for index, stamp in enumerate(stamps):
+            frame = av.VideoFrame.from_ndarray(picture(index), format="rgb24")
+            frame.pts, frame.time_base = stamp, time_base
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+@pytest.fixture(scope="module", params=["steady.mp4", "variable.mp4", "variable.mkv"])
+def download(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("download") / request.param
+    steps = np.ones(150, int) if "steady" in path.name else np.random.default_rng(0).choice([1, 1, 1, 2, 4, 9], 150)
+    encode_with_b_frames(path, [0, *np.cumsum(steps * 3000).tolist()], Fraction(1, 90_000))
+    return path
+
+
+def shown_at(pts: list[Fraction], rate: Fraction, end: Fraction) -> list[Fraction]:
+    """The rule read aloud: at each tick the latest frame with pts <= tick, each frame once."""
+    kept: list[Fraction] = []
+    for k in range(math.ceil(end * rate) + 1):
+        shown = [stamp for stamp in pts if stamp <= Fraction(k) / rate]
+        if shown and Fraction(k) / rate < end and shown[-1] not in kept:
+            kept.append(shown[-1])
+    return kept
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    first=st.integers(0, 50),
+    steps=st.lists(st.integers(1, 40), max_size=20),
+    rate=st.fractions(Fraction(1, 2), 60, max_denominator=7),
+)
+def test_the_rate_rule_against_its_definition(first: int, steps: list[int], rate: Fraction) -> None:
+    pts = [Fraction(int(tick), 100) for tick in np.cumsum([first, *steps])]
+    frame = av.VideoFrame(16, 16, "gray")
+    frame.duration, frame.time_base = 3, Fraction(1, 100)
+    kept = [stamp for stamp, _ in _thin(iter([(stamp, frame) for stamp in pts]), rate)]
+    slack = Fraction(1, 2000)
+    assert kept == [stamp + slack for stamp in shown_at([stamp - slack for stamp in pts], rate, pts[-1] + Fraction(3, 100) - slack)]
+
+
+def test_variable_rate_at_a_rate(tmp_path: Path) -> None:
+    pts_s = [0.0, 0.02, 0.04, 0.11, 0.12, 0.13, 0.40, 0.41]
+    with VideoRecorder(tmp_path / "a.mp4", 100) as video:
+        for index, stamp in enumerate(pts_s):
+            video.add(picture(index), stamp)
+    kept = [round(frame.pts_s, 4) for frame in decode_frames(tmp_path / "a.mp4", rate_hz=20)]
+    # ticks 0.00 0.05 0.10 0.15 0.20 ... 0.35 0.40; 0.04 and 0.13 stay on screen over several ticks and come once
+    assert kept == [0.0, 0.04, 0.13, 0.40]
+
+
+@pytest.mark.parametrize("fps", [Fraction(35, 2), Fraction(30000, 1001), Fraction(60)])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_the_source_rate_and_any_above_keep_every_frame(tmp_path: Path, fps: Fraction, suffix: str) -> None:
+    clock = fps.numerator if suffix == ".mp4" else 1000
+    encode_with_b_frames(tmp_path / f"a{suffix}", [round(index / fps * clock) for index in range(100)], Fraction(1, clock))
+    for rate_hz in (float(fps), fps, float(fps) * 1.7):
+        assert len(list(decode_frames(tmp_path / f"a{suffix}", gray=True, rate_hz=rate_hz))) == 100
+
+
+def test_halving_the_rate_keeps_every_second_frame(tmp_path: Path) -> None:
+    with VideoRecorder(tmp_path / "a.mp4", Fraction(30000, 1001)) as video:
+        for index in range(21):
+            video.add(picture(index))
+    everything, _ = decode_array(tmp_path / "a.mp4")
+    assert decode_array(tmp_path / "a.mp4", rate_hz=Fraction(15000, 1001))[0].tolist() == everything[::2].tolist()
+
+
+@pytest.mark.parametrize("rate_hz", [None, 7.0, 20.0])
+def test_stretches_join_to_the_whole(download: Path, rate_hz: float | None) -> None:
+    pts_s, images = decode_array(download, rate_hz=rate_hz)
+    starts = sorted([0.0, 0.0333, 1.0, 4.0, float(pts_s[len(pts_s) // 2])])
+    parts = [
+        frame
+        for start_s, end_s in zip(starts, [*starts[1:], None], strict=True)
+        for frame in decode_frames(download, rate_hz=rate_hz, start_s=start_s, end_s=end_s)
+    ]
+    assert [frame.pts_s for frame in parts] == pts_s.tolist()
+    assert (np.stack([frame.image for frame in parts]) == images).all()
+
+
+def test_windows_equal_sequential_decoding(download: Path) -> None:
+    pts_s, images = decode_array(download, width_px=32, height_px=16)
+    rng = np.random.default_rng(1)
+    for index in (0, 1, 19, 20, 21, 77, len(pts_s) - 8):
+        assert (read_window(download, pts_s[index : index + 8], width_px=32, height_px=16) == images[index : index + 8]).all()
+    for _ in range(5):
+        chosen = rng.integers(0, len(pts_s), 6)  # any order, far apart, repeats
+        assert (read_window(download, pts_s[chosen], width_px=32, height_px=16) == images[chosen]).all()
+
+
+def test_windows_take_the_nearest_frame_and_refuse_one_too_far(tmp_path: Path) -> None:
+    with VideoRecorder(tmp_path / "a.mp4", 10) as video:
+        for index in range(30):
+            video.add(picture(index), (index if index < 20 else index + 20) / 10)
+    _, images = decode_array(tmp_path / "a.mp4")
+    assert (read_window(tmp_path / "a.mp4", [0.51, 0.49, 1.001]) == images[[5, 5, 10]]).all()
+    for pts_s in (2.5, 6.0, -0.2):
+        with pytest.raises(MediaError, match=f"no frame at {pts_s:.6f} s"):
+            read_window(tmp_path / "a.mp4", [0.1, pts_s])
+
+
+def test_shapes_and_grey(download: Path) -> None:
+    frame = next(decode_frames(download, width_px=10, height_px=6, gray=True))
+    assert frame.image.shape == (6, 10) and frame.image.dtype == np.uint8
+    pts_s, images = decode_array(download, width_px=10, height_px=6, gray=True, end_s=1.0)
+    assert images.shape == (len(pts_s), 6, 10, 1) and pts_s.dtype == np.float64
+    window = read_window(download, pts_s[:2], width_px=10, height_px=6, gray=True)
+    assert window.shape == (2, 6, 10, 1) and (window == images[:2]).all()
+    assert decode_array(download, end_s=0.1)[1].shape[1:] == (32, 64, 3)
+
+
+def test_resizing_averages(tmp_path: Path) -> None:
+    checker = (np.indices((64, 64)).sum(0) % 2 * 200).astype(np.uint8)
+    with VideoRecorder(tmp_path / "a.mp4", 10, crf=5) as video:
+        video.add(np.repeat(checker[..., None], 3, 2))
+    _, images = decode_array(tmp_path / "a.mp4", width_px=8, height_px=8, gray=True)
+    assert np.abs(images.astype(int) - 100).max() <= 6
+
+
+def test_bad_arguments_are_refused_at_once(tmp_path: Path) -> None:
+    absent = tmp_path / "absent.mp4"
+    for arguments in ({"width_px": 8}, {"width_px": 0, "height_px": 8}, {"rate_hz": 0}, {"rate_hz": math.nan}, {"start_s": 2, "end_s": 1}):
+        with pytest.raises(SettingsError):
+            decode_frames(absent, **arguments)
+    for pts_s in ([], [math.nan], [[0.0]]):
+        with pytest.raises(SettingsError, match="pts_s"):
+            read_window(absent, pts_s)
+
+
+def test_an_empty_stretch_is_an_error_as_an_array_and_nothing_as_frames(download: Path) -> None:
+    assert list(decode_frames(download, start_s=1000)) == []
+    with pytest.raises(MediaError, match="no frame between"):
+        decode_array(download, start_s=1000)
