@@ -17,19 +17,27 @@ def test_the_page_of_commands_is_up_to_date() -> None:
     assert written == commands_page(), "run `make docs`"
 
 
+def flags(text: str) -> dict[str, str]:
+    """Every argument of a help text and the words beside it: an entry begins two columns in, its words follow a wide gap."""
+    entries = re.split(r"\n {2}(?=\S)", text)[1:]
+    return {entry.split("  ")[0].split("\n")[0]: " ".join(re.split(r" {2,}|\n", entry)[1:]).strip() for entry in entries}
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_describes_itself_and_each_of_its_flags(name: str) -> None:
     text = help_text(name)
-    assert text.startswith(f"usage: ghostpad {name}")
-    # In tyro's layout a flag without words of its own has nothing before its default.
-    bare = re.findall(r"\| +(-[^|]*?|[A-Z]+)(?: \||\|\n\|)? +\((?:default|required)[^)]*\) +\|", text)
-    assert not bare, f"no words for {bare}"
-    assert len(text.split("\n\n")[1]) > 20, "the docstring of the command's function is its description"
+    assert text.startswith(f"usage: ghostpad {name} ")
+    assert len(text.split("\n\n")[1].split()) > 5, "the docstring of the command's function is its description"
+    assert "-h, --help" in flags(text)
+    assert not [flag for flag, words in flags(text).items() if not words or words.startswith(("(default", "(required"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_pages_name_only_commands_that_exist(page: Path) -> None:
-    words = re.findall(r"(?:^|`|\$ )(?:\.venv/bin/)?ghostpad ([a-z]+)(?: ([a-z]+))?", page.read_text(encoding="utf-8"), re.MULTILINE)
+    text = page.read_text(encoding="utf-8")
+    shell = "\n".join(re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    call = r"ghostpad ([a-z]+)(?: ([a-z]+))?"
+    words = re.findall(f"`{call}", text) + re.findall(rf"^(?:\.venv/bin/)?{call}", shell, re.MULTILINE)
     wrong = {" ".join(pair).strip() for pair in words if " ".join(pair) not in COMMANDS and pair[0] not in COMMANDS}
     assert not wrong
 

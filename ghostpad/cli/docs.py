@@ -7,6 +7,7 @@ import contextlib
 import io
 import os
 import sys
+import textwrap
 from pathlib import Path
 
 from ghostpad.base.files import atomic_path
@@ -19,7 +20,7 @@ def commands_page() -> str:
     """The whole page as markdown: the list of commands, then each one's help."""
     head = "# Commands\n\nWritten by `make docs` from the commands themselves: change the command, not this page.\n"
     parts = [head, _block(overview())]
-    parts += [f"\n## ghostpad {name}\n\n{_block(help_text(name))}" for name in COMMANDS]
+    parts += [f"## ghostpad {name}\n\n{_block(help_text(name))}" for name in COMMANDS]
     return "\n".join(parts)
 
 
@@ -39,7 +40,8 @@ def help_text(name: str) -> str:
 
 
 def _block(text: str) -> str:
-    return "```text\n" + "\n".join(line.rstrip() for line in text.strip().splitlines()) + "\n```\n"
+    lines = [part for line in text.strip().splitlines() for part in textwrap.wrap(line, WIDTH) or [""]]
+    return "```text\n" + "\n".join(lines) + "\n```\n"
 
 
 if __name__ == "__main__":

@@ -4,10 +4,12 @@ A copy that is there is not made again, so a killed run goes on where it was. A 
 status "broken" and the reason. Cost: see `ghostpad.video.proxy`.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ghostpad.base.errors import MediaError, MissingError
+from ghostpad.base.progress import progress
 from ghostpad.corpus.folder import Corpus
 from ghostpad.video.proxy import make_proxy
 
@@ -22,24 +24,26 @@ class ProxyCounts:
     """Video id -> why it cannot be read."""
 
 
-def make_proxies(corpus: Corpus, px: int = 256, progress: Callable[[float], None] = lambda amount: None) -> ProxyCounts:
-    """Give every ok video of `corpus` a copy whose short side is `px` pixels; `progress` is told the seconds of footage dealt with.
+def make_proxies(corpus: Corpus, px: int = 256) -> ProxyCounts:
+    """Give every ok video of `corpus` a copy whose short side is `px` pixels; shows its progress in minutes of footage.
 
     Raises `SettingsError` if `px` is not possible; a video that cannot be read is marked broken in the corpus and counted.
     """
     counts = ProxyCounts()
-    for row in corpus.rows():
-        if row["status"] != "ok":
-            continue
-        target = corpus.proxy_path(px, row["id"])
-        if target.exists():
-            counts.present += 1
-        else:
+    rows = [row for row in corpus.rows() if row["status"] == "ok"]
+    missing = [row for row in rows if not corpus.proxy_path(px, row["id"]).exists()]
+    counts.present = len(rows) - len(missing)
+    with progress(f"copies at {px} px", sum(map(_minutes, missing)), "min") as advance:
+        for row in missing:
             try:
-                make_proxy(corpus.video_path(row["id"]), target, px=px)
+                make_proxy(corpus.video_path(row["id"]), corpus.proxy_path(px, row["id"]), px=px)
                 counts.made += 1
             except (MediaError, MissingError) as error:
                 corpus.mark_broken(row["id"], str(error))
                 counts.broken[row["id"]] = str(error)
-        progress(row["duration_s"] or 0.0)
+            advance(_minutes(row))
     return counts
+
+
+def _minutes(row: Mapping[str, Any]) -> float:
+    return (row["duration_s"] or 0.0) / 60

@@ -1,0 +1,97 @@
+"""`record`, `proxy` and `status` from the command line, on real footage of a real game."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ghostpad.cli.main import main
+from ghostpad.corpus.folder import Corpus
+from ghostpad.corpus.proxies import make_proxies
+from ghostpad.corpus.summary import summarise
+
+RECORD = ["record", "racing", "--player", "novice", "--minutes", "0.1", "--seed", "3"]
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("record") / "corpus"
+    assert main([*RECORD, "--out", str(out)]) == 0
+    return out
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*.*")) if path.is_file()}
+
+
+def test_record_makes_a_corpus_and_again_changes_nothing(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = files(recorded)
+    assert any(name.startswith("videos/") for name in before) and any(name.startswith("actions/recorded/") for name in before)
+    assert main([*RECORD, "--out", str(recorded)]) == 0
+    assert files(recorded) == before
+    assert "0 of them recorded now" in capsys.readouterr().out
+
+
+def test_withheld_truth_lies_beside_the_corpus(recorded: Path, tmp_path: Path) -> None:
+    assert main([*RECORD, "--out", str(tmp_path / "wild"), "--withhold"]) == 0
+    assert not Corpus.open(tmp_path / "wild").sources()
+    truth = {path.name: path.read_bytes() for path in (tmp_path / "wild-truth").iterdir()}
+    assert truth == {path.name: path.read_bytes() for path in (recorded / "actions" / "recorded").iterdir()}
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["record", "racin"], "did you mean 'racing'?"),
+        (["record", "racing", "--player", "novise"], "did you mean 'novice'?"),
+        (["record", "racing", "--minutes", "-1"], "minutes is -1"),
+        (["record", "racing", "--truth", "x"], "add --withhold"),
+    ],
+)
+def test_what_cannot_be_recorded_says_why(flags: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*flags, "--out", str(tmp_path / "corpus")]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_proxy_makes_each_copy_once_and_marks_what_it_cannot_read(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = Corpus.open(recorded)
+    good = corpus.ok_ids()
+    (recorded / "videos" / "torn.mp4").write_bytes(b"not a video")
+    corpus.add_video({"id": "torn", "path": "videos/torn.mp4"})
+    corpus.add_video({"id": "gone", "path": "videos/gone.mp4"})
+    assert main(["proxy", str(recorded), "--px", "64"]) == 0
+    assert f"{len(good)} copies made, 0 were there, 2 videos broken" in capsys.readouterr().out
+    assert corpus.ok_ids() == good and all(corpus.proxy_path(64, id).exists() for id in good)
+    times = {id: corpus.proxy_path(64, id).stat().st_mtime_ns for id in good}
+    assert main(["proxy", str(recorded), "--px", "64"]) == 0
+    assert f"0 copies made, {len(good)} were there, 0 videos broken" in capsys.readouterr().out
+    assert times == {id: corpus.proxy_path(64, id).stat().st_mtime_ns for id in good}
+
+    summary = summarise(corpus)
+    assert sorted(id for ids in summary["broken"].values() for id in ids) == ["gone", "torn"]
+    assert summary["proxies"] == {"64": len(good)}
+    assert main(["status", str(recorded)]) == 0
+    printed = capsys.readouterr().out
+    assert "racing by novice, ok" in printed and "broken" in printed and "small copies at 64 px" in printed
+
+
+def test_an_impossible_size_is_refused_and_breaks_no_video(recorded: Path, tmp_path: Path) -> None:
+    corpus = Corpus.create(tmp_path)
+    corpus.add_video({"id": "a", "path": "videos/a.mp4", "duration_s": 1.0})
+    assert main(["proxy", str(tmp_path), "--px", "0"]) == 2
+    assert corpus.ok_ids() == ["a"]
+
+
+def test_status_for_programs_counts_hours_and_rows(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", str(recorded), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    group = next(group for group in told["videos"] if group["status"] == "ok")
+    assert group["game"] == "racing" and group["hours"] == pytest.approx(0.1 / 60)
+    assert told["sources"] == {"recorded": {"videos": group["videos"], "hours": group["hours"]}} and told["verdicts"] == {}
+
+
+def test_an_empty_corpus_has_a_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert make_proxies(Corpus.create(tmp_path)).made == 0
+    assert main(["status", str(tmp_path)]) == 0
+    assert "0 videos" in capsys.readouterr().out
