@@ -23,6 +23,9 @@ _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,flv,gif,ogg,asf,
 _SHORT_S = 0.5
 """How much a Matroska or FLV file may end before its header says; a guess, above the rounding of every muxer seen."""
 
+_LEAD_S = 10
+"""How far before the first frame to seek for the first frame: MPEG-TS, asked for the very first stamp, goes to the second keyframe."""
+
 
 @contextmanager
 def open_video(path: str | os.PathLike[str]) -> Iterator[tuple[InputContainer, VideoStream]]:
@@ -63,15 +66,16 @@ def frames_from(
     back = Fraction(0)
     while start > max(first_s, Fraction(0)):
         # Containers index decoding time, which may lie before presentation time: a keyframe can come out after `start`.
-        sought = max(start - back, first_s)
+        at_first = start - back <= first_s
+        sought = first_s - _LEAD_S if at_first else start - back
         container.seek(int(sought // _time_base(path, stream)), stream=stream)
         frames = _forward(path, container, stream)
         first = next(frames, None)
-        if first is not None and (first[0] <= start or sought == first_s):
+        if first is not None and (first[0] <= start or at_first):
             yield first
             yield from frames
             return
-        if sought == first_s:
+        if at_first:
             return
         back = max(Fraction(1), 2 * back)
     yield from _forward(path, container, stream)

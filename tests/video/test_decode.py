@@ -38,7 +38,7 @@ def encode_with_b_frames(path: Path, stamps: list[int], time_base: Fraction, gop
         container.mux(stream.encode(None))
 
 
-@pytest.fixture(scope="module", params=["steady.mp4", "variable.mp4", "variable.mkv"])
+@pytest.fixture(scope="module", params=["steady.mp4", "variable.mp4", "variable.mkv", "steady.ts"])
 def download(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("download") / request.param
     steps = np.ones(150, int) if "steady" in path.name else np.random.default_rng(0).choice([1, 1, 1, 2, 4, 9], 150)
