@@ -169,7 +169,8 @@ class RacingNovice(Player):
             self._left_frames = hold_frames(self._rng)
             # Wider than the stick and cut, so that both ends occur exactly; the pull alone would never leave the road.
             self._aim = float(np.clip(self._rng.uniform(-1.5, 1.5) + 0.6 * _racing(game).road_angle(tiles_ahead=4), -1, 1))
-            self._pad[_GAS], self._pad[_BRAKE] = self._rng.random() < 0.7, self._rng.random() < 0.2
+            if "right_trigger" in game.spec.slots:
+                self._pad[_GAS], self._pad[_BRAKE] = self._rng.random() < 0.7, self._rng.random() < 0.2
         self._left_frames -= 1
         self._pad[_STEER] += np.clip(self._aim - self._pad[_STEER], -0.3, 0.3)
         return self._pad.copy()
