@@ -1,0 +1,59 @@
+"""One progress display for every long piece of work: a bar with rate and time left on a terminal, a plain line now and then in a log."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+LINE_EVERY_S = 15.0
+"""Seconds between two lines where the output is not a terminal (a guess at what a log bears)."""
+
+Advance = Callable[[float], None]
+"""Call it with the amount of work done since the last call."""
+
+
+@contextmanager
+def progress(title: str, total: float, unit: str, start: float = 0.0) -> Iterator[Advance]:
+    """Show `title` with done/total `unit`, rate and seconds left while the block runs; `start` is work done by an earlier process."""
+    if sys.stderr.isatty():
+        yield from _bar(title, total, unit, start)
+    else:
+        yield from _lines(title, total, unit, start)
+
+
+def _bar(title: str, total: float, unit: str, start: float) -> Iterator[Advance]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.4g}/{task.total:.4g} " + unit + ", {task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(title, total=total, completed=start, rate="")  # type: ignore[arg-type]
+
+        def advance(amount: float) -> None:
+            speed = bar.tasks[0].speed
+            bar.update(task, advance=amount, rate=f"{speed:.3g} {unit}/s" if speed else "")
+
+        yield advance
+
+
+def _lines(title: str, total: float, unit: str, start: float) -> Iterator[Advance]:
+    done, began, last = start, time.monotonic(), time.monotonic()
+
+    def advance(amount: float) -> None:
+        nonlocal done, last
+        done += amount
+        now = time.monotonic()
+        if now - last >= LINE_EVERY_S:
+            last = now
+            rate = (done - start) / (now - began)
+            left = f", {(total - done) / rate:.0f} s left" if rate > 0 else ""
+            print(f"{title}: {done:.4g}/{total:.4g} {unit}, {rate:.3g} {unit}/s{left}", file=sys.stderr, flush=True)
+
+    yield advance

@@ -1,0 +1,72 @@
+"""Windows of footage as batches: a map-style dataset on torch's DataLoader, walked in the `Order` of (seed, step)."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from ghostpad.base.errors import TrainingError
+from ghostpad.feed.batch import Batch, WindowRef, collate
+from ghostpad.feed.footage import Footage
+from ghostpad.feed.order import Order
+from ghostpad.feed.window import WindowSpec
+
+Sample = tuple[Tensor, Tensor, Tensor, WindowRef]
+"""frames uint8 [T, H, W, C], pads float32 [K, 25], weight float32 [K, 25], ref."""
+
+
+class WindowDataset(Dataset[Sample]):
+    """Groups of footage addressed by (group, index); `index` runs over the rows a window may stand at.
+
+    A window may stand at any row that weighs something; with `spec.inside`, only where all its rows lie inside the video
+    (a video shorter than that gives one window).
+    """
+
+    def __init__(self, groups: Sequence[Sequence[Footage]], spec: WindowSpec):
+        self.groups, self.spec = [list(group) for group in groups], spec
+        self.places = [np.concatenate([_places(n, clip, spec) for n, clip in enumerate(group)] or [np.zeros((0, 2), int)]) for group in groups]
+
+    @property
+    def sizes(self) -> list[int]:
+        """Number of windows in each group."""
+        return [len(places) for places in self.places]
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:  # type: ignore[override]
+        group, index = key
+        clip_index, row = self.places[group][index]
+        clip = self.groups[group][clip_index]
+        rows, inside = self.spec.rows_at(row, len(clip.pads))
+        frames = clip.frames[self.spec.frames_at(row, len(clip.frames))]
+        weight = clip.weight[rows] * inside[:, None]
+        return torch.from_numpy(frames), torch.from_numpy(clip.pads[rows]), torch.from_numpy(weight), WindowRef(clip.video, int(row))
+
+
+def _places(clip_index: int, clip: Footage, spec: WindowSpec) -> np.ndarray:
+    """(clip, row) int64 [n, 2] of every row that a window may stand at."""
+    rows = np.flatnonzero(clip.weight.any(axis=1))
+    if spec.inside:
+        rows = np.arange(max(1, len(clip.pads) - max(spec.row_offsets)))
+    return np.stack([np.full(len(rows), clip_index), rows], axis=1)
+
+
+class _Steps:
+    """The batches of steps `first` ... `last - 1` as lists of dataset keys, for one process of many."""
+
+    def __init__(self, order: Order, first: int, last: int, rank: int, ranks: int):
+        self.order, self.first, self.last, self.rank, self.ranks = order, first, last, rank, ranks
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        return (self.order.at(step)[self.rank :: self.ranks] for step in range(self.first, self.last))
+
+    def __len__(self) -> int:
+        return self.last - self.first
+
+
+def batches(dataset: WindowDataset, order: Order, first: int, last: int, *, workers: int = 0, rank: int = 0, ranks: int = 1) -> Iterator[Batch]:
+    """The batches of steps `first` ... `last - 1`; process `rank` of `ranks` gets every `ranks`-th window of each."""
+    if order.batch_size % ranks:
+        raise TrainingError(f"a batch of {order.batch_size} windows cannot be shared by {ranks} processes: choose a multiple of {ranks}")
+    loader = DataLoader(dataset, batch_sampler=_Steps(order, first, last, rank, ranks), num_workers=workers, collate_fn=collate)  # type: ignore[arg-type]
+    return iter(loader)

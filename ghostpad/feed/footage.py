@@ -1,0 +1,113 @@
+"""Footage: one video's kept frames with the rows a model may learn from, from the truth or from labels.
+
+Rows come by time stamp: the pad at a kept frame is the row in force at its pts, so a feed at another rate than the recording
+still follows the alignment sentence. Bad videos are marked in the corpus with the reason and counted, never replaced.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ghostpad.base.errors import MediaError, MissingError
+from ghostpad.base.pad import PAD_DIM
+from ghostpad.base.records import pads_of
+from ghostpad.corpus.folder import Corpus, truth_table
+from ghostpad.feed.pictures import pictures
+from ghostpad.feed.settings import DataSettings
+from ghostpad.feed.window import WindowSpec
+
+RowsOf = Callable[[Corpus, str], "tuple[pa.Table, NDArray[np.float32]] | None"]
+"""Gives a video's table of rows and the loss weight [n, 25] of each number, or None where the video has no rows."""
+
+
+@dataclass(frozen=True)
+class Footage:
+    """Frames uint8 [N, H, W, C] at pts_s [N]; pads and weight float32 [N-1, 25], one row between every two frames."""
+
+    video: str
+    pts_s: NDArray[np.float64]
+    frames: NDArray[np.uint8]
+    pads: NDArray[np.float32]
+    weight: NDArray[np.float32]
+
+
+def truth_rows(corpus: Corpus, video: str) -> tuple[pa.Table, NDArray[np.float32]] | None:
+    """The recorded rows of a video; every known number weighs 1."""
+    table = corpus.actions("recorded", video)
+    return None if table is None else (table, pads_of(table)[1].astype(np.float32))
+
+
+def withheld_rows(folder: Path) -> RowsOf:
+    """Rows from a folder of withheld truth: for evaluation, and for the oracle that bounds what labels can give."""
+
+    def rows(corpus: Corpus, video: str) -> tuple[pa.Table, NDArray[np.float32]] | None:
+        table = truth_table(folder, video)
+        return None if table is None else (table, pads_of(table)[1].astype(np.float32))
+
+    return rows
+
+
+def labelled_rows(corpus: Corpus, source: str, settings: DataSettings) -> RowsOf:
+    """Rows an IDM wrote (`source`), weighted by confidence and set to 0 where the verdicts drop them."""
+    dropped: dict[str, list[tuple[int, int]]] = {}
+    if settings.verdicts != "none":
+        for row in corpus.verdicts(settings.verdicts).to_pylist():
+            if not row["keep"]:
+                dropped.setdefault(row["video"], []).append((row["first_row"], row["last_row"]))
+
+    def rows(corpus: Corpus, video: str) -> tuple[pa.Table, NDArray[np.float32]] | None:
+        table = corpus.actions(source, video)
+        if table is None:
+            return None
+        confidence = table.column("confidence").to_numpy().astype(np.float32) ** settings.confidence_power
+        weight = pads_of(table)[1] * confidence[:, None]
+        for first, last in dropped.get(video, []):
+            weight[first : last + 1] = 0
+        return table, weight.astype(np.float32)
+
+    return rows
+
+
+def label_source(corpus: Corpus, wanted: str) -> str | None:
+    """The label source that a setting names: itself, the newest for 'latest', None for 'none' or where there is none."""
+    sources = [source for source in corpus.sources() if source != "recorded"]
+    if wanted == "none" or (wanted == "latest" and not sources):
+        return None
+    if wanted == "latest":
+        return max(sources, key=lambda source: (corpus.root / "actions" / source).stat().st_mtime)
+    if wanted not in sources:
+        raise MissingError(f"{corpus.root} has no labels '{wanted}': run 'ghostpad label {corpus.root} --idm RUN'")
+    return wanted
+
+
+def load_footage(corpus: Corpus, videos: Sequence[str], rows_of: RowsOf, spec: WindowSpec) -> list[Footage]:
+    """The footage of those `videos` that have rows; a video that cannot be decoded is marked broken in the corpus and left out."""
+    footage = []
+    for video in videos:
+        found = rows_of(corpus, video)
+        if found is None:
+            continue
+        try:
+            pts_s, frames = pictures(corpus, video, spec)
+        except MediaError as error:
+            corpus.mark_broken(video, str(error))
+            continue
+        if len(frames) >= 2:
+            footage.append(align(video, pts_s, frames, *found))
+    return footage
+
+
+def align(video: str, pts_s: NDArray[np.float64], frames: NDArray[np.uint8], table: pa.Table, weight: NDArray[np.float32]) -> Footage:
+    """Put the rows of `table` under kept frames: row j is the pad in force at frame j's pts; frames without one get weight 0."""
+    pads, _ = pads_of(table)
+    row_pts_s = table.column("pts_s").to_numpy()
+    half_s = 0.5 * float(np.min(np.diff(row_pts_s))) if len(row_pts_s) > 1 else 0.5
+    at = np.searchsorted(row_pts_s, pts_s[:-1] + 1e-6, side="right") - 1
+    inside = (at >= 0) & (pts_s[:-1] <= row_pts_s[-1] + half_s) if len(row_pts_s) else np.zeros(len(at), bool)
+    aligned, weights = np.zeros((len(at), PAD_DIM), np.float32), np.zeros((len(at), PAD_DIM), np.float32)
+    aligned[inside], weights[inside] = pads[at[inside]], weight[at[inside]]
+    return Footage(video, pts_s, frames, aligned, weights)

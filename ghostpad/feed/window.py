@@ -1,0 +1,59 @@
+"""What a model sees and learns around one row: a `WindowSpec`, which the model states and the feed obeys.
+
+Alignment (DESIGN: row i is the pad in force between showing frame i and frame i+1): an IDM that explains row i looks at
+frames around i and i+1; a policy that chooses row i looks at frames up to i.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ghostpad.base.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class WindowSpec:
+    """Frames and rows of one window, relative to its row i, and the size the frames are decoded at.
+
+    frame_offsets   frames the model sees, e.g. (-2, 0) for a policy or (0, 1, ..., 32) for an IDM clip
+    row_offsets     rows it learns, e.g. (0, ..., 7)
+    rate_hz         the rate frames are kept at; None keeps every frame of the video
+    inside          learn only from windows whose rows all lie inside the video
+
+    A frame before the first or after the last repeats the edge frame; a row outside the video has weight 0.
+    """
+
+    frame_offsets: tuple[int, ...]
+    row_offsets: tuple[int, ...]
+    width_px: int
+    height_px: int
+    gray: bool
+    rate_hz: float | None = None
+    inside: bool = False
+
+    def __post_init__(self) -> None:
+        problems = []
+        if not self.frame_offsets or not self.row_offsets:
+            problems.append("a window needs at least one frame and one row")
+        if self.width_px < 8 or self.height_px < 8:
+            problems.append(f"frames of {self.width_px}x{self.height_px} px are too small: use 8 px or more a side")
+        if self.rate_hz is not None and self.rate_hz <= 0:
+            problems.append(f"rate_hz is {self.rate_hz}: it must be above 0, or left out for every frame")
+        if problems:
+            raise SettingsError(problems)
+
+    @property
+    def picture(self) -> str:
+        """A name for the decoded pictures, shared by every window that sees the same ones, e.g. `96x72-gray` or `128x96-rgb-20hz`."""
+        rate = "" if self.rate_hz is None else f"-{self.rate_hz:g}hz"
+        return f"{self.width_px}x{self.height_px}-{'gray' if self.gray else 'rgb'}{rate}"
+
+    def frames_at(self, row: int, frames: int) -> NDArray[np.int64]:
+        """Indices int64 [T] of the frames seen at `row` of a video of `frames` kept frames, clamped to the video."""
+        return np.clip(np.asarray(self.frame_offsets) + row, 0, frames - 1)
+
+    def rows_at(self, row: int, rows: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Indices int64 [K] of the rows learned at `row`, clamped to the video, and whether each lies inside it."""
+        wanted = np.asarray(self.row_offsets) + row
+        return np.clip(wanted, 0, rows - 1), (wanted >= 0) & (wanted < rows)

@@ -1,0 +1,1 @@
+"""One loop that trains every model: optimiser and schedule, EMA, checkpoints, exact resume."""

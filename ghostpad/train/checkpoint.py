@@ -1,0 +1,116 @@
+"""A run on disk: safetensors and JSON only, whole or not at all.
+
+    RUN/run.json                     kind, settings, facts, pad layout, data fingerprint, steps: written before training
+    RUN/model.safetensors            the published (averaged) weights: written last, so it is also the done mark
+    RUN/checkpoints/step-0000400/    model, ema, optimizer .safetensors and state.json, to resume from (the newest one is kept)
+    RUN/tensorboard/                 curves
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ghostpad.base.errors import FormatError, MissingError, SettingsError
+from ghostpad.base.files import atomic_folder, atomic_path, read_json, write_json
+from ghostpad.base.pad import LAYOUT, check_layout
+from ghostpad.base.settings import build_settings, fingerprint
+from ghostpad.train.model import Model, model_class
+from ghostpad.train.optim import Ema, load_optimizer_tensors, optimizer_tensors
+
+
+def describe(model: Model, run_settings: dict[str, Any], data: str) -> dict[str, Any]:
+    """What `run.json` holds; `data` is the fingerprint of the footage."""
+    return {
+        "kind": model.kind,
+        "layout": LAYOUT,
+        "settings": run_settings,
+        "model": model.settings.model_dump(mode="json"),
+        "facts": model.facts,
+        "data": data,
+    }
+
+
+def claim(run: Path, description: dict[str, Any]) -> bool:
+    """Make `run` the folder of this training; True if it is already finished.
+
+    Raises `SettingsError` if the folder holds a run with other settings or data.
+    """
+    path = run / "run.json"
+    if path.exists():
+        old = read_json(path)
+        changed = [key for key in description if old.get(key) != description[key]]
+        if changed:
+            raise SettingsError(f"{run} holds a run with another {', '.join(changed)}: choose another --out, or remove the folder")
+    else:
+        write_json(path, description)
+    return (run / "model.safetensors").exists()
+
+
+def save_checkpoint(run: Path, step: int, model: Model, ema: Ema, optimizer: Any) -> None:
+    """Write the state after `step` steps, then remove older checkpoints."""
+    folder = run / "checkpoints" / f"step-{step:07d}"
+    with atomic_folder(folder) as temporary:
+        save_file(_plain(model.state_dict()), temporary / "model.safetensors")
+        save_file(_plain(ema.weights), temporary / "ema.safetensors")
+        save_file(_plain(optimizer_tensors(optimizer)), temporary / "optimizer.safetensors")
+        write_json(temporary / "state.json", {"step": step})
+    for older in folder.parent.glob("step-*"):
+        if older != folder:
+            shutil.rmtree(older, ignore_errors=True)
+
+
+def load_checkpoint(run: Path, model: Model, ema: Ema, optimizer: Any) -> int:
+    """Restore the newest checkpoint, if there is one; returns the number of steps done."""
+    found = sorted((run / "checkpoints").glob("step-*"))
+    if not found:
+        return 0
+    model.load_state_dict(load_file(found[-1] / "model.safetensors"))
+    for name, value in load_file(found[-1] / "ema.safetensors").items():
+        ema.weights[name].copy_(value)
+    load_optimizer_tensors(optimizer, load_file(found[-1] / "optimizer.safetensors"))
+    return int(read_json(found[-1] / "state.json")["step"])
+
+
+def publish(run: Path, weights: dict[str, Tensor]) -> None:
+    """Write the finished weights, which marks the run as done, and drop what was kept to resume from."""
+    with atomic_path(run / "model.safetensors") as temporary:
+        save_file(_plain(weights), temporary, metadata={"layout": LAYOUT})
+    shutil.rmtree(run / "checkpoints", ignore_errors=True)
+
+
+def load_model(run: str | Path, kind: str) -> Model:
+    """The finished model of a run, in evaluation mode on the CPU.
+
+    Raises `MissingError` for no run or an unfinished one, `FormatError` for another kind, pad layout, or broken weights.
+    """
+    run = Path(run)
+    if not (run / "run.json").exists():
+        raise MissingError(f"{run} is not a run: make one with 'ghostpad train {kind} CORPUS --out {run}'")
+    description = read_json(run / "run.json")
+    check_layout(description.get("layout"), str(run))
+    if description.get("kind") != kind:
+        raise FormatError(f"{run} holds a model of kind '{description.get('kind')}', a '{kind}' is needed here")
+    if not (run / "model.safetensors").exists():
+        raise MissingError(f"{run} is not finished: run its 'ghostpad train {kind}' command again, it continues")
+    cls = model_class(kind)
+    model = cls(build_settings(cls.settings_class, description["model"], str(run / "run.json")), description["facts"])
+    try:
+        model.load_state_dict(load_file(run / "model.safetensors"))
+    except (SafetensorError, RuntimeError) as error:
+        raise FormatError(f"{run / 'model.safetensors'} does not fit its run.json: {error}") from None
+    return model.eval()
+
+
+def run_fingerprint(run: str | Path) -> str:
+    """Twelve hex digits that name a finished model: its description and its weights."""
+    weights = load_file(Path(run) / "model.safetensors")
+    sums = {name: [str(value.dtype), list(value.shape), float(value.double().sum()), float(value.double().abs().sum())] for name, value in sorted(weights.items())}
+    return fingerprint(read_json(Path(run) / "run.json"), sums)
+
+
+def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}

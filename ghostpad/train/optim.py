@@ -1,0 +1,62 @@
+"""AdamW, its warm-up-stable-decay schedule, and the weight average: each a pure function of the step, so resume is exact."""
+
+import torch
+from torch import Tensor, nn
+
+from ghostpad.train.settings import TrainSettings
+
+
+def make_optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.AdamW:
+    """AdamW over all trainable weights; weight decay on matrices and kernels, not on biases, norms or scales."""
+    trainable = [weight for weight in model.parameters() if weight.requires_grad]
+    groups = [
+        {"params": [weight for weight in trainable if weight.ndim >= 2], "weight_decay": settings.weight_decay},
+        {"params": [weight for weight in trainable if weight.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.lr, betas=(0.9, 0.95))
+
+
+def learning_rate(step: int, settings: TrainSettings) -> float:
+    """The rate of step 0, 1, ...: linear warm-up, constant, linear decay towards 0 over the last `decay_share`."""
+    warm = min(1.0, (step + 1) / settings.warmup_steps) if settings.warmup_steps else 1.0
+    decay_steps = settings.decay_share * settings.steps
+    cool = min(1.0, (settings.steps - step) / decay_steps) if decay_steps > 0 else 1.0
+    return settings.lr * warm * cool
+
+
+class Ema:
+    """An exponential average of the trainable weights.
+
+    The decay of step n is min(decay, (1+n)/(10+n)), so that a short run is not an average with its random start.
+    """
+
+    def __init__(self, model: nn.Module, decay: float):
+        self.decay = decay
+        self.weights = {name: weight.detach().clone() for name, weight in model.named_parameters() if weight.requires_grad}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Take in the weights after step `step` (0, 1, ...)."""
+        decay = min(self.decay, (1 + step) / (10 + step)) if self.decay else 0.0
+        current = dict(model.named_parameters())
+        for name, average in self.weights.items():
+            average.lerp_(current[name].detach().to(average.dtype), 1 - decay)
+
+    def state(self, model: nn.Module) -> dict[str, Tensor]:
+        """The model's state dict with the averaged weights in it."""
+        return {name: self.weights.get(name, value) for name, value in model.state_dict().items()}
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimiser's state as named tensors (`<weight number>.<name>`), ready for safetensors."""
+    state = optimizer.state_dict()["state"]
+    return {f"{index}.{name}": torch.as_tensor(value) for index, values in state.items() for name, value in values.items()}
+
+
+def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Put back what `optimizer_tensors` gave."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, _, name = key.partition(".")
+        state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
