@@ -19,8 +19,8 @@ from ghostpad.base.pad import Pad, neutral, slot
 from ghostpad.games.players import RandomPlayer, hold_frames
 from ghostpad.games.spec import Frame, Game, GameSpec, Player, Step, games_extra
 
-TICS_PER_FRAME = 2
-TICS_PER_S = 35
+TICS_PER_FRAME, TICS_PER_S = 2, 35
+"""Doom's clock; a pad is held for two tics."""
 EPISODE_TICS = 2100
 """The scenario's own limit."""
 WALK_PER_TIC = 40.0
@@ -173,4 +173,6 @@ GAMES = {
     "doom": lambda: Doom("doom", "Doom: health gathering", "health_gathering.cfg"),
     "doom-supreme": lambda: Doom("doom-supreme", "Doom: health gathering supreme", "health_gathering_supreme.cfg"),
 }
+"""The games of this file by name."""
 PLAYERS = {"random": RandomPlayer, "novice": DoomNovice, "expert": DoomExpert}
+"""The scripted players of these games by name."""

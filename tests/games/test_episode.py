@@ -94,7 +94,8 @@ def test_withheld_truth_is_beside_the_corpus_and_nowhere_in_it(tmp_path: Path) -
 
 def test_truth_is_never_split_between_two_places(tmp_path: Path) -> None:
     def record(out: str, withhold: str | None) -> None:
-        record_corpus("racing", "novice", minutes=0.02, seed=1, out=tmp_path / out, withhold=withhold and tmp_path / withhold)
+        aside = None if withhold is None else tmp_path / withhold
+        record_corpus("racing", "novice", minutes=0.02, seed=1, out=tmp_path / out, withhold=aside)
 
     with pytest.raises(SettingsError, match="inside the corpus"):
         record("a", "a/truth")
