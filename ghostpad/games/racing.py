@@ -6,7 +6,7 @@ gymnasium's CarRacing-v3 (MIT, all procedural): 1000/tiles for every tile of roa
 
 Only the picture is ours: one that is shown is drawn once, at twice its size, instead of 1000x800 at every physics step, and
 without the bar that shows steering and pedals, the score and the opening zoom. No window, no display.
-About 450 frames/s on one loaded core (measured). Source of numbers: measured recipe; cruise and expert tuned here (expert return 671 +- 21).
+About 450 frames/s on one loaded core (measured). Source of numbers: measured recipe; cruise and expert tuned here (expert returns 671).
 """
 
 import warnings
