@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ghostpad.base.errors import MediaError, SettingsError
-from ghostpad.video.decode import _thin, decode_array, decode_frames, read_window
+from ghostpad.video.decode import _thin, decode_array, decode_frames, read_window, resize_image
 from ghostpad.video.record import VideoRecorder
 
 
@@ -164,3 +164,21 @@ def test_an_empty_stretch_is_an_error_as_an_array_and_nothing_as_frames(download
     assert list(decode_frames(download, start_s=1000)) == []
     with pytest.raises(MediaError, match="no frame between"):
         decode_array(download, start_s=1000)
+
+
+@pytest.mark.parametrize("gray", [True, False])
+def test_a_live_picture_is_resized_as_its_video_is(tmp_path: Path, gray: bool) -> None:
+    y, x = np.mgrid[:60, :80]
+    image = np.stack([2 * x + y, 3 * y, 255 - 3 * x], axis=-1).clip(0, 255).astype(np.uint8)
+    with VideoRecorder(tmp_path / "a.mp4", 20, crf=5) as video:
+        for _ in range(3):
+            video.add(image)
+    decoded = decode_array(tmp_path / "a.mp4", width_px=40, height_px=30, gray=gray)[1]
+    live = resize_image(image, 40, 30, gray)
+    assert live.shape == (30, 40, 1 if gray else 3) and live.dtype == np.uint8
+    assert np.abs(decoded[1].astype(int) - live).mean() < 4  # colour is stored at half the size
+
+
+def test_an_impossible_live_size_is_refused() -> None:
+    with pytest.raises(SettingsError, match="0 x 30"):
+        resize_image(picture(0), 0, 30, gray=True)

@@ -1,0 +1,52 @@
+"""Flow matching: learn the velocity that carries noise to data along straight lines, then follow it.
+
+The convention, everywhere: **t = 0 is noise, t = 1 is data**, x_t = (1 - t) noise + t clean, velocity = clean - noise (its value
+is the same at every t of a path). Source: the reference policy (NitroGen / GR00T N1), whose timesteps lie at (1 - b) * 0.999 with
+b ~ Beta(1.5, 1), so that the noisy end, where the choice between actions is made, is seen most. Nothing here has weights.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+LATEST_TIME = 0.999
+"""Training times stay below this (the reference's `noise_s`)."""
+
+
+def make_path(clean: Tensor, noise: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
+    """The point of each path at its time and the velocity wanted there, both shaped like `noise`.
+
+    `clean` and `noise` broadcast against each other; `time`, 0...1, has their leading axes.
+    """
+    time = time.reshape(time.shape + (1,) * (noise.ndim - time.ndim))
+    return torch.lerp(noise, clean.expand_as(noise), time), clean - noise
+
+
+def velocity_loss(predicted: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean squared error, a scalar: numbers of weight 0 give no gradient; 0 when every weight is 0.
+
+    `weight`, >= 0, broadcasts against the velocities.
+    """
+    weight = weight.expand_as(wanted)
+    return (weight * (predicted - wanted).square()).sum() / weight.sum().clamp(min=1e-6)
+
+
+def draw_times(shape: tuple[int, ...], alpha: float, generator: torch.Generator) -> Tensor:
+    """Training times float32 `shape` in 0...`LATEST_TIME`: (1 - b) * `LATEST_TIME` with b ~ Beta(alpha, 1).
+
+    `alpha` 1 is uniform, above 1 prefers the noisy end. They lie on the generator's device.
+    """
+    uniform = torch.rand(shape, generator=generator, device=generator.device)
+    return (1 - uniform ** (1 / alpha)) * LATEST_TIME  # u^(1/alpha) is Beta(alpha, 1), by its inverse distribution
+
+
+def sample(velocity: Callable[[Tensor, Tensor], Tensor], noise: Tensor, steps: int) -> Tensor:
+    """Follow `velocity(x, time)` from `noise` at t = 0 to t = 1 in `steps` equal Euler steps; shaped like `noise`.
+
+    `time` is a scalar tensor. What does not change over the steps belongs outside the function.
+    """
+    x = noise
+    for step in range(steps):
+        x = x + velocity(x, torch.full((), step / steps, dtype=noise.dtype, device=noise.device)) / steps
+    return x

@@ -1,0 +1,118 @@
+"""Frame encoders: frames uint8 [B, T, H, W, C] (C = 1 gray or 3 RGB) become tokens [B, n, dim].
+
+`ConvEncoder` is small and made for a CPU: the T frames are stacked as channels, so that motion is seen by the first layer (to
+encode frames one by one, call it with T = 1). `SiglipEncoder` is the pretrained SigLIP 2 vision tower of the reference policy,
+run on every frame, through `transformers`. Both scale the 0...255 themselves and take floats of that range too.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ghostpad.base.errors import MissingError, SettingsError
+
+
+class ConvEncoder(nn.Module):
+    """Three strided convolutions (16x smaller in all) and a learned position: [B, T, H, W, C] -> [B, H/16 * W/16, dim].
+
+    `channels` is T * C. Sizes that are no multiple of 16 are rounded up. About 9 million multiplications for two gray 96x72 frames.
+    """
+
+    def __init__(self, channels: int, width_px: int, height_px: int, dim: int, width: int = 32):
+        super().__init__()
+        self.dim = dim
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, width, 8, 4, 2), nn.ReLU(),
+            nn.Conv2d(width, 2 * width, 4, 2, 1), nn.ReLU(),
+            nn.Conv2d(2 * width, dim, 3, 2, 1),
+        )  # fmt: skip
+        with torch.no_grad():
+            tokens = self.layers(torch.zeros(1, channels, height_px, width_px))[0, 0].numel()
+        self.position = nn.Parameter(0.02 * torch.randn(tokens, dim))
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Tokens [B, n, dim], row by row from the top left."""
+        pixels = frames.permute(0, 1, 4, 2, 3).flatten(1, 2).to(self.position.dtype) / 127.5 - 1
+        return self.norm(self.layers(pixels).flatten(2).transpose(1, 2) + self.position)
+
+
+class SiglipEncoder(nn.Module):
+    """SigLIP 2's vision tower on every frame: [B, T, H, W, C] -> [B, T * patches, dim], frames in order, plus a learned frame mark.
+
+    Frames are squashed to the tower's square and scaled to -1...1 (SigLIP's mean and deviation of 0.5). `config` alone gives
+    random weights of that shape, for a checkpoint to fill; without it `weights`, a hub name or folder, is read. Raises
+    `MissingError` without transformers or the weights, `SettingsError` for a tower of another kind.
+    """
+
+    def __init__(self, frames: int, weights: str, config: dict[str, Any] | None = None, frozen: bool = False):
+        super().__init__()
+        self.tower = _read_tower(weights) if config is None else _build_tower(config)
+        self.dim: int = self.tower.config.hidden_size
+        self.frozen = frozen
+        if frozen:
+            self.tower.requires_grad_(False)
+        self.frame_mark = nn.Parameter(torch.zeros(frames, 1, self.dim))
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The tower's shape, JSON-able: give it to build the same tower without its weights."""
+        return dict(self.tower.config.to_dict())
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Tokens [B, T * patches, dim], after the tower's last norm."""
+        side = self.tower.config.image_size
+        pixels = frames.flatten(0, 1).permute(0, 3, 1, 2).to(self.frame_mark.dtype)
+        pixels = F.interpolate(pixels, (side, side), mode="bilinear", antialias=True).expand(-1, 3, -1, -1) / 127.5 - 1
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            tokens = self.tower(pixel_values=pixels).last_hidden_state
+        return (tokens.unflatten(0, frames.shape[:2]) + self.frame_mark).flatten(1, 2)
+
+
+def shake(frames: Tensor, shift_px: int, light: float, generator: torch.Generator) -> Tensor:
+    """Frames [B, T, H, W, C] as float32 0...255, each sample shifted and lit anew (its T frames alike).
+
+    The shift is up to `shift_px` whole pixels a side, edges repeated; brightness and contrast change by up to the share `light`.
+    """
+    batch, _, height, width, _ = frames.shape
+
+    def draw(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(batch, generator=generator, device=generator.device)
+
+    if shift_px:
+        for axis in (2, 3):  # repeat the edges, then cut every sample out where it may lie: much cheaper than indexing pixels
+            first, last = frames.narrow(axis, 0, 1), frames.narrow(axis, -1, 1)
+            frames = torch.cat([first] * shift_px + [frames] + [last] * shift_px, axis)
+        places = zip(frames, *(draw(0, 2 * shift_px + 1).long().tolist() for _ in range(2)), strict=True)
+        frames = torch.stack([sample[:, down : down + height, right : right + width] for sample, down, right in places])
+    contrast, brightness = (draw(-light, light).to(frames.device).view(-1, 1, 1, 1, 1) for _ in range(2))
+    return (frames * (1 + contrast) + 127.5 * (brightness - contrast)).clamp_(0, 255)
+
+
+def _transformers() -> Any:
+    try:
+        import transformers
+    except ImportError:
+        raise MissingError('the SigLIP encoder needs transformers: pip install "ghostpad[siglip]"') from None
+    return transformers
+
+
+def _build_tower(config: dict[str, Any]) -> Any:
+    transformers = _transformers()
+    return transformers.SiglipVisionModel(transformers.SiglipVisionConfig(**config))
+
+
+def _read_tower(weights: str) -> Any:
+    transformers = _transformers()
+    try:
+        config = transformers.AutoConfig.from_pretrained(weights)
+        kind = config.model_type
+        if kind in ("siglip", "siglip_vision_model"):
+            config = getattr(config, "vision_config", config)
+            config.vision_use_head = False  # its pooled vector is not read, and weights without a gradient stall distributed training
+            return transformers.SiglipVisionModel.from_pretrained(weights, config=config)
+    except (OSError, ValueError) as error:
+        raise MissingError(f"no SigLIP weights at '{weights}' ({error}): give a folder, or a name of the hub while online") from None
+    raise SettingsError(f"'{weights}' is a '{kind}' model: give a SigLIP or SigLIP 2 of fixed size, e.g. google/siglip2-base-patch16-256")
