@@ -1,0 +1,67 @@
+"""Drops long stretches in which nothing is held or moved, but for their first second. Reads slots and time stamps.
+
+35 % of frames are idle in VPT's contractor data and in a probe of NitroGen's labels, and an agent that copies them stands
+still. All of them dropped, it never learns to wait: hence the second that stays. Cost: microseconds a row.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ghostpad.base.pad import BUTTONS
+from ghostpad.base.records import pads_of
+from ghostpad.base.settings import Settings
+from ghostpad.filters.contract import Filter, row_ends_s
+from ghostpad.idm.measure import DEAD_ZONE, PRESSED
+
+LEAD_S = 1.0
+"""The first second of every idle stretch stays (a guess)."""
+
+
+class IdleSettings(Settings):
+    """The cut of the idle filter."""
+
+    seconds: float = Field(
+        5.0, ge=0, description="drop idle stretches longer than this, but for their first second (5: D2E's gap in input)"
+    )
+
+
+@dataclass(frozen=True)
+class Idle(Filter):
+    """Keeps rows unless they lie in an idle stretch longer than `seconds`, after its first second.
+
+    Idle is: every known stick nearer than 0.1 to its centre and every known button below 0.5. A row of which nothing is
+    known is not idle.
+    """
+
+    name: ClassVar[str] = "idle"
+    version: ClassVar[int] = 1
+    settings: IdleSettings = IdleSettings()
+
+    def score(self, labels: pa.Table, video: Mapping[str, Any]) -> NDArray[np.float32]:
+        """float32 [n], seconds of the idle stretch that a row lies in; 0 in its first second and where something is done."""
+        if not labels.num_rows:
+            return np.zeros(0, np.float32)
+        pads, known = pads_of(labels)
+        buttons, sticks = pads[:, : len(BUTTONS)], pads[:, len(BUTTONS) :]
+        idle: NDArray[np.bool_] = known.any(axis=1) & (buttons < PRESSED).all(axis=1) & (np.abs(sticks) < DEAD_ZONE).all(axis=1)
+        pts_s, ends_s = labels.column("pts_s").to_numpy(), row_ends_s(labels, video)
+        edges = np.flatnonzero(np.diff(idle, prepend=~idle[:1])).tolist() + [len(idle)]
+        scores = np.zeros(len(idle), np.float32)
+        for first, beyond in zip(edges[:-1], edges[1:], strict=True):
+            if idle[first]:
+                late = pts_s[first:beyond] - pts_s[first] >= LEAD_S - 1e-6
+                scores[first:beyond] = late * (ends_s[beyond - 1] - pts_s[first])
+        return scores
+
+    def keep(self, scores: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """bool [n], True up to the cut."""
+        return scores <= self.settings.seconds
+
+
+FILTER = Idle
