@@ -71,7 +71,7 @@ VERDICTS = pa.schema(
         pa.field("last_row", _I64, nullable=False),  # inclusive
         pa.field("duration_s", _F64, nullable=False),
         pa.field("keep", pa.bool_(), nullable=False),
-        pa.field("reason", _TEXT, nullable=False),  # "kept" or the name of the filter that dropped it
+        pa.field("reason", _TEXT, nullable=False),  # "kept", the filter that dropped it, or "broken"
     ]
 )
 """Columns of a filter's verdicts: stretches of rows in order, together covering each video once."""

@@ -17,7 +17,7 @@ def summarise(corpus: Corpus) -> Summary:
 
     videos    per (game, player, status): number and hours
     sources   per source of rows: number of videos and hours that have them
-    verdicts  per set of verdicts: hours by reason ("kept" or the filter that dropped them)
+    verdicts  per set of verdicts: hours by reason ("kept", the filter that dropped them, or "broken")
     proxies   per short side in pixels: number of videos that have a copy
     broken    per reason: the ids of the videos
     """

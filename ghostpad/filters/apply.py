@@ -108,13 +108,13 @@ def _judge_video(
 
 
 def _all_broken(id: str, labels: pa.Table) -> list[dict[str, Any]]:
-    """One stretch that drops every row. Its time stamps may be what is broken, so its length then is 0."""
+    """One stretch that drops every row. Its length is 0 where it is the time stamps that are broken."""
+    pts_s = labels.column("pts_s").to_numpy()
     try:
         ends_s = row_ends_s(labels, {"id": id, "fps": None})
     except FormatError:
-        ends_s = labels.column("pts_s").to_numpy() * 0
-    reasons = np.full(labels.num_rows, BROKEN, dtype=object)
-    return _stretches(id, labels.column("pts_s").to_numpy(), ends_s, reasons)
+        pts_s = ends_s = np.zeros(len(pts_s))
+    return _stretches(id, pts_s, ends_s, np.full(len(pts_s), BROKEN, dtype=object))
 
 
 def _stretches(id: str, pts_s: NDArray[np.float64], ends_s: NDArray[np.float64], reasons: NDArray[np.object_]) -> list[dict[str, Any]]:

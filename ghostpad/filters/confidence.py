@@ -39,8 +39,8 @@ class Confidence(Filter):
         row_ends_s(labels, video)  # refuses time stamps that do not ascend
         pts_s = labels.column("pts_s").to_numpy()
         total = np.concatenate([[0.0], np.cumsum(labels.column("confidence").to_numpy(), dtype=np.float64)])
-        first = np.searchsorted(pts_s, pts_s - HALF_S, side="left")
-        beyond = np.searchsorted(pts_s, pts_s + HALF_S, side="right")
+        first = np.searchsorted(pts_s, pts_s - HALF_S - 1e-6, side="left")
+        beyond = np.searchsorted(pts_s, pts_s + HALF_S + 1e-6, side="right")
         return ((total[beyond] - total[first]) / (beyond - first)).astype(np.float32)
 
     def keep(self, scores: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -48,4 +48,4 @@ class Confidence(Filter):
         return scores >= np.float32(self.settings.cut)
 
 
-FILTER = Confidence
+FILTER = Confidence  # what the folder is searched for

@@ -27,7 +27,7 @@ class IdleSettings(Settings):
     """The cut of the idle filter."""
 
     seconds: float = Field(
-        5.0, ge=0, description="drop idle stretches longer than this, but for their first second (5: D2E's gap in input)"
+        default=5.0, ge=0, description="drop idle stretches longer than this, but for their first second (5: D2E's gap in input)"
     )
 
 
@@ -48,8 +48,8 @@ class Idle(Filter):
         if not labels.num_rows:
             return np.zeros(0, np.float32)
         pads, known = pads_of(labels)
-        buttons, sticks = pads[:, : len(BUTTONS)], pads[:, len(BUTTONS) :]
-        idle: NDArray[np.bool_] = known.any(axis=1) & (buttons < PRESSED).all(axis=1) & (np.abs(sticks) < DEAD_ZONE).all(axis=1)
+        used = np.concatenate([pads[:, : len(BUTTONS)] >= PRESSED, np.abs(pads[:, len(BUTTONS) :]) >= DEAD_ZONE], axis=1)
+        idle = np.asarray(known.any(axis=1) & ~used.any(axis=1))
         pts_s, ends_s = labels.column("pts_s").to_numpy(), row_ends_s(labels, video)
         edges = np.flatnonzero(np.diff(idle, prepend=~idle[:1])).tolist() + [len(idle)]
         scores = np.zeros(len(idle), np.float32)
@@ -64,4 +64,4 @@ class Idle(Filter):
         return scores <= self.settings.seconds
 
 
-FILTER = Idle
+FILTER = Idle  # what the folder is searched for
