@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import create_model
+from pydantic import Field, create_model
 
 from ghostpad.base.errors import FormatError, SettingsError, nearest
 from ghostpad.base.settings import Settings
@@ -63,7 +63,8 @@ def cuts_class() -> type[Settings]:
     defaults: dict[str, Any] = {}
     for name, found in sorted(_found().items()):
         default = found().settings
-        defaults[name] = (type(default), default)
+        # The class says what it is; a description here, if empty, keeps the help of commands from saying it above each flag.
+        defaults[name] = (type(default), Field(default=default, description=""))
     return create_model("Cuts", __base__=Settings, __doc__="The cut of every filter.", **defaults)
 
 
