@@ -31,6 +31,7 @@ COMMANDS: dict[str, Command] = {
     "record": Command("record", "record", "let a scripted player play a game; keep the video and the pad"),
     "proxy": Command("proxy", "proxy", "make small copies of the videos that can be read at any frame"),
     "filter": Command("filter", "filter_labels", "say which labelled rows to believe, and count the hours"),
+    "report": Command("report", "report", "put what came of it on one HTML page"),
     "status": Command("status", "status", "say what a corpus holds"),
 }
 """Every command by the words that call it, in the order of the pipeline."""

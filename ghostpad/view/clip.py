@@ -1,7 +1,7 @@
 """Short videos with the pad drawn beside the picture: what an IDM read beside the truth, and what an agent did.
 
 Reads a corpus and its rows, or an episode handed over frame by frame; writes one H.264 mp4 that browsers play, whole or not
-at all. About 60 frames a second on one core and 0.1 MB a second of clip (measured, Doom at 17.5 fps).
+at all. About 60 frames a second on one core and 0.15 MB a second of clip (measured, Doom at 17.5 fps).
 """
 
 import os
@@ -24,7 +24,7 @@ from ghostpad.video.decode import decode_frames
 from ghostpad.video.record import VideoRecorder
 from ghostpad.view.scene import TRACE_S, draw_pad, side_by_side
 
-_CRF, _PRESET, _GOP = 26, "veryfast", 120  # x264: small enough to lie inside a page, still crisp (by eye)
+_CRF, _PRESET, _GOP = 30, "veryfast", 120  # x264: small enough to lie inside a page, still crisp (by eye)
 
 
 def idm_clip(

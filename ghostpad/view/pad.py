@@ -151,7 +151,7 @@ def _button(brush: _Brush, name: str, value: float, colour: Colour) -> None:
 
 
 def _knob(brush: _Brush, side: str, pad: Pad, used: frozenset[str], colour: Colour) -> None:
-    """The stick's knob where it is pushed, with an arm from the middle; a click of the stick fills it."""
+    """The stick's knob where it is pushed, with an arm from the middle; a click of the stick whitens it; a dot says that it can click."""
     x, y, radius = _KNOBS[side]
     reads = [axis for axis in (f"{side}_x", f"{side}_y") if axis in used]
     across, down = (float(np.clip(_value(pad, f"{side}_{axis}"), -1, 1)) if f"{side}_{axis}" in used else 0.0 for axis in "xy")
@@ -162,6 +162,8 @@ def _knob(brush: _Brush, side: str, pad: Pad, used: frozenset[str], colour: Colo
     size = min(1.0, float(np.hypot(across, down)))
     fill = _mix(_mix(_BODY, colour, 0.25 + 0.55 * size), (255, 255, 255), 0.6 * click) if reads or click > 0.01 else _BODY
     brush.disc(at_x, at_y, radius * _KNOB_PART, fill, colour if reads else _IDLE, 2)
+    if f"{side}_thumb" in used:
+        brush.disc(at_x, at_y, 2, _WELL)
 
 
 def _value(pad: Pad, name: str) -> float:

@@ -1,0 +1,192 @@
+"""What an OUT folder holds, gathered for the report and the picture. Every part may be missing; nothing is written here.
+
+    results.json            arms, seconds a stage            eval/*.json     of IDMs and agents, told apart by their keys
+    wild/                   corpus with labels, verdicts     truth/          true rows withheld from it
+    labelled/               corpus with the known pads       clips/*.mp4     idm*.mp4 and agents'
+    <run>/run.json          settings of the runs
+
+Reads JSON and tables, and one video's rows; about a second for an hour of footage.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ghostpad.base.errors import FormatError, MissingError
+from ghostpad.base.files import read_json
+from ghostpad.base.pad import SLOTS, is_stick, slot
+from ghostpad.base.records import pads_of
+from ghostpad.corpus.folder import Corpus
+from ghostpad.corpus.summary import summarise
+from ghostpad.view.clip import labelled_videos, truth_rows
+
+Json = Mapping[str, Any]
+"""A JSON object."""
+
+STRETCH_S = 10.0
+"""Length of the stretch that the trace and the clip of the IDM show, seconds."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One video with true and predicted rows at the same frames, and the stretch of it that is shown."""
+
+    corpus: Corpus
+    truth: Path | None
+    source: str
+    video: str
+    slots: tuple[str, ...]
+    """Slots whose truth is known, sticks first."""
+    pts_s: NDArray[np.float64]
+    true_pads: NDArray[np.float32]
+    """[n, 25]; `pads` too."""
+    pads: NDArray[np.float32]
+    start_s: float
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything the report shows. None or empty: not there."""
+
+    game: str | None = None
+    arms: dict[str, Json] = field(default_factory=dict)
+    """Arm or scripted player -> mean, sem, n, by_seed, sd_seeds."""
+    evals: tuple[Json, ...] = ()
+    """The IDM evaluations, by file name."""
+    seconds: Json = field(default_factory=dict)
+    minutes: Mapping[str, float] = field(default_factory=dict)
+    """"labelled" and "wild" -> minutes of footage."""
+    funnel: Mapping[str, float] = field(default_factory=dict)
+    """Reason -> hours."""
+    labelled: Labelled | None = None
+    idm_clips: tuple[Path, ...] = ()
+    agent_clips: tuple[Path, ...] = ()
+    runs: Mapping[str, Json] = field(default_factory=dict)
+    seeds: tuple[int, ...] = ()
+    licences: tuple[str, ...] = ()
+
+
+def gather(out: Path) -> Findings:
+    """What lies in `out`.
+
+    Raises `MissingError` if there is no such folder or nothing in it that a report could show, `FormatError` for a file that is
+    not what its name says.
+    """
+    if not out.is_dir():
+        raise MissingError(f"there is no folder {out}: `ghostpad demo` makes one, or name the folder of your runs and evaluations")
+    results = _results(out)
+    evaluations = {path: _object(path) for path in sorted(out.glob("eval/*.json")) if not path.name.startswith(".")}
+    idm = tuple(_checked(path, value, ("idm", "baselines"), "an IDM") for path, value in evaluations.items() if "idm" in value)
+    agents = [_checked(path, value, ("arm", "mean", "sem"), "an agent") for path, value in evaluations.items() if "arm" in value]
+    corpora = {name: Corpus(out / name) for name in ("labelled", "wild") if (out / name / "videos.parquet").exists()}
+    rows = {name: [row for row in corpus.rows() if row["status"] == "ok"] for name, corpus in corpora.items()}
+    clips = sorted(path for path in out.glob("clips/*.mp4") if not path.name.startswith("."))
+    found = Findings(
+        game=results.get("game") or next((row["game"] for group in rows.values() for row in group if row["game"]), None),
+        arms=dict(results.get("arms") or _arms(agents)),
+        evals=idm,
+        seconds=results.get("seconds") or {},
+        minutes={name: sum(row["duration_s"] or 0.0 for row in group) / 60 for name, group in rows.items()},
+        funnel=_funnel(corpora["wild"]) if "wild" in corpora else {},
+        labelled=_labelled(out, corpora["wild"], [str(value.get("source")) for value in idm]) if "wild" in corpora else None,
+        idm_clips=tuple(path for path in clips if path.name.startswith("idm")),
+        agent_clips=tuple(path for path in clips if not path.name.startswith("idm")),
+        runs={path.parent.name: _object(path) for path in sorted(out.glob("*/run.json"))},
+        seeds=tuple(results.get("seeds") or ()),
+        licences=tuple(sorted({row["licence"] for group in rows.values() for row in group if row["licence"]})),
+    )
+    if not (found.arms or found.evals or found.funnel or found.labelled or clips):
+        raise MissingError(
+            f"{out} holds nothing to report yet (no results.json, eval/*.json, clips/*.mp4 or labelled corpus wild/): "
+            "`ghostpad demo` makes all of it, `ghostpad eval idm` and `ghostpad eval policy` make evaluations"
+        )
+    return found
+
+
+def mean_of(values: Sequence[Any]) -> Any:
+    """The mean of equally shaped JSON values: objects key by key, numbers averaged, None left out (None if nothing is left)."""
+    present = [value for value in values if value is not None]
+    if present and isinstance(present[0], Mapping):
+        return {key: mean_of([value.get(key) for value in present]) for key in present[0]}
+    numbers = [value for value in present if isinstance(value, int | float)]
+    return math.fsum(numbers) / len(numbers) if numbers else None
+
+
+def _object(path: Path) -> Json:
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise FormatError(f"{path} holds no JSON object: remove it and run the command that wrote it again")
+    return value
+
+
+def _results(out: Path) -> Json:
+    path = out / "results.json"
+    if not path.exists():
+        return {}
+    results = _object(path)
+    for name, arm in (results.get("arms") or {}).items():
+        if not isinstance(arm, dict) or not isinstance(arm.get("mean"), int | float):
+            raise FormatError(f"{path}: arm '{name}' has no mean: remove the file and run the command that wrote it again")
+    return results
+
+
+def _checked(path: Path, value: Json, keys: Sequence[str], what: str) -> Json:
+    """`value` if it has the keys of an evaluation."""
+    absent = [key for key in keys if key not in value]
+    scores = [value["idm"], *(value.get("baselines") or {}).values()] if "idm" in value and not absent else []
+    absent += [f"a score with {key}" for key in ("sticks", "buttons") if any(key not in score for score in scores)]
+    if absent:
+        raise FormatError(f"{path} is no evaluation of {what} (it lacks {', '.join(absent)}): run the evaluation again")
+    return value
+
+
+def _arms(evaluations: Sequence[Json]) -> dict[str, Json]:
+    """Arms from single evaluations, as results.json has them; the error of a mean over seeds is of its episodes only."""
+    arms: dict[str, list[Json]] = {}
+    for one in evaluations:
+        arms.setdefault(one["arm"], []).append(one)
+    found: dict[str, Json] = {}
+    for name, group in arms.items():
+        means = [one["mean"] for one in group]
+        found[name] = {
+            "mean": math.fsum(means) / len(means),
+            "sem": math.sqrt(math.fsum((one["sem"] or 0.0) ** 2 for one in group)) / len(group),
+            "n": sum(one.get("episodes") or one.get("n") or 0 for one in group),
+            "by_seed": {str(place): mean for place, mean in enumerate(means)},
+            "sd_seeds": float(np.std(means, ddof=1)) if len(means) > 1 else None,
+        }
+    return found
+
+
+def _funnel(wild: Corpus) -> dict[str, float]:
+    """Hours by reason of the default verdicts, or of the first there are."""
+    verdicts = summarise(wild)["verdicts"]
+    found: dict[str, float] = verdicts.get("default") or next(iter(verdicts.values()), {})
+    return found
+
+
+def _labelled(out: Path, wild: Corpus, preferred: Sequence[str]) -> Labelled | None:
+    """The first video of `wild` that has true and predicted rows; never chosen by how well it went."""
+    truth = out / "truth" if (out / "truth").is_dir() else None
+    sources = [source for source in wild.sources() if source.startswith("idm-")]
+    for source in sorted(sources, key=lambda name: (preferred.index(name) if name in preferred else len(preferred), name)):
+        for video in labelled_videos(wild, truth, source):
+            true_table, table = truth_rows(wild, video, truth), wild.actions(source, video)
+            if true_table is None or table is None:
+                continue
+            true_pts, pts = true_table.column("pts_s").to_numpy(), table.column("pts_s").to_numpy()
+            _, true_at, at = np.intersect1d(np.round(true_pts, 4), np.round(pts, 4), return_indices=True)
+            if len(at) < 2:
+                continue
+            (true_pads, known), (pads, predicted) = pads_of(true_table), pads_of(table)
+            both = np.logical_and(known.any(axis=0), predicted.any(axis=0))
+            slots = sorted((name for name in SLOTS if both[slot(name)]), key=lambda name: not is_stick(name))
+            end_s = float(pts[at[-1]])
+            start_s = max(0.0, min(end_s / 4, end_s - STRETCH_S))
+            return Labelled(wild, truth, source, video, tuple(slots), pts[at], true_pads[true_at], pads[at], start_s)
+    return None

@@ -1,0 +1,228 @@
+"""The report's plots as SVG text to stand inside a page, in colours that are readable on light and dark paper.
+
+Pure: plain numbers in, text out; None (undefined) is left out of a plot. Drawn on `Figure` objects, so pyplot and its global
+figures are never touched. About 0.1 s a plot (measured).
+"""
+
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+from numpy.typing import NDArray
+
+from ghostpad.base.pad import READABLE, STICKS, is_stick, slot
+from ghostpad.view.pad import PREDICTED, TRUTH
+
+BLUE, AMBER = (f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in (PREDICTED, TRUTH))
+"""Predictions and agents, and the truth, as in the clips."""
+GREY = "#8792a6"
+"""Baselines and references."""
+GREEN = "#3fae7a"
+"""What was kept."""
+
+_INK = "#010203"  # stands for the page's own text colour, which the SVG takes over
+_BASELINES = {"always_released": "#b9c1cf", "copy_previous": "#8f9aad", "prior": "#66718a"}
+_LINES = (BLUE, AMBER, GREEN, "#c678dd", "#e06c75", "#56b6c2")
+_WIDTH_IN = 7.2
+
+ARM_WORDS: Mapping[str, str] = {
+    "labelled": "few true\npads",
+    "pseudo": "+ pseudo-\nlabels",
+    "shuffled": "+ shuffled\nlabels",
+    "oracle": "all true\npads",
+}
+"""What the known arms of a comparison learned from."""
+PLAYERS: tuple[str, ...] = ("random", "novice", "expert")
+"""Scripted players, drawn as lines."""
+
+ArmResult = Mapping[str, Any]
+"""One arm of results.json: mean, sem, by_seed."""
+
+
+def arms_plot(arms: Mapping[str, ArmResult]) -> str:
+    """Mean return of every arm with its standard error, a dot per training seed, scripted players as lines."""
+    return _svg(lambda figure: draw_arms(figure.subplots(), arms, _INK), 3.6)
+
+
+def draw_arms(axes: Axes, arms: Mapping[str, ArmResult], ink: str) -> None:
+    """`arms_plot` on `axes`, text in the colour `ink`."""
+    names = ordered_arms(arms)
+    for x, name in enumerate(names):
+        arm = arms[name]
+        colour = {"pseudo": BLUE, "oracle": AMBER}.get(name, GREY)
+        axes.bar(x, arm["mean"], 0.62, color=colour, yerr=arm.get("sem"), error_kw={"ecolor": ink, "capsize": 4, "lw": 1.4})
+        seeds = list((arm.get("by_seed") or {}).values())
+        if len(seeds) > 1:
+            spots = x + np.linspace(-0.14, 0.14, len(seeds))
+            axes.plot(spots, seeds, "o", ms=5, mfc="white", mec=ink, mew=1, ls="none", zorder=3)
+        top = max([arm["mean"] + (arm.get("sem") or 0), *seeds])
+        axes.annotate(f"{arm['mean']:,.0f}", (x, top), (0, 5), textcoords="offset points", ha="center", color=ink, weight="bold")
+    right = len(names) - 0.45
+    for player in (player for player in PLAYERS if player in arms):
+        mean = arms[player]["mean"]
+        axes.axhline(mean, color=GREY, ls=(0, (4, 3)), lw=1.2, zorder=0)
+        axes.annotate(f"{player} {mean:,.0f}", (right, mean), (2, 3), textcoords="offset points", color=GREY)
+    axes.set_xlim(-0.6, right + 0.75)
+    axes.set_xticks(range(len(names)), [ARM_WORDS.get(name, name) for name in names])
+    axes.tick_params(axis="x", length=0)
+    axes.set_ylabel("mean return")
+    axes.margins(y=0.12)
+
+
+def ordered_arms(arms: Mapping[str, Any]) -> list[str]:
+    """The learned arms, worst informed first, unknown ones at the end; scripted players left out."""
+    order = ["labelled", "shuffled", "pseudo", "oracle"]
+    known = [name for name in order if name in arms]
+    return known + sorted(name for name in arms if name not in order and name not in PLAYERS)
+
+
+def quality_plot(score: Mapping[str, Any], baselines: Mapping[str, Any]) -> str:
+    """R² of every stick and average precision of every button, the IDM's beside the trivial baselines'."""
+    names = [*score["sticks"], *score["buttons"]]
+    names = [name for name in names if _quality(score, name) is not None]
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        sources = {"IDM": score} | dict(baselines)
+        width = 0.8 / len(sources)
+        for place, (label, source) in enumerate(sources.items()):
+            values = [_quality(source, name) for name in names]
+            x = np.arange(len(names)) + (place - (len(sources) - 1) / 2) * width
+            heights = [0.0 if value is None else max(value, -0.15) for value in values]
+            bars = axes.bar(x, heights, width * 0.92, color=BLUE if label == "IDM" else _BASELINES.get(label, GREY), label=words(label))
+            if len(names) <= 8:
+                text = ["–" if value is None else f"{value:.2f}" for value in values]
+                axes.bar_label(bars, text, fontsize=8, color=_INK, padding=2)
+        low = min((value for source in sources.values() for value in (_quality(source, name) for name in names) if value), default=0.0)
+        axes.set_ylim(-0.2 if low < 0 else 0, 1.14)
+        axes.axhline(0, color=_INK, lw=0.8)
+        axes.set_xticks(range(len(names)), [f"{words(name)}\n{'R²' if name in STICKS else 'AP'}" for name in names])
+        axes.tick_params(axis="x", length=0, labelrotation=0 if len(names) <= 8 else 60)
+        _legend(figure, axes, len(sources))
+
+    return _svg(draw, 3.3)
+
+
+def calibration_plot(calibration: Mapping[str, Any]) -> str:
+    """What the IDM said of its own certainty against what happened: stick spread and error, button probability and frequency."""
+    sticks, buttons = calibration.get("sticks") or {}, calibration.get("buttons") or {}
+    panels: list[tuple[Mapping[str, Any], str, str, str, str]] = []
+    if sticks:
+        panels.append((sticks, "spread", "rmse", "predicted spread", "actual error (rms)"))
+    if buttons:
+        panels.append((buttons, "p", "frequency", "predicted probability", "how often pressed"))
+
+    def draw(figure: Figure) -> None:
+        for axes, (groups, across, up, across_words, up_words) in zip(
+            figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
+        ):
+            high = 0.02
+            for place, (name, bins) in enumerate(groups.items()):
+                points = [(one[across], one[up]) for one in bins if one[across] is not None and one[up] is not None]
+                if points:
+                    axes.plot(*zip(*points, strict=True), "o-", ms=4, lw=1.6, color=_LINES[place % len(_LINES)], label=words(name))
+                    high = max(high, *map(max, points))
+            axes.plot([0, high], [0, high], color=GREY, ls=(0, (4, 3)), lw=1.2, zorder=0)
+            axes.set(xlabel=across_words, ylabel=up_words)
+            axes.legend(frameon=False, labelcolor=_INK, fontsize=9, ncols=1 if len(groups) < 6 else 2)
+
+    return _svg(draw, 3.2) if panels else ""
+
+
+def risk_coverage_plot(curve: Sequence[Mapping[str, float]]) -> str:
+    """Mean error of the most confident share of the rows, over that share."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        axes.plot([one["coverage"] for one in curve], [one["error"] for one in curve], "o-", color=BLUE, ms=4, lw=2)
+        axes.set(xlabel="share of rows kept, most confident first", ylabel="mean error", xlim=(0, 1.02))
+        axes.set_ylim(bottom=0)
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+
+    return _svg(draw, 2.7)
+
+
+def funnel_plot(hours: Mapping[str, float]) -> str:
+    """Minutes of footage that a filter kept and dropped, by reason ("kept" first), as one bar."""
+    total = sum(hours.values())
+    names = sorted(hours, key=lambda name: (name != "kept", -hours[name], name))
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        start = 0.0
+        for place, name in enumerate(names):
+            minutes = hours[name] * 60
+            colour = GREEN if name == "kept" else ("#e0806c", "#d9a15b", "#b07aa1", GREY)[(place - 1) % 4]
+            axes.barh(0, minutes, left=start, color=colour, label=f"{name} {hours[name] / total:.0%}" if total else name)
+            start += minutes
+        axes.set(xlabel="minutes of footage", xlim=(0, start or 1), yticks=[])
+        axes.spines["left"].set_visible(False)
+        _legend(figure, axes, 4)
+
+    return _svg(draw, 1.5)
+
+
+def trace_plot(pts_s: NDArray[np.float64], truth: NDArray[np.float32], predicted: NDArray[np.float32], slots: Sequence[str]) -> str:
+    """Truth and prediction of `slots` over time, pads float32 [n, 25]; sticks as they feel, pushed up is high."""
+
+    def draw(figure: Figure) -> None:
+        rows = figure.subplots(len(slots), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, name in zip(rows, slots, strict=True):
+            sign = -1 if name.endswith("_y") else 1
+            axes.plot(pts_s, sign * truth[:, slot(name)], color=AMBER, lw=2, drawstyle="steps-post", label="true pad")
+            axes.plot(pts_s, sign * predicted[:, slot(name)], color=BLUE, lw=1.5, label="read from the video")
+            axes.set_ylim((-1.1, 1.1) if is_stick(name) else (-0.08, 1.08))
+            axes.set_ylabel(words(name) + ("\n(up is +)" if name.endswith("_y") else ""))
+        rows[-1].set_xlabel("seconds of the video")
+        rows[-1].margins(x=0)
+        _legend(figure, rows[0], 2)
+
+    return _svg(draw, 0.9 + 1.15 * len(slots))
+
+
+def words(name: str) -> str:
+    """A short name for people: `left_y` -> `left y`."""
+    return name.replace("_", " ")
+
+
+def readable(name: str) -> str:
+    """The long name of a slot for people, or the name itself if it is none."""
+    return READABLE.get(name, words(name))
+
+
+def _quality(score: Mapping[str, Any], name: str) -> float | None:
+    value: float | None = (score["sticks"].get(name) or {}).get("r2") if name in STICKS else (score["buttons"].get(name) or {}).get("ap")
+    return value
+
+
+def _legend(figure: Figure, axes: Axes, columns: int) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=columns, frameon=False, labelcolor=_INK, fontsize=9)
+
+
+def _svg(draw: Callable[[Figure], None], height_in: float) -> str:
+    """Run `draw` on a figure and return it as an `<svg>` element without declarations, whose text follows the page's colour."""
+    style: dict[Any, Any] = {
+        "svg.fonttype": "none", "svg.hashsalt": "ghostpad", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False,
+        "axes.grid": True, "axes.axisbelow": True, "grid.color": GREY, "grid.alpha": 0.25, "grid.linewidth": 0.7,
+        "axes.edgecolor": GREY, "axes.labelcolor": _INK, "xtick.color": GREY, "ytick.color": GREY, "text.color": _INK,
+        "xtick.labelcolor": _INK, "ytick.labelcolor": _INK, "axes.xmargin": 0.03, "text.parse_math": False,
+    }  # fmt: skip
+    with matplotlib.rc_context(style):
+        figure = Figure((_WIDTH_IN, height_in), layout="constrained")
+        draw(figure)
+        for axes in figure.axes:
+            axes.set_facecolor("none")
+            axes.grid(axis="x", visible=False)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    svg = text.getvalue()
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    svg = re.sub(r' (xmlns(:\w+)?|width|height|version)="[^"]*"', "", svg.partition(">")[0]) + ">" + svg.partition(">")[2]
+    return svg.replace(_INK, "currentColor").replace("<svg", '<svg role="img"', 1)

@@ -1,0 +1,244 @@
+"""The report: one self-contained HTML page of what an OUT folder holds, readable on a phone, in light and dark.
+
+Reads what `ghostpad.view.findings` gathers; writes OUT/report.html, and OUT/clips/idm.mp4 if there are labels and true pads but
+no clip of them yet. What is missing is named on the page with the command that makes it. About 10 s, most of it the clip.
+"""
+
+import base64
+import io
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from PIL import Image
+
+from ghostpad import __version__
+from ghostpad.base.errors import MediaError
+from ghostpad.base.files import atomic_path
+from ghostpad.base.pad import is_stick, slot
+from ghostpad.games.spec import game_names, game_spec
+from ghostpad.video.decode import decode_frames
+from ghostpad.view import plots
+from ghostpad.view.clip import idm_clip
+from ghostpad.view.findings import STRETCH_S, Findings, Labelled, gather, mean_of
+
+MAX_CLIP_BYTES = 12 * 2**20
+"""A larger clip stays beside the page (a guess at what a browser and a mail bear)."""
+
+IDM_CLIP = "clips/idm.mp4"
+"""The clip that the report makes itself."""
+
+_MEASURES = {
+    "r2": "R²", "mae": "mean error", "moving_mae": "mean error while moved", "dead_zone_f1": "moved or at rest, F1",
+    "ap": "average precision", "prevalence": "share of rows pressed", "f1": "F1 at ½", "onset_f1": "press found at its row, F1",
+    "onset_f1_50ms": "press found within 50 ms, F1", "press_rate_ratio": "presses predicted / true", "ece": "calibration error",
+}  # fmt: skip
+"""Measures in the order of the table, with words for people."""
+_HEADLINE = ("r2", "ap")
+_TRACE_SLOTS = 6
+
+
+def write_report(out: str | os.PathLike[str]) -> Path:
+    """Write OUT/report.html and return its path. Raises `MissingError` if there is nothing to show, and as `gather`."""
+    folder = Path(out)
+    found = gather(folder)
+    clips = list(found.idm_clips)
+    if found.labelled and (not clips or _outdated(folder / IDM_CLIP, found.labelled)):
+        made = make_idm_clip(folder, found.labelled)
+        clips = [made, *(path for path in clips if path != made)]
+    page = folder / "report.html"
+    html = _template().render(
+        title=_title(found.game),
+        headline=headline(found),
+        arms=arm_rows(found.arms),
+        arms_plot=Markup(plots.arms_plot(found.arms)) if plots.ordered_arms(found.arms) else None,
+        agent_clips=[_clip(path) for path in found.agent_clips],
+        idm=_idm(found),
+        idm_clips=[_clip(path) for path in clips],
+        labelled=found.labelled,
+        trace=_trace(found.labelled),
+        funnel=_funnel(found.funnel),
+        seconds=dict(sorted(found.seconds.items(), key=lambda stage: -stage[1])),
+        minutes=found.minutes,
+        runs={name: flat(run) for name, run in found.runs.items()},
+        seeds=found.seeds,
+        licences=found.licences,
+        version=__version__,
+    )
+    with atomic_path(page) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+    return page
+
+
+def make_idm_clip(folder: Path, labelled: Labelled) -> Path:
+    """Write OUT/clips/idm.mp4: the stretch of `labelled` with the true and the predicted pad."""
+    return idm_clip(
+        labelled.corpus, labelled.video, labelled.truth, labelled.source, folder / IDM_CLIP,
+        start_s=labelled.start_s, seconds=STRETCH_S,
+    )  # fmt: skip
+
+
+def headline(found: Findings) -> str:
+    """The outcome in one or two sentences, with the numbers it rests on; never more than is there."""
+    arms, sentences = found.arms, []
+    if "pseudo" in arms and "labelled" in arms:
+        few, many = (f"{found.minutes[name]:.3g} min of " if name in found.minutes else "" for name in ("labelled", "wild"))
+        sentences.append(
+            f"An agent that learned from {few}play with known pads and {many}video whose pads were read by the IDM returns "
+            f"{_return(arms['pseudo'])}; from the known pads alone it returns {_return(arms['labelled'])}."
+        )
+        if "oracle" in arms and _clearly_above(arms["oracle"], arms["labelled"]):
+            share = (arms["pseudo"]["mean"] - arms["labelled"]["mean"]) / (arms["oracle"]["mean"] - arms["labelled"]["mean"])
+            sentences.append(f"That is {share:.0%} of the way from there to an agent that got the true pads of all of it.")
+    elif names := plots.ordered_arms(arms):
+        sentences.append("Mean returns: " + ", ".join(f"{name} {_return(arms[name])}" for name in names) + ".")
+    if players := [name for name in plots.PLAYERS if name in arms]:
+        sentences.append("For scale: " + ", ".join(f"the {name} player {arms[name]['mean']:,.0f}" for name in players) + ".")
+    if not sentences and found.evals:
+        score = mean_of([one["idm"] for one in found.evals])
+        values = {f"{plots.words(name)} R² {number(one['r2'])}": one["r2"] for name, one in score["sticks"].items()}
+        sentences.append("On footage held out, the IDM reads " + (", ".join(values) or f"{len(score['buttons'])} buttons") + ".")
+    return " ".join(sentences)
+
+
+def arm_rows(arms: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The table of arms: scripted players last."""
+    names = plots.ordered_arms(arms) + [name for name in plots.PLAYERS if name in arms]
+    learned = {name: words.replace("-\n", "-").replace("\n", " ") for name, words in plots.ARM_WORDS.items()}
+    learned |= dict.fromkeys(plots.PLAYERS, "scripted player")
+    return [{"name": name, "words": learned.get(name, "")} | dict(arms[name]) for name in names]
+
+
+def measure_rows(score: Mapping[str, Any], baselines: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One row a measure and slot: the IDM's value and every baseline's, `main` for the ones that are shown at once."""
+    rows = []
+    for kind in ("sticks", "buttons"):
+        for name, measures in score[kind].items():
+            for key, words in _MEASURES.items():
+                if key in measures:
+                    others = [((one or {}).get(kind, {}).get(name) or {}).get(key) for one in baselines.values()]
+                    rows.append(
+                        {"slot": plots.readable(name), "measure": words, "main": key in _HEADLINE, "values": [measures[key], *others]}
+                    )
+    return rows
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """A number for people; None is a dash."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 100 or isinstance(value, int) else f"{value:.{digits}f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: 0.4 s, 41 s, 3 min 53 s, 2 h 05 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 1:
+        return f"{rest} s"
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def flat(value: Any, prefix: str = "") -> dict[str, str]:
+    """A nested JSON object as dotted names and short texts."""
+    if isinstance(value, Mapping):
+        return {name: text for key, inner in value.items() for name, text in flat(inner, f"{prefix}{key}.").items()}
+    return {prefix.rstrip("."): ", ".join(map(str, value)) if isinstance(value, list) else str(value)}
+
+
+def _template() -> Any:
+    environment = Environment(loader=PackageLoader("ghostpad", "view"), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters |= {"number": number, "duration": duration}
+    return environment.get_template("report.html.jinja")
+
+
+def _title(game: str | None) -> str:
+    return game_spec(game).title if game in game_names() else game or "ghostpad"
+
+
+def _outdated(clip: Path, labelled: Labelled) -> bool:
+    """Whether a clip that the report made shows other labels than there are now."""
+    labels = labelled.corpus.actions_path(labelled.source, labelled.video)
+    return clip.exists() and clip.stat().st_mtime < labels.stat().st_mtime
+
+
+def _return(arm: Mapping[str, Any]) -> str:
+    sem = arm.get("sem")
+    return f"{arm['mean']:,.0f}" + (f" ± {sem:,.0f}" if sem else "")
+
+
+def _clearly_above(high: Mapping[str, Any], low: Mapping[str, Any]) -> bool:
+    """Whether the means differ by more than two standard errors: below that, a share of the difference says nothing."""
+    return bool(high["mean"] - low["mean"] > 2 * math.hypot(high.get("sem") or 0.0, low.get("sem") or 0.0))
+
+
+def _idm(found: Findings) -> dict[str, Any] | None:
+    """Everything of the IDM's section that evaluations give: the mean over training seeds, curves of the first seed."""
+    if not found.evals:
+        return None
+    first = found.evals[0]
+    score, baselines = mean_of([one["idm"] for one in found.evals]), mean_of([one["baselines"] for one in found.evals]) or {}
+    calibration, curve = first.get("calibration") or {}, first["idm"].get("risk_coverage") or []
+    return {
+        "runs": len(found.evals),
+        "videos": first.get("videos"),
+        "minutes": first.get("minutes"),
+        "source": first.get("source"),
+        "names": ["IDM", *(plots.words(name) for name in baselines)],
+        "rows": measure_rows(score, baselines),
+        "quality": Markup(plots.quality_plot(score, baselines)) if score["sticks"] or score["buttons"] else None,
+        "calibration": Markup(plots.calibration_plot(calibration)),
+        "risk_coverage": Markup(plots.risk_coverage_plot(curve)) if curve else None,
+        "by_video": [_video_row(one) for one in first.get("by_video") or []],
+    }
+
+
+def _video_row(one: Mapping[str, Any]) -> dict[str, Any]:
+    values = {f"{plots.words(name)} R²": measures.get("r2") for name, measures in (one.get("sticks") or {}).items()}
+    values |= {f"{plots.words(name)} AP": measures.get("ap") for name, measures in (one.get("buttons") or {}).items()}
+    return {"video": one.get("video"), "rows": one.get("rows"), "values": values}
+
+
+def _trace(labelled: Labelled | None) -> Markup | None:
+    """The stretch of the clip as lines; buttons only if they were pressed in it."""
+    if labelled is None:
+        return None
+    part = (labelled.pts_s >= labelled.start_s) & (labelled.pts_s < labelled.start_s + STRETCH_S)
+    true_pads, pads = labelled.true_pads[part], labelled.pads[part]
+    shown = [name for name in labelled.slots if is_stick(name) or np.maximum(true_pads, pads)[:, slot(name)].max() >= 0.5]
+    return Markup(plots.trace_plot(labelled.pts_s[part], true_pads, pads, shown[:_TRACE_SLOTS])) if shown else None
+
+
+def _funnel(hours: Mapping[str, float]) -> dict[str, Any] | None:
+    total = sum(hours.values())
+    if not total:
+        return None
+    names = sorted(hours, key=lambda name: (name != "kept", -hours[name], name))
+    rows = [{"reason": name, "minutes": hours[name] * 60, "share": f"{hours[name] / total:.1%}"} for name in names]
+    return {"plot": Markup(plots.funnel_plot(hours)), "rows": rows, "minutes": total * 60}
+
+
+def _clip(path: Path) -> dict[str, Any]:
+    """A clip as text to stand inside the page; without its data where it is too large."""
+    size = path.stat().st_size
+    data = base64.b64encode(path.read_bytes()).decode() if size <= MAX_CLIP_BYTES else None
+    return {"name": path.stem, "file": f"clips/{path.name}", "megabytes": size / 2**20, "data": data, "poster": _poster(path)}
+
+
+def _poster(path: Path) -> str | None:
+    """A picture from early in the clip, as base64 JPEG, for readers that do not play videos; None if it cannot be read."""
+    try:
+        frame = next((frame for frame in decode_frames(path) if frame.pts_s >= 2.0), None) or next(decode_frames(path), None)
+    except MediaError:
+        return None
+    if frame is None:
+        return None
+    packed = io.BytesIO()
+    Image.fromarray(frame.image).save(packed, "JPEG", quality=80)
+    return base64.b64encode(packed.getvalue()).decode()

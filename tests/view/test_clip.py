@@ -1,0 +1,100 @@
+"""Clips have one frame a row, play in a browser, appear whole, and say what is missing."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from ghostpad.base.errors import MediaError, MissingError, SettingsError
+from ghostpad.base.pad import PAD_DIM, neutral
+from ghostpad.base.records import read_table, write_table
+from ghostpad.corpus.folder import RECORDED, Corpus
+from ghostpad.games.spec import game_spec
+from ghostpad.video.probe import probe_video as probe
+from ghostpad.view.clip import idm_clip, labelled_videos, write_agent_clip
+
+SOURCE = "idm-0123456789ab"
+
+
+@pytest.fixture(scope="module")
+def out(make_out: Callable[[], Path]) -> Path:
+    return make_out()
+
+
+def test_an_idm_clip_has_a_frame_for_every_row(out: Path, tmp_path: Path) -> None:
+    clip = idm_clip(Corpus.open(out / "wild"), "v0", out / "truth", SOURCE, tmp_path / "a.mp4", start_s=0.0, seconds=99)
+    found = probe(clip)
+    assert found.frames == 29, "30 frames have 29 rows between them"
+    assert float(found.duration_s) == pytest.approx(29 / 17.5, abs=0.01)
+    with av.open(str(clip)) as container:
+        codec = container.streams.video[0].codec_context
+        assert (codec.name, codec.pix_fmt) == ("h264", "yuv420p")
+
+
+def test_a_stretch_starts_and_ends_where_asked(out: Path, tmp_path: Path) -> None:
+    corpus = Corpus.open(out / "wild")
+    clip = idm_clip(corpus, "v0", out / "truth", SOURCE, tmp_path / "a.mp4", start_s=1.0, seconds=1.0)
+    assert probe(clip).frames == sum(1.0 <= row / 17.5 < 2.0 for row in range(29))
+    again = idm_clip(corpus, "v0", out / "truth", SOURCE, tmp_path / "b.mp4", start_s=1.0, seconds=1.0)
+    assert clip.read_bytes() == again.read_bytes()
+
+
+def test_truth_may_lie_in_the_corpus(make_out: Callable[[], Path], tmp_path: Path) -> None:
+    folder = make_out()
+    corpus = Corpus.open(folder / "wild")
+    assert list(labelled_videos(corpus, None, SOURCE)) == []
+    assert list(labelled_videos(corpus, folder / "truth", SOURCE)) == ["v0", "v1"]
+    write_table(corpus.actions_path(RECORDED, "v1"), read_table(folder / "truth" / "v1.parquet", "actions"), "actions")
+    assert list(labelled_videos(corpus, None, SOURCE)) == ["v1"]
+    assert probe(idm_clip(corpus, "v1", None, SOURCE, tmp_path / "a.mp4", seconds=1)).frames > 0
+
+
+@pytest.mark.parametrize(
+    ("video", "source", "start_s", "error", "words"),
+    [
+        ("v9", SOURCE, 0.0, SettingsError, "no video called 'v9'"),
+        ("v0", "idm-ffffffffffff", 0.0, MissingError, "run `ghostpad label`"),
+        ("v0", SOURCE, 500.0, SettingsError, "no labelled frame between 500 s"),
+    ],
+)
+def test_what_is_missing_is_said_and_nothing_is_left(
+    out: Path, tmp_path: Path, video: str, source: str, start_s: float, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        idm_clip(Corpus.open(out / "wild"), video, out / "truth", source, tmp_path / "a.mp4", start_s=start_s)
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_truth_is_said(out: Path, tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match="no true rows for v0"):
+        idm_clip(Corpus.open(out / "wild"), "v0", None, SOURCE, tmp_path / "a.mp4")
+
+
+def test_an_agent_clip_takes_iterators_and_drops_the_frame_without_a_pad(tmp_path: Path) -> None:
+    frames = (np.full((48, 64, 3), shade, np.uint8) for shade in range(31))
+    clip = write_agent_clip(frames, (neutral() for _ in range(30)), game_spec("doom"), tmp_path / "clips" / "agent.mp4")
+    assert probe(clip).frames == 30
+
+
+def test_an_agent_may_reuse_its_pad_array(tmp_path: Path) -> None:
+    """The lines of the past are of the pads as they were, not as the array is now."""
+    spec, frames = game_spec("doom"), [np.zeros((48, 64, 3), np.uint8)] * 20
+    values = np.random.default_rng(0).uniform(-1, 1, (20, PAD_DIM)).astype(np.float32)
+    reused = np.zeros(PAD_DIM, np.float32)
+
+    def pads() -> object:
+        for row in values:
+            reused[:] = row
+            yield reused
+
+    a = write_agent_clip(frames, pads(), spec, tmp_path / "a.mp4")  # type: ignore[arg-type]
+    b = write_agent_clip(frames, list(values), spec, tmp_path / "b.mp4")
+    assert a.read_bytes() == b.read_bytes()
+
+
+def test_an_episode_without_frames_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="no picture"):
+        write_agent_clip([], [], game_spec("doom"), tmp_path / "a.mp4")
+    assert not list(tmp_path.iterdir())
