@@ -118,3 +118,14 @@ def check_layout(layout: str | None, where: str) -> None:
     """Raise `FormatError` unless `layout` (read from the file `where`) is the layout of this code."""
     if layout != LAYOUT:
         raise FormatError(f"{where} uses pad layout '{layout}', this version reads '{LAYOUT}': make it again with this version")
+
+
+def mirror_slots() -> tuple[list[int], NDArray[np.float32]]:
+    """How a pad looks in a mirror: the slot each slot takes its value from, and the sign float32 [25] it takes it with.
+
+    Left and right change places on the d-pad, the bumpers, triggers and stick clicks do not (they are other actions, not
+    other directions), and the x axes change sign.
+    """
+    swap = {"dpad_left": "dpad_right", "dpad_right": "dpad_left", "right_left": "right_right", "right_right": "right_left"}
+    sign = np.array([-1.0 if name in {"left_x", "right_x"} else 1.0 for name in SLOTS], np.float32)
+    return [_INDEX[swap.get(name, name)] for name in SLOTS], sign

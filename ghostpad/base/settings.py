@@ -7,7 +7,7 @@ file holds only differences from the defaults; the order is defaults < recipe < 
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -28,7 +28,7 @@ SettingsType = TypeVar("SettingsType", bound=Settings)
 def build_settings(cls: type[SettingsType], values: Mapping[str, Any], where: str) -> SettingsType:
     """Validate nested `values` as `cls`; raises one `SettingsError` that lists every problem, `where` naming their origin."""
     try:
-        return cls.model_validate(values)
+        return cls.model_validate(_merged(cls().model_dump(), values))
     except ValidationError as error:
         raise SettingsError([_sentence(cls, problem, where) for problem in error.errors()]) from None
 
@@ -54,6 +54,46 @@ def setting_names(cls: type[BaseModel], prefix: str = "") -> Iterator[str]:
     for name, field in cls.model_fields.items():
         inner = _settings_class(field.annotation)
         yield from setting_names(inner, f"{prefix}{name}.") if inner else [prefix + name]
+
+
+def parse_overrides(words: Sequence[str]) -> dict[str, Any]:
+    """Nested values from words like `train.steps=200`; a value is read as TOML, or as text where it is none.
+
+    Raises `SettingsError`, listing every word without a `=`.
+    """
+    values: dict[str, Any] = {}
+    problems = []
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals or not all(name.split(".")):
+            problems.append(f"'{word}' is no override: write NAME=VALUE, for example train.steps=200")
+            continue
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        inner = values
+        for part in name.split(".")[:-1]:
+            inner = inner.setdefault(part, {})
+        inner[name.split(".")[-1]] = value
+    if problems:
+        raise SettingsError(problems)
+    return values
+
+
+def load_settings(cls: type[SettingsType], recipe: Path | None, overrides: Sequence[str]) -> SettingsType:
+    """Settings from defaults < recipe < overrides. Raises `MissingError` for no recipe and one `SettingsError` for all problems."""
+    values = read_recipe(recipe) if recipe is not None else {}
+    return build_settings(cls, _merged(values, parse_overrides(overrides)), str(recipe or "--set"))
+
+
+def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`under` with the nested values of `over` laid over it."""
+    result = dict(under)
+    for name, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(result.get(name), Mapping)
+        result[name] = _merged(result[name], value) if both else value
+    return result
 
 
 def _settings_class(annotation: Any) -> type[BaseModel] | None:

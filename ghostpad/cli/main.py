@@ -30,6 +30,8 @@ class Command(NamedTuple):
 COMMANDS: dict[str, Command] = {
     "record": Command("record", "record", "let a scripted player play a game; keep the video and the pad"),
     "proxy": Command("proxy", "proxy", "make small copies of the videos that can be read at any frame"),
+    "train idm": Command("train", "train_idm", "learn to read the pad between frames from footage with known pads"),
+    "label": Command("label", "label", "write the IDM's belief under every frame of a corpus"),
     "filter": Command("filter", "filter_labels", "say which labelled rows to believe, and count the hours"),
     "report": Command("report", "report", "put what came of it on one HTML page"),
     "status": Command("status", "status", "say what a corpus holds"),

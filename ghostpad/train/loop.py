@@ -23,7 +23,7 @@ from ghostpad.feed.dataset import WindowDataset, batches
 from ghostpad.feed.footage import Footage
 from ghostpad.feed.order import Order
 from ghostpad.feed.settings import DataSettings
-from ghostpad.train.checkpoint import claim, describe, load_checkpoint, publish, save_checkpoint
+from ghostpad.train.checkpoint import claim, describe, load_checkpoint, load_model, publish, save_checkpoint
 from ghostpad.train.model import Model, model_class
 from ghostpad.train.optim import Ema, learning_rate, make_optimizer
 from ghostpad.train.settings import TrainSettings
@@ -67,7 +67,8 @@ def train(training: Training) -> Model:
     accelerator.wait_for_everyone()
     if not finished:
         _steps(accelerator, model, dataset, order, training)
-    return model
+    accelerator.wait_for_everyone()
+    return load_model(training.out, training.kind)
 
 
 def _steps(accelerator: Accelerator, model: Model, dataset: WindowDataset, order: Order, training: Training) -> None:
@@ -94,11 +95,8 @@ def _steps(accelerator: Accelerator, model: Model, dataset: WindowDataset, order
             advance(1)
     if writer:
         writer.close()
-    published = ema.state(model)
     if accelerator.is_main_process:
-        publish(run, published)
-    model.load_state_dict(published)
-    model.to("cpu").eval()
+        publish(run, ema.state(model))
 
 
 def _step(accelerator: Accelerator, model: Any, optimizer: Any, batch: Batch, step: int, settings: TrainSettings) -> dict[str, float]:

@@ -1,0 +1,34 @@
+"""`ghostpad train idm` and `ghostpad train policy`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ghostpad.base.settings import load_settings
+
+CorpusPaths = Annotated[list[Path], tyro.conf.Positional, tyro.conf.arg(metavar="CORPUS...", help="One or more corpus folders.")]
+"""Corpora to learn from."""
+
+Overrides = Annotated[list[str], tyro.conf.arg(name="set", metavar="NAME=VALUE...", help="Settings that differ, e.g. train.steps=200 ('ghostpad settings' lists them).")]
+"""Settings by name."""
+
+
+def train_idm(corpora: CorpusPaths, *, out: Path, recipe: Path | None = None, overrides: Overrides = []) -> None:  # noqa: B006
+    """Train an inverse dynamics model on the recorded pads of some corpora.
+
+    Writes the run folder --out: run.json (settings and facts), model.safetensors, calibration.json and tensorboard curves.
+    Stopped, the same command goes on from the last checkpoint.
+
+    Args:
+        out: The run folder to write.
+        recipe: A TOML file of settings that differ from the defaults.
+    """
+    from ghostpad.idm.settings import IdmRun
+
+    run = load_settings(IdmRun, recipe, overrides)
+    from ghostpad.idm.train import train_idm as work  # here, because torch takes seconds to import
+
+    trained = work(corpora, out, run)
+    held_out = ", ".join(f"{name} R2 {value:.3f}" for name, value in trained.r2.items()) or "nothing to measure on"
+    print(f"{out}: IDM trained on {trained.train_minutes:.1f} min; on {trained.held_out_minutes:.1f} min held out: {held_out}")

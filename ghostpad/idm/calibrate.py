@@ -1,0 +1,76 @@
+"""Make an IDM's doubts honest on videos it has not learned from: one temperature a button, one scale a stick's spread.
+
+A button's logit is divided by the temperature that makes the held-out truth likeliest (Guo et al., arXiv:1706.04599). A stick's
+spread is scaled so that squared spread equals squared error on average. Neither changes a ranking or a mean. Reads nothing,
+writes `RUN/calibration.json`. With fewer than `MIN_ROWS` held-out rows nothing is changed and the file says so.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ghostpad.base.files import read_json, write_json
+from ghostpad.base.pad import BUTTONS, STICKS, slot
+
+MIN_ROWS = 200
+"""Fewer held-out rows than this say too little (a guess: about ten seconds)."""
+
+TEMPERATURES = np.geomspace(0.25, 8, 61)
+"""Temperatures tried for a button."""
+
+
+class Calibration:
+    """Temperatures of buttons and scales of stick spreads, by slot name; a slot that is absent is left alone."""
+
+    def __init__(self, temperatures: dict[str, float], spread_scales: dict[str, float], rows: int):
+        self.temperatures, self.spread_scales, self.rows = temperatures, spread_scales, rows
+
+    def apply(self, pads: NDArray[np.float32], spreads: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Calibrated copies of beliefs [n, 25] and stick spreads [n, 4]."""
+        pads, spreads = pads.copy(), spreads.copy()
+        for name, temperature in self.temperatures.items():
+            pads[:, slot(name)] = _heated(pads[:, slot(name)], temperature)
+        for name, scale in self.spread_scales.items():
+            spreads[:, STICKS.index(name)] *= scale
+        return pads, spreads
+
+    def save(self, run: Path) -> None:
+        """Write `run/calibration.json`."""
+        facts: dict[str, Any] = {"temperatures": self.temperatures, "spread_scales": self.spread_scales, "rows": self.rows}
+        write_json(run / "calibration.json", facts)
+
+    @classmethod
+    def load(cls, run: Path) -> "Calibration":
+        """Read `run/calibration.json`. Raises `MissingError` if it is not there."""
+        return cls(**read_json(run / "calibration.json"))
+
+
+def fit_calibration(
+    pads: NDArray[np.float32], spreads: NDArray[np.float32], truth: NDArray[np.float32], known: NDArray[np.bool_], slots: list[str]
+) -> Calibration:
+    """The calibration of beliefs [n, 25] and spreads [n, 4] against the truth [n, 25], where `known` [n, 25], for `slots`."""
+    if len(pads) < MIN_ROWS:
+        return Calibration({}, {}, len(pads))
+    temperatures, scales = {}, {}
+    for name in slots:
+        index = slot(name)
+        rows = known[:, index]
+        if name in BUTTONS and truth[rows, index].any():
+            losses = [_surprise(_heated(pads[rows, index], value), truth[rows, index]) for value in TEMPERATURES]
+            temperatures[name] = float(TEMPERATURES[int(np.argmin(losses))])
+        elif name in STICKS and rows.any():
+            error = np.mean((pads[rows, index] - truth[rows, index]) ** 2)
+            scales[name] = float(np.sqrt(error / max(1e-8, np.mean(spreads[rows, STICKS.index(name)] ** 2))))
+    return Calibration(temperatures, scales, len(pads))
+
+
+def _heated(p: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
+    safe = np.clip(p.astype(np.float64), 1e-6, 1 - 1e-6)
+    return (1 / (1 + np.exp(-np.log(safe / (1 - safe)) / temperature))).astype(np.float32)
+
+
+def _surprise(p: NDArray[np.float32], truth: NDArray[np.float32]) -> float:
+    safe = np.clip(p, 1e-6, 1 - 1e-6)
+    return float(-np.mean(truth * np.log(safe) + (1 - truth) * np.log(1 - safe)))

@@ -1,0 +1,41 @@
+"""Settings of the inverse dynamics model and of its training run (free of torch)."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from ghostpad.base.settings import Settings
+from ghostpad.feed.settings import DataSettings
+from ghostpad.train.settings import TrainSettings
+
+
+class IdmSettings(Settings):
+    """The inverse dynamics model."""
+
+    variant: Literal["window", "pair"] = Field("window", description="see neighbouring frames for about half a second each way, or frames i and i+1 only")
+    width_px: int = Field(128, ge=32, multiple_of=8, description="width of the frames it sees")
+    height_px: int = Field(96, ge=32, multiple_of=8, description="height of the frames it sees")
+    rate_hz: float | None = Field(None, gt=0, description="rate at which frames are kept (none: every frame)")
+    search_x_px: int = Field(6, ge=1, le=16, description="largest sideways motion looked for, in pixels of the half-size picture")
+    search_y_px: int = Field(2, ge=1, le=16, description="largest up and down motion looked for, likewise")
+    appearance: bool = Field(True, description="look at the pictures themselves besides their motion")
+    dim: int = Field(96, ge=8, multiple_of=8, description="width of the model")
+    heads: int = Field(4, ge=1, description="attention heads")
+    layers: int = Field(1, ge=1, description="layers of local attention")
+    attention_rows: int = Field(6, ge=1, description="rows each way that a layer of attention reaches")
+    convolution_rows: int = Field(3, ge=1, description="rows each way that the temporal convolution reaches")
+    dropout: float = Field(0.3, ge=0, lt=1, description="dropout (0.3: five minutes of labels are few; measured)")
+    bins: int = Field(21, ge=3, description="bins of a stick axis over -1...1")
+    mean_weight: float = Field(1.0, ge=0, description="weight of the error of the stick's mean beside the likelihood of its bins")
+    bins_weight: float = Field(0.1, ge=0, description="weight of the likelihood of the stick's bins")
+    clip_rows: int = Field(32, ge=2, description="rows of a training clip")
+    mirror: bool = Field(True, description="train on mirrored footage too, pad mirrored: off for games that are not alike left and right")
+    light: float = Field(0.2, ge=0, lt=1, description="training pictures change in brightness and contrast by up to this")
+
+
+class IdmRun(Settings):
+    """Everything `ghostpad train idm` can be told."""
+
+    model: IdmSettings = IdmSettings()
+    data: DataSettings = DataSettings(batch_size=16, validation_share=0.15)
+    train: TrainSettings = TrainSettings(steps=500)

@@ -1,0 +1,99 @@
+"""Write an IDM's rows under every video of a corpus: one video, one file, whole or not at all.
+
+Reads videos and an IDM; writes `actions/idm-<fingerprint>/<video>.parquet` with calibrated probabilities, means and spreads as
+predicted, never thresholded. Videos that have their file already are left alone, so the same command continues after a kill, and a
+new IDM writes beside the old one. A video that cannot be read is marked broken with the reason and does not stop the rest.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+
+from ghostpad.base.errors import MediaError
+from ghostpad.base.progress import progress
+from ghostpad.corpus.folder import Corpus
+from ghostpad.idm.stream import label_video
+from ghostpad.idm.train import load_idm
+from ghostpad.train.checkpoint import run_fingerprint
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What a labelling did: the source written, videos labelled now and before, broken ones by reason, minutes labelled now."""
+
+    source: str
+    made: int
+    present: int
+    broken: dict[str, str]
+    minutes: float
+
+
+def label_source_of(run: str | Path) -> str:
+    """The name of the rows that the IDM of a run writes: `idm-<fingerprint>`."""
+    return f"idm-{run_fingerprint(run)}"
+
+
+def label_corpus(corpus: Corpus, run: Path, *, workers: int = 0, videos: Sequence[str] | None = None) -> Labelled:
+    """Label every readable video of a corpus (or just `videos`), in this process (`workers` 0) or in a pool of processes.
+
+    Raises `MissingError` or `FormatError` if the run holds no finished IDM of this pad layout.
+    """
+    load_idm(run)  # a bad run stops here, before any work
+    source = label_source_of(run)
+    wanted = list(corpus.ok_ids() if videos is None else videos)
+    todo = [id for id in wanted if not corpus.actions_path(source, id).exists()]
+    lengths = {row["id"]: (row["duration_s"] or 0.0) / 60 for row in corpus.rows()}
+    broken = {}
+    with progress("label", sum(lengths[id] for id in todo), "minutes") as advance:
+        for id, reason in _engine(corpus, run, source, todo, workers):
+            if reason is not None:
+                corpus.mark_broken(id, reason)
+                broken[id] = reason
+            advance(lengths[id])
+    made = [id for id in todo if id not in broken]
+    return Labelled(source, len(made), len(wanted) - len(todo), broken, sum(lengths[id] for id in made))
+
+
+class _Labeller:
+    """Labels one video of a corpus; loads the IDM once."""
+
+    def __init__(self, root: Path, run: Path, source: str):
+        self.corpus, self.source = Corpus.open(root), source
+        self.model, self.calibration = load_idm(run)
+        self.facts = {"run": Path(run).name, "slots": ",".join(self.model.facts["slots"]), "licences": "; ".join(self.model.facts.get("licences", []))}
+
+    def label(self, id: str) -> tuple[str, str | None]:
+        """The video's id, and why it could not be labelled or None."""
+        try:
+            table = label_video(self.model, self.corpus.video_path(id), self.calibration)
+        except MediaError as error:
+            return id, str(error)
+        self.corpus.write_actions(self.source, id, table, self.facts)
+        return id, None
+
+
+def _engine(corpus: Corpus, run: Path, source: str, todo: list[str], workers: int) -> Iterator[tuple[str, str | None]]:
+    if not todo:
+        return
+    if workers == 0:
+        labeller = _Labeller(corpus.root, run, source)
+        yield from map(labeller.label, todo)
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (corpus.root, run, source)) as pool:
+        yield from pool.map(_label_in_worker, todo)
+
+
+_worker: list[_Labeller] = []
+
+
+def _start_worker(root: Path, run: Path, source: str) -> None:
+    torch.set_num_threads(1)  # one worker, one core
+    _worker.append(_Labeller(root, run, source))
+
+
+def _label_in_worker(id: str) -> tuple[str, str | None]:
+    return _worker[0].label(id)
