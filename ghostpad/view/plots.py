@@ -29,7 +29,7 @@ GREEN = "#3fae7a"
 _INK = "#010203"  # stands for the page's own text colour, which the SVG takes over
 _BASELINES = {"always_released": "#b9c1cf", "copy_previous": "#8f9aad", "prior": "#66718a"}
 _LINES = (BLUE, AMBER, GREEN, "#c678dd", "#e06c75", "#56b6c2")
-_WIDTH_IN = 7.2
+_WIDTH_IN = 6.4
 
 ARM_WORDS: Mapping[str, str] = {
     "labelled": "few true\npads",
@@ -68,7 +68,7 @@ def draw_arms(axes: Axes, arms: Mapping[str, ArmResult], ink: str) -> None:
         mean = arms[player]["mean"]
         axes.axhline(mean, color=GREY, ls=(0, (4, 3)), lw=1.2, zorder=0)
         axes.annotate(f"{player} {mean:,.0f}", (right, mean), (2, 3), textcoords="offset points", color=GREY)
-    axes.set_xlim(-0.6, right + 0.75)
+    axes.set_xlim(-0.6, right + 0.9)
     axes.set_xticks(range(len(names)), [ARM_WORDS.get(name, name) for name in names])
     axes.tick_params(axis="x", length=0)
     axes.set_ylabel("mean return")
@@ -96,7 +96,7 @@ def quality_plot(score: Mapping[str, Any], baselines: Mapping[str, Any]) -> str:
             x = np.arange(len(names)) + (place - (len(sources) - 1) / 2) * width
             heights = [0.0 if value is None else max(value, -0.15) for value in values]
             bars = axes.bar(x, heights, width * 0.92, color=BLUE if label == "IDM" else _BASELINES.get(label, GREY), label=words(label))
-            if len(names) <= 8:
+            if len(names) * len(sources) <= 12:  # more do not fit on a phone, where the page enlarges them
                 text = ["–" if value is None else f"{value:.2f}" for value in values]
                 axes.bar_label(bars, text, fontsize=8, color=_INK, padding=2)
         low = min((value for source in sources.values() for value in (_quality(source, name) for name in names) if value), default=0.0)
@@ -203,7 +203,7 @@ def _quality(score: Mapping[str, Any], name: str) -> float | None:
 
 def _legend(figure: Figure, axes: Axes, columns: int) -> None:
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=columns, frameon=False, labelcolor=_INK, fontsize=9)
+    figure.legend(handles, labels, loc="outside upper left", ncols=columns, frameon=False, labelcolor=_INK, fontsize=9, columnspacing=3.2)
 
 
 def _svg(draw: Callable[[Figure], None], height_in: float) -> str:
@@ -212,7 +212,7 @@ def _svg(draw: Callable[[Figure], None], height_in: float) -> str:
         "svg.fonttype": "none", "svg.hashsalt": "ghostpad", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False,
         "axes.grid": True, "axes.axisbelow": True, "grid.color": GREY, "grid.alpha": 0.25, "grid.linewidth": 0.7,
         "axes.edgecolor": GREY, "axes.labelcolor": _INK, "xtick.color": GREY, "ytick.color": GREY, "text.color": _INK,
-        "xtick.labelcolor": _INK, "ytick.labelcolor": _INK, "axes.xmargin": 0.03, "text.parse_math": False,
+        "xtick.labelcolor": _INK, "ytick.labelcolor": _INK, "axes.xmargin": 0.03, "axes.labelpad": 7, "text.parse_math": False,
     }  # fmt: skip
     with matplotlib.rc_context(style):
         figure = Figure((_WIDTH_IN, height_in), layout="constrained")
