@@ -16,3 +16,6 @@ GameName = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="GAME", he
 _PLAYERS = sorted({player for game in game_names() for player in player_names(game)})
 PlayerName = Annotated[str, tyro.conf.arg(metavar="PLAYER", help=f"Who holds the pad, one of: {', '.join(_PLAYERS)}.")]
 """A scripted player by name."""
+
+RunPath = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="The run folder of a trained model.")]
+"""A finished run."""

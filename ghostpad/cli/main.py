@@ -34,6 +34,9 @@ COMMANDS: dict[str, Command] = {
     "label": Command("label", "label", "write the IDM's belief under every frame of a corpus"),
     "filter": Command("filter", "filter_labels", "say which labelled rows to believe, and count the hours"),
     "report": Command("report", "report", "put what came of it on one HTML page"),
+    "train policy": Command("train", "train_policy", "train an agent on recorded pads, labels, or both"),
+    "eval idm": Command("eval", "eval_idm", "measure an IDM against withheld pads, beside baselines"),
+    "eval policy": Command("eval", "eval_policy", "let an agent or a scripted player play for a score"),
     "status": Command("status", "status", "say what a corpus holds"),
 }
 """Every command by the words that call it, in the order of the pipeline."""

@@ -32,3 +32,24 @@ def train_idm(corpora: CorpusPaths, *, out: Path, recipe: Path | None = None, ov
     trained = work(corpora, out, run)
     held_out = ", ".join(f"{name} R2 {value:.3f}" for name, value in trained.r2.items()) or "nothing to measure on"
     print(f"{out}: IDM trained on {trained.train_minutes:.1f} min; on {trained.held_out_minutes:.1f} min held out: {held_out}")
+
+
+def train_policy(corpora: CorpusPaths, *, out: Path, recipe: Path | None = None, overrides: Overrides = [], oracle: Path | None = None) -> None:  # noqa: B006
+    """Train an agent on recorded pads, on an IDM's labels, or on both mixed by data.truth_share.
+
+    Writes the run folder --out: run.json (settings and facts), model.safetensors and tensorboard curves. Stopped, the same
+    command goes on from the last checkpoint.
+
+    Args:
+        out: The run folder to write.
+        recipe: A TOML file of settings that differ from the defaults.
+        oracle: A folder of withheld pads to learn from in the place of labels: the bound that no labels can beat.
+    """
+    from ghostpad.policy.settings import PolicyRun
+
+    run = load_settings(PolicyRun, recipe, overrides)
+    from ghostpad.policy.train import train_policy as work  # here, because torch takes seconds to import
+
+    trained = work(corpora, out, run, oracle)
+    labels = f" and {trained.label_minutes:.1f} min of {', '.join(trained.sources)}" if trained.label_minutes else ""
+    print(f"{out}: policy trained on {trained.truth_minutes:.1f} min of recorded pads{labels}")

@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ghostpad.base.errors import MediaError, MissingError
+from ghostpad.base.errors import FormatError, MediaError, MissingError
 from ghostpad.base.pad import PAD_DIM
-from ghostpad.base.records import pads_of
+from ghostpad.base.records import pads_of, table_facts
 from ghostpad.corpus.folder import Corpus, truth_table
 from ghostpad.feed.pictures import pictures
 from ghostpad.feed.settings import DataSettings
@@ -55,7 +55,14 @@ def labelled_rows(corpus: Corpus, source: str, settings: DataSettings) -> RowsOf
     """Rows an IDM wrote (`source`), weighted by confidence and set to 0 where the verdicts drop them."""
     dropped: dict[str, list[tuple[int, int]]] = {}
     if settings.verdicts != "none":
-        for row in corpus.verdicts(settings.verdicts).to_pylist():
+        verdicts = corpus.verdicts(settings.verdicts)
+        judged = table_facts(verdicts).get("source")
+        if judged != source:
+            raise FormatError(
+                f"the verdicts '{settings.verdicts}' of {corpus.root} judge {judged}, not {source}: "
+                f"run 'ghostpad filter {corpus.root} --labels {source}'"
+            )
+        for row in verdicts.to_pylist():
             if not row["keep"]:
                 dropped.setdefault(row["video"], []).append((row["first_row"], row["last_row"]))
 

@@ -9,6 +9,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from ghostpad.base.settings import Settings
+from ghostpad.feed.settings import DataSettings
+from ghostpad.train.settings import TrainSettings
 
 
 class PolicySettings(Settings):
@@ -44,3 +46,11 @@ class PolicySettings(Settings):
         if self.dim % self.heads:
             raise ValueError(f"heads ({self.heads}) does not divide dim ({self.dim})")
         return self
+
+
+class PolicyRun(Settings):
+    """Everything `ghostpad train policy` can be told."""
+
+    model: PolicySettings = PolicySettings()
+    data: DataSettings = DataSettings(batch_size=96)
+    train: TrainSettings = TrainSettings(steps=600)

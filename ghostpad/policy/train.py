@@ -1,0 +1,84 @@
+"""Train a policy on recorded pads, labelled footage, or a mixture of both.
+
+Every video gives the best rows it has: its recorded pads, else an IDM's rows as weighed by confidence and verdicts. With both
+kinds at hand a fixed share of every batch is truth, because a little truth everywhere beats a lot of filtered guesses (LAOM,
+Genie). `oracle` puts withheld truth in the place of the labels, all else equal: the bound that no labels can beat.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ghostpad.base.errors import MissingError
+from ghostpad.corpus.folder import Corpus
+from ghostpad.feed.footage import Footage, label_source, labelled_rows, load_footage, truth_rows, withheld_rows
+from ghostpad.feed.window import WindowSpec
+from ghostpad.idm.train import known_slots
+from ghostpad.policy.model import Policy
+from ghostpad.policy.settings import PolicyRun
+from ghostpad.train.checkpoint import load_model
+from ghostpad.train.facts import corpus_facts
+from ghostpad.train.loop import Training, train
+
+
+@dataclass(frozen=True)
+class TrainedPolicy:
+    """What a training saw: minutes with recorded pads and with labels (or withheld truth), and the sources of the labels."""
+
+    truth_minutes: float
+    label_minutes: float
+    sources: list[str]
+
+
+def train_policy(corpora: Sequence[Path], out: Path, run: PolicyRun, oracle: Path | None = None) -> TrainedPolicy:
+    """Train to the end, or go on where an earlier process stopped; see `ghostpad.train.loop.train` for the errors.
+
+    Raises `MissingError` where a corpus without recorded pads has no labels either, or no verdicts on them.
+    """
+    opened = [Corpus.open(path) for path in corpora]
+    spec = Policy(run.model, {"slots": ["south"]}).window if run.model.encoder == "conv" else _window_without_weights(run)
+    truth: list[Footage] = []
+    labelled: list[Footage] = []
+    sources: list[str] = []
+    for corpus in opened:
+        recorded = [id for id in corpus.ok_ids() if corpus.actions("recorded", id) is not None]
+        others = [id for id in corpus.ok_ids() if id not in set(recorded)]
+        truth += load_footage(corpus, recorded, truth_rows, spec)
+        if others:
+            found, source = _labels(corpus, others, run, spec, oracle)
+            labelled += found
+            sources.append(source)
+    groups = [group for group in (truth, labelled) if group]
+    if not groups:
+        raise MissingError(f"no video of {', '.join(map(str, corpora))} has rows to learn from: 'ghostpad record' or 'ghostpad label' makes some")
+    shares = [run.data.truth_share, 1 - run.data.truth_share] if len(groups) == 2 else [1.0]
+    facts = corpus_facts(opened) | {"slots": known_slots(truth + labelled), "labels": sources, "oracle": oracle is not None}
+    train(Training("policy", run.model, facts, groups, shares, run.data, run.train, out))
+    return TrainedPolicy(_minutes(truth), _minutes(labelled), sources)
+
+
+def load_policy(run: str | Path) -> Policy:
+    """A finished policy. Raises `MissingError`, or `FormatError` for another kind of model or pad layout."""
+    model = load_model(run, "policy")
+    assert isinstance(model, Policy)
+    return model
+
+
+def _labels(corpus: Corpus, videos: Sequence[str], run: PolicyRun, spec: WindowSpec, oracle: Path | None) -> tuple[list[Footage], str]:
+    if oracle is not None:
+        return load_footage(corpus, videos, withheld_rows(oracle), spec), "withheld truth"
+    source = label_source(corpus, run.data.labels)
+    if source is None:
+        if run.data.labels == "none":
+            return [], "none"
+        raise MissingError(f"{corpus.root} has neither recorded pads nor labels: run 'ghostpad label {corpus.root} --idm RUN'")
+    return load_footage(corpus, videos, labelled_rows(corpus, source, run.data), spec), source
+
+
+def _window_without_weights(run: PolicyRun) -> WindowSpec:
+    s = run.model
+    return WindowSpec(s.frame_offsets, tuple(range(s.chunk)), s.width_px, s.height_px, s.gray)
+
+
+def _minutes(footage: Sequence[Footage]) -> float:
+    return float(sum(clip.pts_s[-1] - clip.pts_s[0] for clip in footage) / 60)
