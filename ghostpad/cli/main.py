@@ -37,7 +37,9 @@ COMMANDS: dict[str, Command] = {
     "train policy": Command("train", "train_policy", "train an agent on recorded pads, labels, or both"),
     "eval idm": Command("eval", "eval_idm", "measure an IDM against withheld pads, beside baselines"),
     "eval policy": Command("eval", "eval_policy", "let an agent or a scripted player play for a score"),
+    "play": Command("play", "play", "watch an agent or a scripted player: each return, and a clip"),
     "status": Command("status", "status", "say what a corpus holds"),
+    "settings": Command("settings", "settings", "list every setting of a training run, as a recipe"),
 }
 """Every command by the words that call it, in the order of the pipeline."""
 

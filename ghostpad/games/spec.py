@@ -151,7 +151,7 @@ def games_extra(game: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise MissingError(f'{game} needs its engine ({error}): pip install "ghostpad[games]"') from None
+        raise MissingError(f'{game} needs its engine ({error}): pip install -e ".[games]"') from None
 
 
 _Builders = tuple[Mapping[str, Callable[[], Game]], Mapping[str, Callable[[], Player]]]

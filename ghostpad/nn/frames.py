@@ -95,7 +95,7 @@ def _transformers() -> Any:
     try:
         import transformers
     except ImportError:
-        raise MissingError('the SigLIP encoder needs transformers: pip install "ghostpad[siglip]"') from None
+        raise MissingError('the SigLIP encoder needs transformers: pip install -e ".[siglip]"') from None
     return transformers
 
 

@@ -1,0 +1,72 @@
+"""`ghostpad play`: let an agent or a scripted player play, see each episode's return, and keep the first as a clip.
+
+Reads a run folder; writes at most one mp4. The frames of the clip are held until the end: 80 MB for 20 s of Doom.
+"""
+
+from pathlib import Path
+
+from ghostpad.base.errors import SettingsError
+from ghostpad.base.pad import Pad
+from ghostpad.cli.arguments import GameName
+from ghostpad.games.spec import Frame, game_spec
+
+
+def play(
+    game: GameName,
+    *,
+    policy: Path | None = None,
+    player: str | None = None,
+    episodes: int = 1,
+    seed: int = 0,
+    video: Path | None = None,
+    seconds: float = 20.0,
+) -> None:
+    """Let a trained policy or a scripted player play, print what each episode brought, and keep the first as a clip.
+
+    The episodes are those that 'ghostpad eval policy' plays with the same --seed.
+
+    Args:
+        policy: The run folder of a trained policy.
+        player: A scripted player instead: random, novice or expert.
+        episodes: How many episodes.
+        seed: Where the episodes' own seeds come from; recordings use another sequence.
+        video: The mp4 to write: the first episode with the agent's pad drawn beside it.
+        seconds: The clip's length at most.
+    """
+    if problems := _problems(policy, player, episodes, seconds):
+        raise SettingsError(problems)
+    spec = game_spec(game)
+    from ghostpad.policy.measure import summarise  # here, because torch takes seconds to import
+    from ghostpad.policy.play import play_episodes
+    from ghostpad.policy.score import actor_of, evaluation_seeds
+
+    rows = max(1, round(seconds * spec.fps)) if video else 0
+    shown: list[tuple[Frame, Pad]] = []
+
+    def keep(episode: int, frame: Frame, pad: Pad) -> None:
+        if episode == 0 and len(shown) < rows:
+            shown.append((frame.copy(), pad.copy()))
+
+    results = play_episodes(game, actor_of(game, policy, player), evaluation_seeds(seed, episodes), on_frame=keep)
+    for episode, result in enumerate(results):
+        print(f"episode {episode}: return {result.return_:.1f} in {result.frames} frames")
+    score = summarise(results)
+    sem = "" if score["sem"] is None else f" ± {score['sem']:.1f} (standard error)"
+    print(f"{policy.name if policy else player} plays {game}: mean return {score['mean']:.1f}{sem} over {score['n']} episodes")
+    if video:
+        from ghostpad.view.clip import write_agent_clip
+
+        frames, pads = zip(*shown, strict=True)
+        print(f"clip: {write_agent_clip(frames, pads, spec, video)}")
+
+
+def _problems(policy: Path | None, player: str | None, episodes: int, seconds: float) -> list[str]:
+    """A sentence for every flag that cannot work."""
+    problems = []
+    if (policy is None) == (player is None):
+        problems.append("say who plays: either --policy RUN or --player NAME")
+    if episodes < 1:
+        problems.append(f"episodes is {episodes}: it must be 1 or more")
+    if not 0 < seconds < float("inf"):
+        problems.append(f"seconds is {seconds:g}: it must be a number above 0")
+    return problems

@@ -1,0 +1,44 @@
+"""`ghostpad settings` prints a recipe that a newcomer can save, change and train with."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from ghostpad.base.settings import Settings, load_settings, setting_names
+from ghostpad.cli.main import main
+from ghostpad.cli.settings import RUNS, recipe_text
+from ghostpad.idm.settings import IdmRun, IdmSettings
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_the_printed_recipe_loads_back_to_the_defaults(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["settings", kind]) == 0
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(capsys.readouterr().out, encoding="utf-8")
+    assert load_settings(RUNS[kind], recipe, []) == RUNS[kind]()
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_every_setting_stands_in_it_below_its_meaning(kind: str) -> None:
+    table, lines, found = "", recipe_text(RUNS[kind]()).splitlines(), set()
+    for above, line in zip(lines, lines[1:], strict=False):
+        table = line[1:-1] if line.startswith("[") else table
+        if entry := re.match(r"(?:# )?([a-z_]+) =", line):
+            found.add(f"{table}.{entry[1]}")
+            assert above.startswith("# ") and above != "# None", f"{line} has no description"
+    assert found == set(setting_names(RUNS[kind]))
+
+
+def test_a_changed_setting_keeps_its_value(tmp_path: Path) -> None:
+    changed: Settings = IdmRun(model=IdmSettings(rate_hz=17.5, variant="pair", mirror=False))
+    values = tomllib.loads(recipe_text(changed))
+    assert values["model"]["rate_hz"] == 17.5 and values["model"]["mirror"] is False
+    (tmp_path / "recipe.toml").write_text(recipe_text(changed), encoding="utf-8")
+    assert load_settings(IdmRun, tmp_path / "recipe.toml", []) == changed
+
+
+def test_a_mistyped_kind_gets_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["settings", "polcy"]) == 2
+    assert "did you mean 'policy'?" in capsys.readouterr().err
