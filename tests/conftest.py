@@ -4,3 +4,50 @@ import os
 
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
+
+from pathlib import Path  # noqa: E402  (after the threads are set, which numpy reads when it is loaded)
+from typing import NamedTuple  # noqa: E402
+
+import pytest  # noqa: E402
+
+SMALL_IDM = ["model.width_px=64", "model.height_px=48", "model.dim=16", "model.heads=2", "model.dropout=0", "model.clip_rows=16",
+             "data.batch_size=4", "data.validation_share=0.5", "train.threads=1"]  # fmt: skip
+"""Settings of an IDM that trains in seconds."""
+
+
+class Small(NamedTuple):
+    """Real footage, 20 s of a Doom novice with its pads and 10 s of an expert whose pads lie in `truth`. Copy before changing."""
+
+    novice: Path
+    wild: Path
+    truth: Path
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
+    """Recorded once a session."""
+    from ghostpad.corpus.record import record_corpus
+
+    root = tmp_path_factory.mktemp("small")
+    found = Small(root / "novice", root / "wild", root / "truth")
+    record_corpus("doom", "novice", minutes=1 / 3, seed=1, out=found.novice)
+    record_corpus("doom", "expert", minutes=1 / 6, seed=2, out=found.wild, withhold=found.truth)
+    return found
+
+
+@pytest.fixture(scope="session")
+def small_idm() -> list[str]:
+    """Overrides (`NAME=VALUE`) that make an IDM small enough to train in seconds."""
+    return list(SMALL_IDM)
+
+
+@pytest.fixture(scope="session")
+def idm_run(small: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of a small IDM that has learned a little from the novice."""
+    from ghostpad.base.settings import load_settings
+    from ghostpad.idm.settings import IdmRun
+    from ghostpad.idm.train import train_idm
+
+    out = tmp_path_factory.mktemp("idm") / "run"
+    train_idm([small.novice], out, load_settings(IdmRun, None, [*SMALL_IDM, "train.steps=100", "train.lr=0.005", "train.warmup_steps=5"]))
+    return out

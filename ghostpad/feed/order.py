@@ -5,6 +5,7 @@ permutations; where a step stands in that sequence follows from the shares alone
 exactly *with* shuffling where streaming shuffle buffers lost or repeated rows (measured; docs/design.md).
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -34,9 +35,12 @@ class Order:
 
     def _taken(self, step: int) -> list[int]:
         """How many windows of each group the steps before `step` have used."""
-        ends = np.floor(np.cumsum(self.shares) * step * self.batch_size + 1e-6).astype(np.int64)
-        ends[-1] = step * self.batch_size
-        return [int(end) for end in np.diff(ends, prepend=0)]
+        # Each group takes its part of what the groups before it left: so no count ever falls, and the last takes the rest.
+        left, share_left, taken = step * self.batch_size, 1.0, []
+        for share in self.shares[:-1]:
+            taken.append(math.floor(left * min(1.0, share / share_left) + 1e-6) if share > 0 else 0)
+            left, share_left = left - taken[-1], share_left - share
+        return [*taken, left]
 
     def at(self, step: int) -> list[tuple[int, int]]:
         """The (group, index) pairs of batch `step` (0, 1, ...), `batch_size` of them."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ghostpad.base.errors import MissingError
 from ghostpad.base.files import read_json, write_json
 from ghostpad.base.pad import BUTTONS, STICKS, slot
 
@@ -44,6 +45,8 @@ class Calibration:
     @classmethod
     def load(cls, run: Path) -> "Calibration":
         """Read `run/calibration.json`. Raises `MissingError` if it is not there."""
+        if not (run / "calibration.json").exists():
+            raise MissingError(f"{run} is not calibrated yet: run its 'ghostpad train idm' command again, it continues")
         return cls(**read_json(run / "calibration.json"))
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from ghostpad.base.errors import MissingError
 from ghostpad.base.pad import SLOTS
@@ -18,6 +17,7 @@ from ghostpad.feed.split import split_videos
 from ghostpad.idm.calibrate import Calibration, fit_calibration
 from ghostpad.idm.model import Idm
 from ghostpad.idm.settings import IdmRun
+from ghostpad.idm.stream import PIECE_ROWS, predict_rows
 from ghostpad.train.checkpoint import load_model
 from ghostpad.train.facts import corpus_facts
 from ghostpad.train.loop import Training, train
@@ -69,8 +69,9 @@ def calibrate(model: Idm, held_out: Sequence[Footage]) -> tuple[Calibration, dic
     """Fit the calibration on held-out footage; also the R2 of each stick there."""
     if not held_out:
         return Calibration({}, {}, 0), {}
-    read = [model.predict(torch.from_numpy(np.ascontiguousarray(clip.frames))) for clip in held_out]
-    pads, spreads = (np.concatenate([each[part].numpy() for each in read]) for part in (0, 1))
+    # Piece by piece: attention over a whole video at once needs memory by the square of its length (7 GB at 20 minutes).
+    read = [belief for clip in held_out for belief in predict_rows(model, clip.frames, PIECE_ROWS)]
+    pads, spreads = (np.concatenate([belief[part].numpy() for belief in read]) for part in (0, 1))
     truth = np.concatenate([clip.pads for clip in held_out])
     known = np.concatenate([clip.weight > 0 for clip in held_out])
     return fit_calibration(pads, spreads, truth, known, model.facts["slots"]), _r2(model, pads, truth, known)

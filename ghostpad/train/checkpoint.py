@@ -1,9 +1,9 @@
 """A run on disk: safetensors and JSON only, whole or not at all.
 
-    RUN/run.json                     kind, settings, facts, pad layout, data fingerprint, steps: written before training
-    RUN/model.safetensors            the published (averaged) weights: written last, so it is also the done mark
-    RUN/checkpoints/step-0000400/    model, ema, optimizer .safetensors and state.json, to resume from (the newest one is kept)
-    RUN/tensorboard/                 curves
+RUN/run.json                     kind, settings, facts, pad layout, data fingerprint, steps: written before training
+RUN/model.safetensors            the published (averaged) weights: written last, so it is also the done mark
+RUN/checkpoints/step-0000400/    model, ema, optimizer .safetensors and state.json, to resume from (the newest one is kept)
+RUN/tensorboard/                 curves
 """
 
 import shutil
@@ -47,7 +47,10 @@ def claim(run: Path, description: dict[str, Any]) -> bool:
             raise SettingsError(f"{run} holds a run with another {', '.join(changed)}: choose another --out, or remove the folder")
     else:
         write_json(path, description)
-    return (run / "model.safetensors").exists()
+    finished = (run / "model.safetensors").exists()
+    if finished:  # a process killed right after publishing leaves them behind
+        shutil.rmtree(run / "checkpoints", ignore_errors=True)
+    return finished
 
 
 def save_checkpoint(run: Path, step: int, model: Model, ema: Ema, optimizer: Any) -> None:
@@ -108,7 +111,10 @@ def load_model(run: str | Path, kind: str) -> Model:
 def run_fingerprint(run: str | Path) -> str:
     """Twelve hex digits that name a finished model: its description and its weights."""
     weights = load_file(Path(run) / "model.safetensors")
-    sums = {name: [str(value.dtype), list(value.shape), float(value.double().sum()), float(value.double().abs().sum())] for name, value in sorted(weights.items())}
+    sums = {
+        name: [str(value.dtype), list(value.shape), float(value.double().sum()), float(value.double().abs().sum())]
+        for name, value in sorted(weights.items())
+    }
     return fingerprint(read_json(Path(run) / "run.json"), sums)
 
 

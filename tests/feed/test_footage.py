@@ -1,0 +1,197 @@
+"""Rows under frames: by time stamp, by verdict and confidence; windows at the ends of a video; broken videos."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ghostpad.base.errors import FormatError, MissingError, SettingsError, TrainingError
+from ghostpad.base.pad import PAD_DIM, slot
+from ghostpad.base.records import VERDICTS, actions_table, labels_table, pads_of
+from ghostpad.corpus.folder import Corpus
+from ghostpad.feed.dataset import WindowDataset, batches
+from ghostpad.feed.footage import Footage, align, label_source, labelled_rows, load_footage, truth_rows, withheld_rows
+from ghostpad.feed.order import Order
+from ghostpad.feed.settings import DataSettings
+from ghostpad.feed.split import split_videos
+from ghostpad.feed.window import WindowSpec
+
+SPEC = WindowSpec((0, 1), (0,), 16, 16, True)
+ROWS = 6
+
+
+def numbered(pts_s: np.ndarray) -> pa.Table:
+    """True rows whose right_x counts them in hundredths."""
+    pads = np.zeros((len(pts_s), PAD_DIM), np.float32)
+    pads[:, slot("right_x")] = np.arange(len(pts_s)) / 100
+    return actions_table(pts_s, pads, np.ones(PAD_DIM, np.bool_))
+
+
+def aligned(frame_pts_s: np.ndarray, row_pts_s: np.ndarray) -> tuple[list[int], list[bool]]:
+    """Which row lies under each frame but the last, and whether it weighs anything."""
+    table = numbered(row_pts_s)
+    clip = align("a", frame_pts_s, np.zeros((len(frame_pts_s), 8, 8, 1), np.uint8), table, pads_of(table)[1].astype(np.float32))
+    assert clip.pads.shape == clip.weight.shape == (len(frame_pts_s) - 1, PAD_DIM)
+    return np.rint(clip.pads[:, slot("right_x")] * 100).astype(int).tolist(), clip.weight[:, slot("right_x")].astype(bool).tolist()
+
+
+@given(st.lists(st.floats(0.005, 0.5), min_size=2, max_size=40))
+def test_rows_of_a_video_at_any_changing_rate_stay_under_their_frames(steps_s: list[float]) -> None:
+    pts_s = np.cumsum(steps_s)
+    assert aligned(pts_s, pts_s[:-1]) == (list(range(len(pts_s) - 1)), [True] * (len(pts_s) - 1))
+
+
+def test_a_lower_rate_takes_the_row_in_force_at_the_frame() -> None:
+    rows_s = np.arange(40) / 35
+    assert aligned(rows_s[::2], rows_s)[0] == list(range(0, 38, 2))
+    off_s = np.arange(10) / 10  # 10 Hz over rows at 35 Hz: no common stamps
+    assert aligned(off_s, rows_s)[0] == [int(np.floor(time * 35 + 1e-3)) for time in off_s[:-1]]
+
+
+def test_frames_before_and_after_the_rows_weigh_nothing() -> None:
+    rows, weighs = aligned(np.arange(12) / 10, np.arange(3, 8) / 10)
+    assert weighs == [False] * 3 + [True] * 5 + [False] * 3
+    assert rows[3:8] == [0, 1, 2, 3, 4]
+    assert not any(aligned(np.arange(4) / 10, np.zeros(0))[1])
+
+
+@given(st.integers(0, 9), st.integers(1, 5), st.integers(1, 5))
+def test_windows_repeat_the_edge_frame_and_weigh_nothing_outside(row: int, before: int, ahead: int) -> None:
+    spec = WindowSpec(tuple(range(-before, 1)), tuple(range(ahead)), 16, 16, True)
+    assert spec.frames_at(row, 11).tolist() == [max(0, row + offset) for offset in range(-before, 1)]
+    rows, inside = spec.rows_at(row, 10)
+    assert inside.tolist() == [row + offset < 10 for offset in range(ahead)]
+    assert rows.tolist() == [min(9, row + offset) for offset in range(ahead)]
+
+
+def clip_of(rows: int, video: str = "a") -> Footage:
+    frames = np.broadcast_to(np.arange(rows + 1, dtype=np.uint8)[:, None, None, None], (rows + 1, 8, 8, 1))
+    pads = np.broadcast_to(np.arange(rows, dtype=np.float32)[:, None] / 100, (rows, PAD_DIM))
+    return Footage(video, np.arange(rows + 1) / 10, frames, pads, np.ones((rows, PAD_DIM), np.float32))
+
+
+def test_a_window_of_the_dataset_holds_its_frames_rows_and_name() -> None:
+    dataset = WindowDataset([[clip_of(4, "first"), clip_of(6, "second")]], WindowSpec((-1, 0), (0, 1), 8, 8, True))
+    frames, pads, weight, ref = dataset[0, 4 + 5]
+    assert (ref.video, ref.row) == ("second", 5) and frames[:, 0, 0, 0].tolist() == [4, 5]
+    assert pads[:, 0].tolist() == pytest.approx([0.05, 0.05]) and weight[:, 0].tolist() == [1, 0]
+
+
+def test_inside_windows_never_leave_the_video_and_short_videos_give_one() -> None:
+    dataset = WindowDataset([[clip_of(10), clip_of(3)]], WindowSpec(tuple(range(5)), tuple(range(4)), 8, 8, True, inside=True))
+    assert dataset.sizes == [7 + 1]
+    assert all(dataset[0, index][2].all() for index in range(7))
+    assert dataset[0, 7][2][:, 0].tolist() == [1, 1, 1, 0]
+
+
+def test_processes_share_a_batch_and_worker_processes_change_nothing() -> None:
+    dataset = WindowDataset([[clip_of(20)]], SPEC)
+    order = Order(dataset.sizes, [1.0], 4, 3)
+    whole = list(batches(dataset, order, 2, 6))
+    halves = [list(batches(dataset, order, 2, 6, rank=rank, ranks=2)) for rank in (0, 1)]
+    for batch, one, two in zip(whole, *halves, strict=True):
+        assert set(batch.refs) == set(one.refs) | set(two.refs) and len(one.refs) == len(two.refs) == 2
+    ahead = list(batches(dataset, order, 2, 6, workers=1))
+    assert all(torch.equal(a.frames, b.frames) and a.refs == b.refs for a, b in zip(whole, ahead, strict=True))
+    with pytest.raises(TrainingError, match="multiple of 3"):
+        batches(dataset, order, 0, 1, ranks=3)
+
+
+def test_an_impossible_window_names_every_problem() -> None:
+    with pytest.raises(SettingsError) as caught:
+        WindowSpec((), (0,), 4, 16, True, rate_hz=0)
+    assert len(caught.value.problems) == 3
+
+
+@given(st.lists(st.text("abcdef", min_size=1, max_size=6), unique=True, max_size=12), st.floats(0, 0.9))
+def test_whole_videos_are_held_out_and_each_stands_on_one_side(videos: list[str], share: float) -> None:
+    kept, tested = split_videos(videos, share)
+    assert sorted(kept + tested) == sorted(videos) and not set(kept) & set(tested)
+    if len(videos) >= 2:
+        assert kept and bool(tested) == (share > 0)
+
+
+# ---- corpora ----------------------------------------------------------------------------------------------------
+
+
+def judged_corpus(root: Path, source: str) -> Corpus:
+    """Labels of ROWS rows with confidence 0.5, of which the verdicts drop rows 2...3."""
+    corpus = Corpus.create(root)
+    corpus.add_video({"id": "v"})
+    shape = (ROWS, PAD_DIM)
+    known = np.arange(PAD_DIM) == slot("right_x")
+    table = labels_table(
+        np.arange(ROWS) / 10, np.full(shape, 0.25, np.float32), np.ones((ROWS, 4), np.float32), known, np.full(ROWS, 0.5, np.float32)
+    )
+    corpus.write_actions("idm-a", "v", table)
+    rows = [("v", 0, 1, 0.2, True, "kept"), ("v", 2, 3, 0.2, False, "idle"), ("v", 4, 5, 0.2, True, "kept")]
+    corpus.write_verdicts(
+        "default", pa.Table.from_pylist([dict(zip(VERDICTS.names, row, strict=True)) for row in rows], VERDICTS), {"source": source}
+    )
+    return corpus
+
+
+@pytest.mark.parametrize("power, kept", [(0.0, 1.0), (1.0, 0.5), (2.0, 0.25)])
+def test_dropped_rows_weigh_nothing_and_the_rest_by_confidence(tmp_path: Path, power: float, kept: float) -> None:
+    rows = labelled_rows(judged_corpus(tmp_path, "idm-a"), "idm-a", DataSettings(confidence_power=power))(Corpus.open(tmp_path), "v")
+    assert rows is not None
+    assert rows[1][:, slot("right_x")].tolist() == [kept, kept, 0, 0, kept, kept]
+    assert not rows[1][:, slot("south")].any(), "a slot that the labels do not know weighs nothing"
+
+
+def test_without_verdicts_nothing_is_dropped(tmp_path: Path) -> None:
+    corpus = judged_corpus(tmp_path, "idm-b")
+    rows = labelled_rows(corpus, "idm-a", DataSettings(verdicts="none"))(corpus, "v")
+    assert rows is not None and rows[1][:, slot("right_x")].all()
+
+
+def test_verdicts_on_another_source_and_missing_ones_are_refused(tmp_path: Path) -> None:
+    corpus = judged_corpus(tmp_path, "idm-b")
+    with pytest.raises(FormatError, match="judge idm-b, not idm-a.*ghostpad filter"):
+        labelled_rows(corpus, "idm-a", DataSettings())
+    with pytest.raises(MissingError, match="did you mean 'default'"):
+        labelled_rows(corpus, "idm-a", DataSettings(verdicts="defaullt"))
+
+
+def test_which_labels_a_setting_names(tmp_path: Path) -> None:
+    corpus = judged_corpus(tmp_path, "idm-a")
+    assert label_source(corpus, "latest") == label_source(corpus, "idm-a") == "idm-a" and label_source(corpus, "none") is None
+    assert label_source(Corpus.create(tmp_path / "empty"), "latest") is None
+    with pytest.raises(MissingError, match="no labels 'idm-x'"):
+        label_source(corpus, "idm-x")
+
+
+def test_a_broken_video_is_marked_and_the_rest_is_used(small: Any, tmp_path: Path) -> None:
+    root = shutil.copytree(small.novice, tmp_path / "corpus")
+    corpus = Corpus.open(root)
+    good, bad = corpus.ok_ids()
+    path = corpus.video_path(bad)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    footage = load_footage(corpus, [good, bad], truth_rows, SPEC)
+    assert [clip.video for clip in footage] == [good] == corpus.ok_ids()
+    assert corpus.rows()[1]["status"] == "broken" and bad in corpus.rows()[1]["reason"]
+    assert not list((root / "cache").rglob(f"*{bad}*"))
+
+
+def test_real_footage_has_a_row_between_every_two_frames_and_is_decoded_once(small: Any, tmp_path: Path) -> None:
+    corpus = Corpus.open(shutil.copytree(small.novice, tmp_path / "corpus"))
+    (first, second), again = (load_footage(corpus, corpus.ok_ids(), truth_rows, SPEC) for _ in range(2))
+    assert first.frames.shape == (240, 16, 16, 1) and second.frames.shape == (110, 16, 16, 1)
+    table = corpus.actions("recorded", first.video)
+    np.testing.assert_array_equal(first.pads, pads_of(table)[0])
+    np.testing.assert_array_equal(first.weight, pads_of(table)[1])
+    np.testing.assert_array_equal(first.frames, again[0].frames)
+
+
+def test_withheld_truth_is_found_by_video(small: Any) -> None:
+    corpus = Corpus.open(small.wild)
+    (id,) = corpus.ok_ids()
+    assert truth_rows(corpus, id) is None and load_footage(corpus, [id], truth_rows, SPEC) == []
+    found = withheld_rows(small.truth)(corpus, id)
+    assert found is not None and found[0].num_rows == 174 and found[1].max() == 1
