@@ -1,0 +1,192 @@
+"""A training run that is killed, continued, repeated, or cannot go on; and what its folder holds."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from ghostpad.base.errors import FormatError, MissingError, SettingsError, TrainingError
+from ghostpad.base.pad import PAD_DIM
+from ghostpad.cli.main import main
+from ghostpad.feed.batch import Batch
+from ghostpad.feed.footage import Footage
+from ghostpad.feed.settings import DataSettings
+from ghostpad.idm.model import Idm
+from ghostpad.idm.settings import IdmSettings
+from ghostpad.idm.train import load_idm
+from ghostpad.train import loop
+from ghostpad.train.checkpoint import load_model, run_fingerprint
+from ghostpad.train.loop import Training, train
+from ghostpad.train.settings import TrainSettings
+
+STEPS = 40
+
+
+def command(corpus: Path, out: Path, settings: list[str]) -> list[str]:
+    words = ["train", "idm", str(corpus), "--out", str(out), "--set", *settings, f"train.steps={STEPS}", "train.checkpoint_every=3"]
+    return [sys.executable, "-m", "ghostpad", *words]
+
+
+def test_a_killed_training_continues_to_the_same_bytes(small: Any, small_idm: list[str], tmp_path: Path) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert main(command(small.novice, whole, small_idm)[3:]) == 0
+    process = subprocess.Popen(command(small.novice, killed, small_idm), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not list(killed.glob("checkpoints/step-*")):
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "the training was over before it could be killed"
+    assert list(killed.glob("checkpoints/step-*")) and not (killed / "model.safetensors").exists()
+    with pytest.raises(MissingError, match="is not finished: run its 'ghostpad train idm' command again"):
+        load_idm(killed)
+
+    done = subprocess.run(command(small.novice, killed, small_idm), check=True, capture_output=True, text=True, timeout=120)
+    assert "IDM trained on" in done.stdout
+    for name in ("model.safetensors", "run.json", "calibration.json"):
+        assert (killed / name).read_bytes() == (whole / name).read_bytes(), name
+    assert not (killed / "checkpoints").exists() and run_fingerprint(killed) == run_fingerprint(whole)
+
+
+# ---- in this process, on made-up footage ------------------------------------------------------------------------
+
+
+def footage(value: float = 0.5) -> Footage:
+    rng = np.random.default_rng(0)
+    pads = np.zeros((20, PAD_DIM), np.float32)
+    pads[:, -2] = value
+    weight = np.zeros((20, PAD_DIM), np.float32)
+    weight[:, -2] = 1
+    return Footage("clip", np.arange(21) / 10, rng.integers(0, 255, (21, 32, 32, 1), np.uint8), pads, weight)
+
+
+def training(out: Path, *, value: float = 0.5, model: dict[str, Any] | None = None, **changes: Any) -> Training:
+    tiny = IdmSettings(width_px=32, height_px=32, dim=8, heads=1, clip_rows=8, search_x_px=1, search_y_px=1, **(model or {}))
+    settings = TrainSettings(**({"steps": 4, "threads": 1, "checkpoint_every": 2} | changes))
+    return Training("idm", tiny, {"slots": ["right_x"]}, [[footage(value)]], [1.0], DataSettings(batch_size=2), settings, out)
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> Path:
+    train(training(tmp_path / "run"))
+    return tmp_path / "run"
+
+
+def contents(run: Path) -> dict[str, tuple[int, bytes]]:
+    return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in run.rglob("*") if path.is_file()}
+
+
+def test_a_finished_run_is_not_trained_again(finished: Path) -> None:
+    before = contents(finished)
+    (finished / "checkpoints" / "step-0000002").mkdir(parents=True)  # as left by a kill just after publishing
+    model = train(training(finished))
+    assert contents(finished) == before and not model.training
+    assert not (finished / "checkpoints").exists()
+
+
+def test_another_run_may_not_use_the_folder(finished: Path) -> None:
+    before = contents(finished)
+    for other, named in (({"lr": 0.5}, "settings"), ({"model": {"bins": 5}}, "model"), ({"value": 0.25}, "data")):
+        with pytest.raises(SettingsError, match=f"another {named}.*choose another --out"):
+            train(training(finished, **other))
+    assert contents(finished) == before
+
+
+def test_a_run_folder_holds_json_safetensors_and_curves_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names: set[str] = set()
+    save = loop.save_checkpoint
+
+    def noting(run: Path, *rest: Any) -> None:
+        save(run, *rest)
+        names.update(path.name for path in run.rglob("*") if path.is_file())
+
+    monkeypatch.setattr(loop, "save_checkpoint", noting)
+    train(training(tmp_path / "run"))
+    names |= {path.name for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    assert {"run.json", "model.safetensors", "ema.safetensors", "optimizer.safetensors", "state.json"} <= names
+    assert all(name.endswith((".json", ".safetensors")) or name.startswith("events.out.tfevents") for name in names)
+    assert not list((tmp_path / "run").rglob(".*"))
+
+
+def test_two_runs_of_one_seed_agree_and_of_two_seeds_do_not(finished: Path, tmp_path: Path) -> None:
+    train(training(tmp_path / "again"))
+    train(training(tmp_path / "other", seed=1))
+    weights = [(run / "model.safetensors").read_bytes() for run in (finished, tmp_path / "again", tmp_path / "other")]
+    assert weights[0] == weights[1] != weights[2]
+
+
+def test_a_loss_that_is_not_finite_names_its_windows_and_leaves_the_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loss, seen = Idm.loss, []
+
+    def poisoned(self: Idm, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        total, logs = loss(self, batch, generator)
+        if len(seen) < 3:
+            seen.append((self, {name: value.detach().clone() for name, value in self.named_parameters()}, batch.refs))
+        return (total if len(seen) < 3 else total * float("nan")), logs
+
+    monkeypatch.setattr(Idm, "loss", poisoned)
+    with pytest.raises(TrainingError) as caught:
+        train(training(tmp_path / "run"))
+    model, before, refs = seen[2]
+    assert "step 2: the loss is nan" in str(caught.value) and all(f"{ref.video}:{ref.row}" in str(caught.value) for ref in refs)
+    assert all(torch.equal(value, before[name]) for name, value in model.named_parameters())
+    assert any(not torch.equal(value, seen[0][1][name]) for name, value in before.items()), "the steps before had moved them"
+
+    monkeypatch.setattr(Idm, "loss", loss)  # mended, the run goes on from its checkpoint at step 2
+    train(training(tmp_path / "run"))
+    train(training(tmp_path / "whole"))
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes()
+
+
+def test_nothing_to_learn_from_is_said(tmp_path: Path) -> None:
+    plan = training(tmp_path / "run")
+    with pytest.raises(TrainingError, match="nothing to learn from"):
+        train(Training("idm", plan.model, plan.facts, [[]], [1.0], plan.data, plan.train, plan.out))
+    assert not (tmp_path / "run").exists()
+
+
+# ---- reading runs back ------------------------------------------------------------------------------------------
+
+
+def edited(run: Path, **changes: Any) -> Path:
+    path = run / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    return run
+
+
+def test_a_model_comes_back_as_it_was_published(finished: Path) -> None:
+    model = load_model(finished, "idm")
+    assert model.facts == {"slots": ["right_x"]} and model.settings == training(finished).model and not model.training
+    again = train(training(finished))
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in model.state_dict().items())
+
+
+def test_runs_that_do_not_fit_are_refused_with_the_reason(finished: Path, tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="holds a model of kind 'idm', a 'policy' is needed"):
+        load_model(finished, "policy")
+    with pytest.raises(MissingError, match="is not a run: make one with 'ghostpad train idm"):
+        load_model(tmp_path, "idm")
+    with pytest.raises(MissingError, match="not calibrated yet: run its 'ghostpad train idm' command again"):
+        load_idm(finished)
+    with pytest.raises(FormatError, match="pad layout 'xbox-17/1', this version reads"):
+        load_model(edited(shutil.copytree(finished, tmp_path / "layout"), layout="xbox-17/1"), "idm")
+
+
+def test_weights_that_do_not_fit_or_are_cut_off_are_refused(finished: Path, tmp_path: Path) -> None:
+    other = json.loads((finished / "run.json").read_text())["model"] | {"bins": 5}
+    with pytest.raises(FormatError, match="does not fit its run.json"):
+        load_model(edited(shutil.copytree(finished, tmp_path / "bins"), model=other), "idm")
+    weights = finished / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(FormatError, match="does not fit its run.json"):
+        load_model(finished, "idm")
+    with pytest.raises(SettingsError, match="no setting called 'binz': did you mean 'bins'"):
+        load_model(edited(finished, model=other | {"binz": 1}), "idm")
