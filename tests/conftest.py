@@ -1,4 +1,7 @@
-"""One thread a process: the tests run side by side, and small matrices only lose time when they are split."""
+"""One thread a process: the tests run side by side, and small matrices only lose time when they are split.
+
+Hypothesis draws the same examples every time and has no deadline: a busy machine is no failure.
+"""
 
 import os
 
@@ -9,6 +12,10 @@ from pathlib import Path  # noqa: E402  (after the threads are set, which numpy 
 from typing import NamedTuple  # noqa: E402
 
 import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
+
+settings.register_profile("ghostpad", deadline=None, derandomize=True)
+settings.load_profile("ghostpad")
 
 SMALL_IDM = ["model.width_px=64", "model.height_px=48", "model.dim=16", "model.heads=2", "model.dropout=0", "model.clip_rows=16",
              "data.batch_size=4", "data.validation_share=0.5", "train.threads=1"]  # fmt: skip

@@ -8,7 +8,9 @@ from ghostpad.cli.arguments import CorpusPath, GameName, RunPath
 from ghostpad.corpus.folder import Corpus
 
 
-def eval_idm(run: RunPath, corpus: CorpusPath, *, truth: Path, prior: tuple[Path, ...] = (), out: Path | None = None, workers: int = 0) -> None:
+def eval_idm(
+    run: RunPath, corpus: CorpusPath, *, truth: Path, prior: tuple[Path, ...] = (), out: Path | None = None, workers: int = 0
+) -> None:
     """Measure an IDM on footage whose true pads were withheld from it, beside trivial baselines.
 
     Labels first what is not labelled yet. Writes the whole report as JSON to --out: measures a slot, baselines, calibration,

@@ -20,6 +20,8 @@ def label(corpus: CorpusPath, *, idm: Path, workers: int = 0) -> None:
     from ghostpad.label.label import label_corpus  # here, because torch takes seconds to import
 
     done = label_corpus(opened, idm, workers=workers)
-    print(f"{corpus}: {done.made} videos ({done.minutes:.1f} min) labelled as {done.source}, {done.present} before, {len(done.broken)} broken")
+    print(
+        f"{corpus}: {done.made} videos ({done.minutes:.1f} min) labelled as {done.source}, {done.present} before, {len(done.broken)} broken"
+    )
     for id, reason in done.broken.items():
         print(f"  {id}: {reason}")

@@ -10,11 +10,14 @@ from ghostpad.base.settings import load_settings
 CorpusPaths = Annotated[list[Path], tyro.conf.Positional, tyro.conf.arg(metavar="CORPUS...", help="One or more corpus folders.")]
 """Corpora to learn from."""
 
-Overrides = Annotated[list[str], tyro.conf.arg(name="set", metavar="NAME=VALUE...", help="Settings that differ, e.g. train.steps=200 ('ghostpad settings' lists them).")]
+Overrides = Annotated[
+    tuple[str, ...],
+    tyro.conf.arg(name="set", metavar="NAME=VALUE...", help="Settings that differ, e.g. train.steps=200 ('ghostpad settings' lists them)."),
+]
 """Settings by name."""
 
 
-def train_idm(corpora: CorpusPaths, *, out: Path, recipe: Path | None = None, overrides: Overrides = []) -> None:  # noqa: B006
+def train_idm(corpora: CorpusPaths, *, out: Path, recipe: Path | None = None, overrides: Overrides = ()) -> None:
     """Train an inverse dynamics model on the recorded pads of some corpora.
 
     Writes the run folder --out: run.json (settings and facts), model.safetensors, calibration.json and tensorboard curves.
@@ -34,7 +37,9 @@ def train_idm(corpora: CorpusPaths, *, out: Path, recipe: Path | None = None, ov
     print(f"{out}: IDM trained on {trained.train_minutes:.1f} min; on {trained.held_out_minutes:.1f} min held out: {held_out}")
 
 
-def train_policy(corpora: CorpusPaths, *, out: Path, recipe: Path | None = None, overrides: Overrides = [], oracle: Path | None = None) -> None:  # noqa: B006
+def train_policy(
+    corpora: CorpusPaths, *, out: Path, recipe: Path | None = None, overrides: Overrides = (), oracle: Path | None = None
+) -> None:
     """Train an agent on recorded pads, on an IDM's labels, or on both mixed by data.truth_share.
 
     Writes the run folder --out: run.json (settings and facts), model.safetensors and tensorboard curves. Stopped, the same

@@ -26,7 +26,9 @@ class WindowDataset(Dataset[Sample]):
 
     def __init__(self, groups: Sequence[Sequence[Footage]], spec: WindowSpec):
         self.groups, self.spec = [list(group) for group in groups], spec
-        self.places = [np.concatenate([_places(n, clip, spec) for n, clip in enumerate(group)] or [np.zeros((0, 2), int)]) for group in groups]
+        self.places = [
+            np.concatenate([_places(n, clip, spec) for n, clip in enumerate(group)] or [np.zeros((0, 2), int)]) for group in groups
+        ]
 
     @property
     def sizes(self) -> list[int]:
@@ -64,7 +66,9 @@ class _Steps:
         return self.last - self.first
 
 
-def batches(dataset: WindowDataset, order: Order, first: int, last: int, *, workers: int = 0, rank: int = 0, ranks: int = 1) -> Iterator[Batch]:
+def batches(
+    dataset: WindowDataset, order: Order, first: int, last: int, *, workers: int = 0, rank: int = 0, ranks: int = 1
+) -> Iterator[Batch]:
     """The batches of steps `first` ... `last - 1`; process `rank` of `ranks` gets every `ranks`-th window of each."""
     if order.batch_size % ranks:
         raise TrainingError(f"a batch of {order.batch_size} windows cannot be shared by {ranks} processes: choose a multiple of {ranks}")

@@ -9,9 +9,13 @@ class DataSettings(Settings):
     """What a batch is made of."""
 
     batch_size: int = Field(64, ge=1, description="windows a batch, over all processes")
-    truth_share: float = Field(0.1, ge=0, le=1, description="share of a batch with recorded pads where labelled rows exist too (0.1: measured, demo)")
+    truth_share: float = Field(
+        0.1, ge=0, le=1, description="share of a batch with recorded pads where labelled rows exist too (0.1: measured, demo)"
+    )
     labels: str = Field("latest", description="label source for videos without recorded pads: 'idm-<fingerprint>', 'latest' or 'none'")
     verdicts: str = Field("default", description="filter verdicts applied to labelled rows, or 'none'")
     confidence_power: float = Field(1.0, ge=0, description="a labelled row weighs confidence to this power (0: all alike)")
-    validation_share: float = Field(0.0, ge=0, lt=1, description="share of the videos with recorded pads kept out of training, whole videos")
+    validation_share: float = Field(
+        0.0, ge=0, lt=1, description="share of the videos with recorded pads kept out of training, whole videos"
+    )
     workers: int = Field(0, ge=0, description="processes that read windows ahead (0: this process)")

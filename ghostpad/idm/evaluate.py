@@ -27,7 +27,9 @@ def evaluate_labels(corpus: Corpus, source: str, truth: Path, prior: Sequence[Pa
         if predicted is not None and true is not None:
             pairs[id] = (predicted, true)
     if not pairs:
-        raise MissingError(f"no video of {corpus.root} has both rows of {source} and truth in {truth}: label the corpus, or name the right folder")
+        raise MissingError(
+            f"no video of {corpus.root} has both rows of {source} and truth in {truth}: label the corpus, or name the right folder"
+        )
     rates = {row["fps"] for row in corpus.rows() if row["id"] in pairs}
     if len(rates) > 1:
         raise SettingsError(f"{corpus.root} mixes frame rates ({', '.join(sorted(rates))}): evaluate corpora of one rate")

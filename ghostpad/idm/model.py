@@ -52,7 +52,9 @@ class Idm(Model):
         self.drop = nn.Dropout(s.dropout)
         window = s.variant == "window"
         self.conv = LocalConv(dim, s.convolution_rows) if window else None
-        self.attention = nn.ModuleList([LocalAttention(dim, s.heads, s.attention_rows, s.dropout) for _ in range(s.layers)] if window else [])
+        self.attention = nn.ModuleList(
+            [LocalAttention(dim, s.heads, s.attention_rows, s.dropout) for _ in range(s.layers)] if window else []
+        )
         self.norm = nn.LayerNorm(dim)
         self.button_head = nn.Linear(2 * dim, len(self.buttons)) if self.buttons else None
         self.stick_head = nn.Linear(2 * dim, len(self.sticks) * s.bins) if self.sticks else None
@@ -101,7 +103,11 @@ class Idm(Model):
         both = torch.cat([self.norm(x), rows], -1)
         shape = both.shape[:2]
         logits = self.button_head(both) if self.button_head is not None else both.new_zeros(*shape, 0)
-        bins = self.stick_head(both).unflatten(-1, (len(self.sticks), -1)) if self.stick_head is not None else both.new_zeros(*shape, 0, len(self.bins))
+        bins = (
+            self.stick_head(both).unflatten(-1, (len(self.sticks), -1))
+            if self.stick_head is not None
+            else both.new_zeros(*shape, 0, len(self.bins))
+        )
         return logits, bins
 
     def belief(self, logits: Tensor, bins: Tensor) -> tuple[Tensor, Tensor]:

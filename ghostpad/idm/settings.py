@@ -12,7 +12,9 @@ from ghostpad.train.settings import TrainSettings
 class IdmSettings(Settings):
     """The inverse dynamics model."""
 
-    variant: Literal["window", "pair"] = Field("window", description="see neighbouring frames for about half a second each way, or frames i and i+1 only")
+    variant: Literal["window", "pair"] = Field(
+        "window", description="see neighbouring frames for about half a second each way, or frames i and i+1 only"
+    )
     width_px: int = Field(128, ge=32, multiple_of=8, description="width of the frames it sees")
     height_px: int = Field(96, ge=32, multiple_of=8, description="height of the frames it sees")
     rate_hz: float | None = Field(None, gt=0, description="rate at which frames are kept (none: every frame)")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from ghostpad.base.errors import MediaError
+from ghostpad.base.errors import MediaError, MissingError
 from ghostpad.base.progress import progress
 from ghostpad.corpus.folder import Corpus
 from ghostpad.idm.stream import label_video
@@ -64,13 +64,17 @@ class _Labeller:
     def __init__(self, root: Path, run: Path, source: str):
         self.corpus, self.source = Corpus.open(root), source
         self.model, self.calibration = load_idm(run)
-        self.facts = {"run": Path(run).name, "slots": ",".join(self.model.facts["slots"]), "licences": "; ".join(self.model.facts.get("licences", []))}
+        self.facts = {
+            "run": Path(run).name,
+            "slots": ",".join(self.model.facts["slots"]),
+            "licences": "; ".join(self.model.facts.get("licences", [])),
+        }
 
     def label(self, id: str) -> tuple[str, str | None]:
         """The video's id, and why it could not be labelled or None."""
         try:
             table = label_video(self.model, self.corpus.video_path(id), self.calibration)
-        except MediaError as error:
+        except (MediaError, MissingError) as error:
             return id, str(error)
         self.corpus.write_actions(self.source, id, table, self.facts)
         return id, None

@@ -68,7 +68,9 @@ class MotionMap(nn.Module):
         for odd in (0, 1):
             pixels = padded[:, :, odd::2].contiguous()
             shifted = pixels.unfold(1, self.height_px, 1).unfold(2, self.width_px // 2, 1)[:, :, : x + 1 - odd]
-            cost[:, :, odd::2] = self._block_means(torch.sub(shifted, kept, out=torch.empty_like(shifted, memory_format=torch.contiguous_format)).abs_())
+            cost[:, :, odd::2] = self._block_means(
+                torch.sub(shifted, kept, out=torch.empty_like(shifted, memory_format=torch.contiguous_format)).abs_()
+            )
         mean_x, mean_y, spread_x, spread_y = self._moments(cost, SHARPNESS)
         still, best = cost[:, y, x], cost.flatten(1, 2).amin(1)
         whole = self._moments(cost.mean((3, 4), keepdim=True), GLOBAL_SHARPNESS)

@@ -50,7 +50,9 @@ def train_policy(corpora: Sequence[Path], out: Path, run: PolicyRun, oracle: Pat
             sources.append(source)
     groups = [group for group in (truth, labelled) if group]
     if not groups:
-        raise MissingError(f"no video of {', '.join(map(str, corpora))} has rows to learn from: 'ghostpad record' or 'ghostpad label' makes some")
+        raise MissingError(
+            f"no video of {', '.join(map(str, corpora))} has rows to learn from: 'ghostpad record' or 'ghostpad label' makes some"
+        )
     shares = [run.data.truth_share, 1 - run.data.truth_share] if len(groups) == 2 else [1.0]
     facts = corpus_facts(opened) | {"slots": known_slots(truth + labelled), "labels": sources, "oracle": oracle is not None}
     train(Training("policy", run.model, facts, groups, shares, run.data, run.train, out))

@@ -128,7 +128,9 @@ def hash_seed(*parts: int) -> int:
 
 def data_fingerprint(groups: Sequence[Sequence[Footage]]) -> str:
     """Twelve hex digits that name what is learned from: videos, row counts, and the sums of rows and weights."""
-    return fingerprint([[(clip.video, len(clip.pads), float(clip.pads.sum()), float(clip.weight.sum())) for clip in group] for group in groups])
+    return fingerprint(
+        [[(clip.video, len(clip.pads), float(clip.pads.sum()), float(clip.weight.sum())) for clip in group] for group in groups]
+    )
 
 
 def _run_settings(training: Training) -> dict[str, Any]:

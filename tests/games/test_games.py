@@ -197,5 +197,5 @@ def test_mistyped_names_get_the_nearest() -> None:
 @pytest.mark.parametrize(("name", "engine"), [("doom", "vizdoom"), ("racing", "Box2D")])
 def test_without_the_extra_the_message_says_what_to_install(name: str, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, engine, None)
-    with pytest.raises(MissingError, match=r'pip install "ghostpad\[games\]"'):
+    with pytest.raises(MissingError, match=r'pip install -e "\.\[games\]"'):
         make_game(name).reset(0)
