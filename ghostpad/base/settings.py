@@ -72,10 +72,14 @@ def parse_overrides(words: Sequence[str]) -> dict[str, Any]:
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
             value = text
-        inner = values
-        for part in name.split(".")[:-1]:
-            inner = inner.setdefault(part, {})
-        inner[name.split(".")[-1]] = value
+        *groups, last = name.split(".")
+        inner: Any = values
+        for group in groups:
+            inner = inner.setdefault(group, {}) if isinstance(inner, dict) else inner
+        if isinstance(inner, dict):
+            inner[last] = value
+        else:
+            problems.append(f"'{word}' lies below an override that gave '{'.'.join(groups)}' a value: drop one of the two")
     if problems:
         raise SettingsError(problems)
     return values

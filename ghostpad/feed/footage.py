@@ -92,7 +92,7 @@ def label_source(corpus: Corpus, wanted: str) -> str | None:
 
 
 def load_footage(corpus: Corpus, videos: Sequence[str], rows_of: RowsOf, spec: WindowSpec) -> list[Footage]:
-    """The footage of those `videos` that have rows; a video that cannot be decoded is marked broken in the corpus and left out."""
+    """The footage of those `videos` that have rows; one that is gone or cannot be decoded is marked broken in the corpus and left out."""
     footage = []
     for video in videos:
         found = rows_of(corpus, video)
@@ -100,7 +100,7 @@ def load_footage(corpus: Corpus, videos: Sequence[str], rows_of: RowsOf, spec: W
             continue
         try:
             pts_s, frames = pictures(corpus, video, spec)
-        except MediaError as error:
+        except (MediaError, MissingError) as error:
             corpus.mark_broken(video, str(error))
             continue
         if len(frames) >= 2:

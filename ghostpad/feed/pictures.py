@@ -1,9 +1,12 @@
 """The kept frames of a video at a model's size, decoded once and then read by memory map.
 
 Reads the video, writes `corpus/cache/<picture>/<video>.npy` (uint8 [N, H, W, C]) and `<video>.pts.npy` (float64 [N]). The cache
-is derived and may be deleted at any time. It trades disk for time: at 96x72 gray one hour of 20 Hz frames is 0.5 GB and a
-random window costs microseconds, where seeking in a short-GOP copy gives about a hundred windows a CPU-second (measured).
+is derived, may be deleted at any time, and is made again when the video is newer. It trades disk for time: at 96x72 gray one
+hour of 20 Hz frames is 0.5 GB and a random window costs microseconds, where seeking in a short-GOP copy gives about a hundred
+windows a CPU-second (measured).
 """
+
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +20,19 @@ from ghostpad.video.decode import decode_array
 def pictures(corpus: Corpus, video: str, spec: WindowSpec) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     """Time stamps float64 [N] in seconds and frames uint8 [N, H, W, C] (memory-mapped) of a video as `spec` sees it.
 
-    Raises `MediaError` if the video cannot be decoded to its end.
+    Raises `MediaError` if the video cannot be decoded to its end and `MissingError` if it is not there.
     """
     folder = corpus.root / "cache" / spec.picture
     frames_path, times_path = folder / f"{video}.npy", folder / f"{video}.pts.npy"
-    if not (frames_path.exists() and times_path.exists()):
-        pts_s, frames = decode_array(
-            corpus.video_path(video), width_px=spec.width_px, height_px=spec.height_px, gray=spec.gray, rate_hz=spec.rate_hz
-        )
+    source = corpus.video_path(video)
+    if not all(_up_to_date(path, source) for path in (frames_path, times_path)):
+        pts_s, frames = decode_array(source, width_px=spec.width_px, height_px=spec.height_px, gray=spec.gray, rate_hz=spec.rate_hz)
         for path, array in ((times_path, pts_s), (frames_path, frames)):
             with atomic_path(path) as temporary:
                 np.save(temporary, array)
     return np.load(times_path), np.load(frames_path, mmap_mode="r")
+
+
+def _up_to_date(made: Path, source: Path) -> bool:
+    """Whether `made` is there and no older than the video it was made from."""
+    return made.exists() and source.exists() and made.stat().st_mtime_ns >= source.stat().st_mtime_ns

@@ -61,3 +61,9 @@ def test_a_fingerprint_names_its_parts() -> None:
     assert fingerprint({"a": 1, "b": 2}, "x") == fingerprint({"b": 2, "a": 1}, "x")
     assert len({fingerprint("a", "b"), fingerprint("ab"), fingerprint("b", "a"), fingerprint(["a", "b"])}) == 4
     assert fingerprint({"depth": 4}) == "eda3b36024ec", "names written by one version must hold in the next"
+
+
+def test_an_override_below_a_value_is_a_problem_and_not_a_crash() -> None:
+    with pytest.raises(SettingsError, match="'train.steps=3' lies below an override that gave 'train' a value"):
+        parse_overrides(["train=3", "train.steps=3"])
+    assert parse_overrides(["train.steps=3", "train.lr=1"]) == {"train": {"steps": 3, "lr": 1}}

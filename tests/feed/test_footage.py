@@ -176,7 +176,9 @@ def test_a_broken_video_is_marked_and_the_rest_is_used(small: Any, tmp_path: Pat
     footage = load_footage(corpus, [good, bad], truth_rows, SPEC)
     assert [clip.video for clip in footage] == [good] == corpus.ok_ids()
     assert corpus.rows()[1]["status"] == "broken" and bad in corpus.rows()[1]["reason"]
-    assert not list((root / "cache").rglob(f"*{bad}*"))
+    assert not list((root / "cache" / SPEC.picture).glob(f"*{bad}*"))
+    corpus.video_path(good).unlink()
+    assert load_footage(corpus, [good], truth_rows, SPEC) == [] == corpus.ok_ids()
 
 
 def test_real_footage_has_a_row_between_every_two_frames_and_is_decoded_once(small: Any, tmp_path: Path) -> None:
@@ -187,6 +189,15 @@ def test_real_footage_has_a_row_between_every_two_frames_and_is_decoded_once(sma
     np.testing.assert_array_equal(first.pads, pads_of(table)[0])
     np.testing.assert_array_equal(first.weight, pads_of(table)[1])
     np.testing.assert_array_equal(first.frames, again[0].frames)
+
+
+def test_a_video_that_was_replaced_is_decoded_again(small: Any, tmp_path: Path) -> None:
+    corpus = Corpus.open(shutil.copytree(small.novice, tmp_path / "corpus"))
+    first, second = corpus.ok_ids()
+    load_footage(corpus, [first, second], truth_rows, SPEC)
+    shutil.copyfile(corpus.video_path(second), corpus.video_path(first))
+    one, other = load_footage(corpus, [first, second], truth_rows, SPEC)
+    np.testing.assert_array_equal(one.frames, other.frames)
 
 
 def test_withheld_truth_is_found_by_video(small: Any) -> None:

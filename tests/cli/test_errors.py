@@ -1,0 +1,129 @@
+"""What goes wrong on the command line: a status that is not 0, sentences that name the file and the way out, no traceback."""
+
+import shutil
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from ghostpad.cli.main import main
+from ghostpad.corpus.folder import Corpus
+
+
+@pytest.fixture
+def fails(capsys: pytest.CaptureFixture[str]) -> Any:
+    """Runs a command that has to fail with a status and returns its sentences."""
+
+    def run(words: list[Any], status: int) -> list[str]:
+        assert main([str(word) for word in words]) == status
+        captured = capsys.readouterr()
+        lines = [line for line in captured.err.splitlines() if line.startswith("ghostpad: error: ")]
+        assert lines and "Traceback" not in captured.err
+        return [line.removeprefix("ghostpad: error: ") for line in lines]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["status", "NO"],
+        ["proxy", "NO"],
+        ["train", "idm", "NO", "--out", "RUN"],
+        ["train", "policy", "NO", "--out", "RUN"],
+        ["label", "NO", "--idm", "RUN"],
+        ["filter", "NO"],
+        ["eval", "idm", "RUN", "NO", "--truth", "TRUTH"],
+    ],
+)
+def test_a_corpus_that_is_not_there_is_one_sentence(words: list[str], fails: Any, tmp_path: Path) -> None:
+    found = fails([str(tmp_path / word) if word.isupper() else word for word in words], 1)
+    assert len(found) == 1 and str(tmp_path / "NO") in found[0] and "ghostpad record" in found[0]
+    assert not (tmp_path / "RUN").exists() and not (tmp_path / "NO").exists()
+
+
+def test_an_unknown_game_or_player_gets_the_nearest(fails: Any) -> None:
+    assert fails(["eval", "policy", "dooom", "--player", "novice"], 2) == ["no game called 'dooom': did you mean 'doom'?"]
+    (found,) = fails(["eval", "policy", "doom", "--player", "novvice", "--episodes", "1"], 2)
+    assert "did you mean 'novice'?" in found
+
+
+def test_who_plays_and_how_often_are_both_told(fails: Any) -> None:
+    found = fails(["eval", "policy", "doom", "--episodes", "0"], 2)
+    assert len(found) == 2 and "--policy RUN or --player NAME" in found[0] and "episodes is 0" in found[1]
+
+
+@pytest.mark.parametrize("kind", ["idm", "policy"])
+def test_every_wrong_setting_is_told_at_once_with_the_nearest_name(kind: str, small: Any, fails: Any, tmp_path: Path) -> None:
+    words = ["train", kind, small.novice, "--out", tmp_path / "run", "--set", "model.dimm=3", "train.steps=0", "data.batch_size=many"]
+    found = fails(words, 2)
+    assert len(found) == 3
+    assert any("no setting called 'model.dimm': did you mean 'model.dim'?" in line for line in found)
+    assert any("train.steps is 0" in line for line in found) and any("data.batch_size is 'many'" in line for line in found)
+    assert not (tmp_path / "run").exists()
+
+
+def test_overrides_without_a_value_and_recipes_that_are_not_there(small: Any, fails: Any, tmp_path: Path) -> None:
+    words = ["train", "idm", small.novice, "--out", tmp_path / "run"]
+    assert "write NAME=VALUE" in fails([*words, "--set", "train.steps"], 2)[0]
+    assert "no.toml does not exist" in fails([*words, "--recipe", tmp_path / "no.toml"], 1)[0]
+    (tmp_path / "bad.toml").write_text("[train\nsteps = 3")
+    assert "bad.toml is not TOML" in fails([*words, "--recipe", tmp_path / "bad.toml"], 2)[0]
+    (tmp_path / "odd.toml").write_text("train = 3")
+    assert "train" in fails([*words, "--recipe", tmp_path / "odd.toml"], 2)[0]
+    assert "drop one of the two" in fails([*words, "--set", "train=3", "train.steps=3"], 2)[0]
+
+
+def test_a_run_of_another_layout_or_kind_is_refused(small: Any, idm_run: Path, fails: Any, tmp_path: Path) -> None:
+    run = shutil.copytree(idm_run, tmp_path / "run")
+    text = (run / "run.json").read_text()
+    (run / "run.json").write_text(text.replace("nitrogen-25/1", "xbox-17/1"))
+    (found,) = fails(["label", small.wild, "--idm", run], 1)
+    assert str(run) in found and "'xbox-17/1'" in found and "make it again" in found
+    (found,) = fails(["eval", "policy", "doom", "--policy", idm_run, "--episodes", "1"], 1)
+    assert "holds a model of kind 'idm', a 'policy' is needed" in found
+    (run / "run.json").write_text("{")
+    assert "is not JSON" in fails(["label", small.wild, "--idm", run], 1)[0]
+
+
+def test_a_corpus_without_pads_or_labels_says_which_command_makes_them(small: Any, fails: Any, tmp_path: Path) -> None:
+    (found,) = fails(["train", "idm", small.wild, "--out", tmp_path / "run"], 1)
+    assert "no video" in found and "ghostpad record" in found
+    (found,) = fails(["train", "policy", small.wild, "--out", tmp_path / "run"], 1)
+    assert "neither recorded pads nor labels: run 'ghostpad label" in found
+    (found,) = fails(["train", "policy", small.wild, "--out", tmp_path / "run", "--oracle", tmp_path / "no"], 1)
+    assert "no folder of true rows" in found
+
+
+def sound_only(path: Path) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=16000, layout="mono")
+        for start in range(0, 16000, 1024):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = 16000, start, Fraction(1, 16000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def test_a_file_with_sound_alone_is_marked_and_the_rest_is_labelled(
+    small: Any, idm_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = Corpus.open(shutil.copytree(small.wild, tmp_path / "wild"))
+    sound_only(corpus.root / "videos" / "song.mp4")
+    corpus.add_video({"id": "song"})
+    assert main(["label", str(corpus.root), "--idm", str(idm_run)]) == 0
+    told = capsys.readouterr()
+    assert "1 videos" in told.out and "  song: " in told.out and "song.mp4" in told.out and "Traceback" not in told.err
+    assert [row["id"] for row in corpus.rows() if row["status"] == "broken"] == ["song"]
+
+
+def test_a_whole_process_prints_one_sentence_and_its_status(small: Any, tmp_path: Path) -> None:
+    words = ["train", "idm", str(small.novice), "--out", str(tmp_path / "run"), "--set", "model.dimm=3"]
+    done = subprocess.run([sys.executable, "-m", "ghostpad", *words], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr == "ghostpad: error: --set: no setting called 'model.dimm': did you mean 'model.dim'?\n"
