@@ -6,7 +6,7 @@ import pytest
 from pydantic import Field, ValidationError
 
 from ghostpad.base.errors import MissingError, SettingsError
-from ghostpad.base.settings import Settings, build_settings, fingerprint, read_recipe, setting_names
+from ghostpad.base.settings import Settings, build_settings, fingerprint, parse_overrides, read_recipe, setting_names
 
 
 class Optimiser(Settings):

@@ -72,7 +72,7 @@ def test_windows_repeat_the_edge_frame_and_weigh_nothing_outside(row: int, befor
 
 def clip_of(rows: int, video: str = "a") -> Footage:
     frames = np.broadcast_to(np.arange(rows + 1, dtype=np.uint8)[:, None, None, None], (rows + 1, 8, 8, 1))
-    pads = np.broadcast_to(np.arange(rows, dtype=np.float32)[:, None] / 100, (rows, PAD_DIM))
+    pads = np.broadcast_to(np.arange(rows, dtype=np.float32)[:, None] / np.float32(100), (rows, PAD_DIM))
     return Footage(video, np.arange(rows + 1) / 10, frames, pads, np.ones((rows, PAD_DIM), np.float32))
 
 

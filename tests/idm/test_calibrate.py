@@ -14,7 +14,7 @@ ROWS = 20_000
 SLOTS = ["south", "right_x"]
 
 
-def made_up(temperature: float, spread_factor: float, rows: int = ROWS) -> tuple[np.ndarray, ...]:
+def made_up(temperature: float, spread_factor: float, rows: int = ROWS) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Beliefs, spreads, truth and known, where the logits are `temperature` times too sharp and spreads `spread_factor` times off."""
     rng = np.random.default_rng(0)
     pads, truth = np.zeros((rows, PAD_DIM), np.float32), np.zeros((rows, PAD_DIM), np.float32)
@@ -31,7 +31,7 @@ def made_up(temperature: float, spread_factor: float, rows: int = ROWS) -> tuple
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
 def test_a_known_temperature_is_found_again(temperature: float) -> None:
-    found = fit_calibration(*made_up(temperature, 1.0), SLOTS).temperatures["south"]
+    found = fit_calibration(*made_up(temperature, 1.0), slots=SLOTS).temperatures["south"]
     step = TEMPERATURES[1] / TEMPERATURES[0]
     assert temperature / step**1.5 < found < temperature * step**1.5
 
@@ -65,7 +65,7 @@ def test_only_known_rows_count() -> None:
 
 
 def test_too_little_footage_and_buttons_never_pressed_change_nothing() -> None:
-    few = fit_calibration(*made_up(3.0, 4.0, MIN_ROWS - 1), SLOTS)
+    few = fit_calibration(*made_up(3.0, 4.0, MIN_ROWS - 1), slots=SLOTS)
     assert not few.temperatures and not few.spread_scales and few.rows == MIN_ROWS - 1
     pads, spreads, truth, known = made_up(3.0, 4.0)
     truth[:, slot("south")] = 0

@@ -18,14 +18,14 @@ from torch import Tensor
 from ghostpad.base.errors import FormatError, MissingError, SettingsError, TrainingError
 from ghostpad.base.pad import PAD_DIM
 from ghostpad.cli.main import main
-from ghostpad.feed.batch import Batch
+from ghostpad.feed.batch import Batch, WindowRef
 from ghostpad.feed.footage import Footage
 from ghostpad.feed.settings import DataSettings
 from ghostpad.idm.model import Idm
 from ghostpad.idm.settings import IdmSettings
 from ghostpad.idm.train import load_idm
 from ghostpad.train import loop
-from ghostpad.train.checkpoint import load_model, run_fingerprint
+from ghostpad.train.checkpoint import load_model, run_fingerprint, save_checkpoint
 from ghostpad.train.loop import Training, train
 from ghostpad.train.settings import TrainSettings
 
@@ -102,10 +102,9 @@ def test_another_run_may_not_use_the_folder(finished: Path) -> None:
 
 def test_a_run_folder_holds_json_safetensors_and_curves_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names: set[str] = set()
-    save = loop.save_checkpoint
 
     def noting(run: Path, *rest: Any) -> None:
-        save(run, *rest)
+        save_checkpoint(run, *rest)
         names.update(path.name for path in run.rglob("*") if path.is_file())
 
     monkeypatch.setattr(loop, "save_checkpoint", noting)
@@ -124,7 +123,8 @@ def test_two_runs_of_one_seed_agree_and_of_two_seeds_do_not(finished: Path, tmp_
 
 
 def test_a_loss_that_is_not_finite_names_its_windows_and_leaves_the_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loss, seen = Idm.loss, []
+    loss = Idm.loss
+    seen: list[tuple[Idm, dict[str, Tensor], tuple[WindowRef, ...]]] = []
 
     def poisoned(self: Idm, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         total, logs = loss(self, batch, generator)
