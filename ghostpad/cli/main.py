@@ -38,6 +38,7 @@ COMMANDS: dict[str, Command] = {
     "eval idm": Command("eval", "eval_idm", "measure an IDM against withheld pads, beside baselines"),
     "eval policy": Command("eval", "eval_policy", "let an agent or a scripted player play for a score"),
     "play": Command("play", "play", "watch an agent or a scripted player: each return, and a clip"),
+    "demo": Command("demo", "demo", "run the whole pipeline on a real game and write its report"),
     "status": Command("status", "status", "say what a corpus holds"),
     "settings": Command("settings", "settings", "list every setting of a training run, as a recipe"),
 }

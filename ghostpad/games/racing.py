@@ -30,6 +30,9 @@ CAR_AT = (0.5, 0.75)
 """Where the car's middle stands, as parts of width and height from the top left corner."""
 STEPS_PER_FRAME, STEPS_PER_S = 2, 50
 """The physics' clock; a pad is held for two steps."""
+PURSUIT, AHEAD_TILES, HAND_PER_FRAME = 2.5, 6, 0.2
+"""The expert's stick per radian to the road ahead, how far ahead it looks, and the most its stick moves in a frame: of five that were
+tried, scores between 465 and 685, this one steers firmly and still scores about 650 (measured, 4 tracks each)."""
 EPISODE_FRAMES = 500
 """Pads in an episode, 20 s."""
 GAS, BRAKE = 0.8, 0.6
@@ -170,7 +173,9 @@ class RacingNovice(Player):
         if self._left_frames == 0:
             self._left_frames = hold_frames(self._rng)
             # Wider than the stick and cut, so that both ends occur exactly; the pull alone would never leave the road.
-            self._aim = float(np.clip(self._rng.uniform(-1.5, 1.5) + 0.6 * _racing(game).road_angle(tiles_ahead=4), -1, 1))
+            # Half of the aims are small, because most of driving is.
+            swing = 1.5 if self._rng.random() < 0.5 else 0.4
+            self._aim = float(np.clip(self._rng.uniform(-swing, swing) + 0.6 * _racing(game).road_angle(tiles_ahead=4), -1, 1))
             if "right_trigger" in game.spec.slots:
                 self._pad[_GAS], self._pad[_BRAKE] = self._rng.random() < 0.7, self._rng.random() < 0.2
         self._left_frames -= 1
@@ -179,21 +184,22 @@ class RacingNovice(Player):
 
 
 class RacingExpert(Player):
-    """Steers at the middle of the road some way ahead, damped; with pedals it also holds the cruise assist's speed."""
+    """Steers at the middle of the road some way ahead with a hand that moves smoothly; with pedals it also holds the cruise's speed."""
 
     def reset(self, seed: int) -> None:
         """Start again; nothing here is random."""
-        self._angle, self._gas, self._brake = 0.0, True, False
+        self._steer, self._gas, self._brake = 0.0, True, False
 
     def act(self, game: Game) -> Pad:
         """The pad for the frame now shown, float32 [25]."""
         racing, pad = _racing(game), neutral()
-        angle = racing.road_angle(tiles_ahead=5)
-        steer = float(np.clip(1.6 * angle + 2.0 * (angle - self._angle), -1, 1))
-        self._angle = angle
-        pad[_STEER] = steer
+        # A hand, not a controller: a damped pursuit with a derivative scores a little more, but chatters between -0.4 and -1
+        # from frame to frame, which no car can follow and so no video shows.
+        wanted = float(np.clip(PURSUIT * racing.road_angle(AHEAD_TILES), -1, 1))
+        self._steer += float(np.clip(wanted - self._steer, -HAND_PER_FRAME, HAND_PER_FRAME))
+        pad[_STEER] = self._steer
         if "right_trigger" in game.spec.slots:
-            gas, brake = cruise(racing.speed, steer)  # a trigger is down until the wish for it is gone, not flickering
+            gas, brake = cruise(racing.speed, self._steer)  # a trigger is down until the wish for it is gone, not flickering
             self._gas, self._brake = gas > (0.05 if self._gas else 0.3), brake > (0.05 if self._brake else 0.15)
             pad[_GAS], pad[_BRAKE] = self._gas, self._brake
         return pad

@@ -40,4 +40,4 @@ class IdmRun(Settings):
 
     model: IdmSettings = IdmSettings()
     data: DataSettings = DataSettings(batch_size=16, validation_share=0.15)
-    train: TrainSettings = TrainSettings(steps=500)
+    train: TrainSettings = TrainSettings(steps=400)

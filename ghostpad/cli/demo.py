@@ -1,0 +1,174 @@
+"""`ghostpad demo`: the whole pipeline on a real game, as the very commands a user would type."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ghostpad.base.errors import SettingsError
+from ghostpad.base.files import read_json, write_json
+from ghostpad.cli.tasks import Task, run_tasks
+
+ARMS = ("labelled", "pseudo", "oracle")
+"""Trained arms: the labelled footage alone, with the IDM's labels under the rest, with the withheld truth in their place."""
+
+PLAYERS = ("random", "expert")
+"""Scripted players that the arms stand between."""
+
+EVALUATION_SEED = 1000
+"""Where the evaluation episodes' seeds come from; nothing was chosen on them."""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What to run: the game, the folder, training seeds and evaluation episodes."""
+
+    game: str
+    out: Path
+    seeds: tuple[int, ...]
+    episodes: int
+
+    def corpus(self, name: str) -> str:
+        """A folder of the demo by name, as text."""
+        return str(self.out / name)
+
+    def evaluation(self, name: str) -> Path:
+        """The JSON file of an evaluation by name."""
+        return self.out / "eval" / f"{name}.json"
+
+
+def demo(
+    *, game: Literal["doom", "racing"] = "doom", out: Path = Path("demo"), seeds: str = "0", episodes: int = 40, workers: int = 2
+) -> None:
+    """Record a novice with known pads and an expert whose pads are withheld; learn to read pads from the first, label and filter
+    the second, train agents, let them play, and write the report.
+
+    Writes --out/results.json, --out/report.html and every corpus and run on the way. Each step is a ghostpad command, printed
+    as it starts; stopped, the same command goes on. About ten minutes on two cores with one seed.
+
+    Args:
+        game: The game.
+        out: The folder to write.
+        seeds: Training seeds, e.g. 0,1,2: everything that is trained is trained once for each.
+        episodes: Episodes that every arm plays, the same for all.
+        workers: Commands that run side by side, one core each.
+    """
+    plan = Demo(game, out, _seeds(seeds), episodes)
+    seconds = run_tasks(_tasks(plan), workers, out / "seconds.json")
+    results = collect(plan, seconds)
+    write_json(out / "results.json", results)
+    clip = out / "clips" / "agent.mp4"
+    last = [
+        Task("clip", "play", ("play", game, "--policy", plan.corpus(f"pseudo-s{plan.seeds[0]}"), "--video", str(clip)), done=clip),
+        Task("report", "report", ("report", str(out)), needs=("clip",)),
+    ]
+    seconds = run_tasks(last, 1, out / "seconds.json")
+    write_json(out / "results.json", results | {"seconds": seconds})
+    print(arms_table(results))
+    print(f"{out / 'report.html'} and {out / 'results.json'} hold the rest")
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    try:
+        found = tuple(int(word) for word in text.split(","))
+    except ValueError:
+        raise SettingsError(f"--seeds is '{text}': write whole numbers with commas, for example 0,1,2") from None
+    if len(set(found)) < len(found) or min(found) < 0:
+        raise SettingsError(f"--seeds is '{text}': each must be 0 or more and stand once")
+    return found
+
+
+def _tasks(plan: Demo) -> list[Task]:
+    labelled, wild, truth = (plan.corpus(name) for name in ("labelled", "wild", "truth"))
+    tasks = [
+        Task("novice", "record", ("record", plan.game, "--player", "novice", "--minutes", "5", "--seed", "1", "--out", labelled)),
+        Task(
+            "footage", "record",
+            ("record", plan.game, "--player", "expert", "--minutes", "8", "--seed", "2", "--out", wild, "--withhold", "--truth", truth),
+        ),
+    ]  # fmt: skip
+    for seed in plan.seeds:
+        tasks += _seed_tasks(plan, seed, labelled, wild, truth)
+    for player in PLAYERS:
+        tasks.append(_play_task(plan, player, ("--player", player), ()))
+    return tasks
+
+
+def _seed_tasks(plan: Demo, seed: int, labelled: str, wild: str, truth: str) -> list[Task]:
+    """IDM, labels and verdicts of one training seed, then the three arms and their games."""
+    idm, verdicts, own = plan.corpus(f"idm-s{seed}"), f"s{seed}", (f"train.seed={seed}", "train.threads=1")
+    measured = plan.evaluation(f"idm-s{seed}")
+    tasks = [
+        Task(f"idm-s{seed}", "train idm", ("train", "idm", labelled, "--out", idm, "--set", *own), ("novice",)),
+        Task(f"label-s{seed}", "label", ("label", wild, "--idm", idm), (f"idm-s{seed}", "footage")),
+        Task(
+            f"measure-s{seed}", "eval idm",
+            ("eval", "idm", idm, wild, "--truth", truth, "--prior", labelled, "--out", str(measured)), (f"label-s{seed}",), measured,
+        ),
+        Task(f"filter-s{seed}", "filter", ("filter", wild, "--labels", f"@{idm}", "--name", verdicts), (f"label-s{seed}",)),
+    ]  # fmt: skip
+    what: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
+        "labelled": ((labelled,), (), ("novice",)),
+        "oracle": ((labelled, wild), ("--oracle", truth), ("novice", "footage")),
+        "pseudo": ((labelled, wild), (f"data.labels=@{idm}", f"data.verdicts={verdicts}"), (f"filter-s{seed}", "novice")),
+    }
+    for arm, (corpora, words, needs) in what.items():
+        run = plan.corpus(f"{arm}-s{seed}")
+        flags, settings = (words, ()) if arm == "oracle" else ((), words)
+        command = ("train", "policy", *corpora, "--out", run, *flags, "--set", *own, *settings)
+        tasks.append(Task(f"{arm}-s{seed}", "train policy", command, needs))
+        tasks.append(_play_task(plan, f"{arm}-s{seed}", ("--policy", run, "--arm", arm), (f"{arm}-s{seed}",)))
+    return tasks
+
+
+def _play_task(plan: Demo, name: str, who: Sequence[str], needs: tuple[str, ...]) -> Task:
+    out = plan.evaluation(name)
+    words = ("eval", "policy", plan.game, *who, "--episodes", str(plan.episodes), "--seed", str(EVALUATION_SEED), "--out", str(out))
+    return Task(f"play {name}", "eval policy", words, needs, out)
+
+
+def collect(plan: Demo, seconds: dict[str, float]) -> dict[str, object]:
+    """The content of results.json from the evaluation files of every arm and seed."""
+    import numpy as np
+
+    arms: dict[str, object] = {}
+    for arm in (*ARMS, *PLAYERS):
+        names = [f"{arm}-s{seed}" for seed in plan.seeds] if arm in ARMS else [arm]
+        scores = [read_json(plan.evaluation(name)) for name in names]
+        returns = np.concatenate([score["returns"] for score in scores])
+        by_seed = {str(seed): score["mean"] for seed, score in zip(plan.seeds, scores, strict=False)} if arm in ARMS else {}
+        arms[arm] = {
+            "mean": float(returns.mean()),
+            "sem": float(returns.std(ddof=1) / np.sqrt(len(returns))) if len(returns) > 1 else None,
+            "n": len(returns),
+            "by_seed": by_seed,
+            "sd_seeds": float(np.std(list(by_seed.values()), ddof=1)) if len(by_seed) > 1 else None,
+        }
+    reports = [read_json(plan.evaluation(f"idm-s{seed}")) for seed in plan.seeds]
+    idm: dict[str, object] = dict(_flat([report["idm"] for report in reports]))
+    idm["baselines"] = {name: _flat([report["baselines"][name] for report in reports]) for name in reports[0]["baselines"]}
+    return {"game": plan.game, "seeds": list(plan.seeds), "arms": arms, "idm": idm, "seconds": seconds}
+
+
+def _flat(scores: list[dict[str, dict[str, dict[str, float | None]]]]) -> dict[str, float]:
+    """`left_y_r2: value` for every stick and button measure, the mean over seeds."""
+    flat: dict[str, float] = {}
+    for group in ("sticks", "buttons"):
+        for slot, measures in scores[0][group].items():
+            for measure in measures:
+                values = [value for score in scores if (value := score[group][slot][measure]) is not None]
+                if values:
+                    flat[f"{slot}_{measure}"] = sum(values) / len(values)
+    return flat
+
+
+def arms_table(results: dict[str, object]) -> str:
+    """Lines for people: every arm's mean return, its standard error over episodes and its spread over training seeds."""
+    arms = results["arms"]
+    assert isinstance(arms, dict)
+    lines = [f"{'who plays':<10} {'mean return':>12} {'± s.e.':>8} {'episodes':>9} {'sd over seeds':>14}"]
+    for name, arm in arms.items():
+        spread = "-" if arm["sd_seeds"] is None else f"{arm['sd_seeds']:.1f}"
+        sem = "-" if arm["sem"] is None else f"{arm['sem']:.1f}"
+        lines.append(f"{name:<10} {arm['mean']:>12.1f} {sem:>8} {arm['n']:>9} {spread:>14}")
+    return "\n".join(lines)

@@ -1,0 +1,106 @@
+"""Commands that depend on each other, run side by side in processes of their own, for the demo and studies.
+
+A task is a ghostpad command in words; a word (or what follows a `=` in it) that begins with `@` names an IDM run and becomes the
+label source it writes, which is known only once the run is finished. Every command continues after a kill by itself; what a
+finished task took is kept in a JSON file, so that times survive it too.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+from ghostpad.base.errors import GhostpadError
+from ghostpad.base.files import read_json, write_json
+
+
+@dataclass(frozen=True)
+class Task:
+    """A command by name: the stage it counts to, its words, the tasks it needs, and a file whose presence says it is done."""
+
+    name: str
+    stage: str
+    words: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    done: Path | None = None
+
+
+def run_tasks(tasks: Sequence[Task], workers: int, times: Path) -> dict[str, float]:
+    """Run every task once those it needs are done, `workers` at a time in the order given; returns seconds by stage.
+
+    A failed command stops the rest and is raised as `GhostpadError` with its own message.
+    """
+    seconds: dict[str, float] = read_json(times) if times.exists() else {}
+    waiting, finished = list(tasks), set[str]()
+    running: dict[Future[float], Task] = {}
+    with ThreadPoolExecutor(workers) as pool:
+        while waiting or running:
+            ready = [task for task in waiting if set(task.needs) <= finished]
+            for task in ready[: workers - len(running)]:
+                waiting.remove(task)
+                running[pool.submit(_run, task)] = task
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                task = running.pop(future)
+                spent = future.result()  # raises what the command said; commands still running end by themselves
+                finished.add(task.name)
+                if spent:
+                    seconds[task.name] = spent
+                    write_json(times, seconds)
+    return _by_stage(seconds)
+
+
+def _by_stage(seconds: dict[str, float]) -> dict[str, float]:
+    """Seconds by kind of task: names without their seed, e.g. all of `idm-s0`, `idm-s1` as `idm`."""
+    stages: dict[str, float] = {}
+    for name, spent in seconds.items():
+        stage = name.split("-s")[0]
+        stages[stage] = round(stages.get(stage, 0.0) + spent, 1)
+    return stages
+
+
+def _run(task: Task) -> float:
+    """Run one task, print what it found, and return its seconds, 0 if it was done before."""
+    if task.done is not None and task.done.exists():
+        return 0.0
+    words = [_resolved(word) for word in task.words]
+    print(f"$ ghostpad {' '.join(words)}", flush=True)
+    began = time.monotonic()
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}  # one command, one core: two that share both are slower than either alone
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ghostpad", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    said: list[str] = []
+    assert process.stderr is not None and process.stdout is not None
+    reader = threading.Thread(target=_pass_on, args=(process.stderr, task.name, said), daemon=True)
+    reader.start()
+    found = process.stdout.read()
+    process.wait()
+    reader.join()
+    if process.returncode:
+        raise GhostpadError(f"'ghostpad {' '.join(words)}' failed: {said[-1] if said else f'exit status {process.returncode}'}")
+    spent = time.monotonic() - began
+    print(f"[{task.name}, {spent:.0f} s] {found.rstrip()}", flush=True)
+    return spent
+
+
+def _pass_on(lines: object, name: str, said: list[str]) -> None:
+    """Print the progress lines of a command under its name, and keep what it said."""
+    for line in lines:  # type: ignore[attr-defined]
+        if text := line.rstrip():
+            said.append(text.removeprefix("ghostpad: error: "))
+            if ", " in text and " left" in text:
+                print(f"  {name}: {text}", file=sys.stderr, flush=True)
+
+
+def _resolved(word: str) -> str:
+    head, at, run = word.rpartition("@")
+    if not at or head not in {"", "data.labels="}:
+        return word
+    from ghostpad.label.label import label_source_of  # here, because torch takes seconds to import
+
+    return head + label_source_of(run)
