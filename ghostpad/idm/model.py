@@ -29,6 +29,12 @@ HALF = 2
 """Motion is matched on pictures of half the size: a turn of 10 px at 128 is 5 px there, found to a tenth (measured)."""
 
 
+def idm_window(settings: IdmSettings) -> WindowSpec:
+    """The window of an IDM of these settings, known before the IDM is built."""
+    s, rows = settings, settings.clip_rows
+    return WindowSpec(tuple(range(rows + 1)), tuple(range(rows)), s.width_px, s.height_px, True, s.rate_hz, inside=True)
+
+
 class Idm(Model):
     """The inverse dynamics model. `facts["slots"]` names the pad slots it predicts; the rest stays unknown."""
 
@@ -70,9 +76,7 @@ class Idm(Model):
     @property
     def window(self) -> WindowSpec:
         """A training clip: `clip_rows` rows and the frames around them."""
-        s = self.settings
-        rows = s.clip_rows
-        return WindowSpec(tuple(range(rows + 1)), tuple(range(rows)), s.width_px, s.height_px, True, s.rate_hz, inside=True)
+        return idm_window(self.settings)
 
     @property
     def reach(self) -> int:

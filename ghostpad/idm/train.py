@@ -15,7 +15,7 @@ from ghostpad.corpus.folder import Corpus
 from ghostpad.feed.footage import Footage, load_footage, truth_rows
 from ghostpad.feed.split import split_videos
 from ghostpad.idm.calibrate import Calibration, fit_calibration
-from ghostpad.idm.model import Idm
+from ghostpad.idm.model import Idm, idm_window
 from ghostpad.idm.settings import IdmRun
 from ghostpad.idm.stream import PIECE_ROWS, predict_rows
 from ghostpad.train.checkpoint import load_model
@@ -37,7 +37,7 @@ def train_idm(corpora: Sequence[Path], out: Path, run: IdmRun) -> TrainedIdm:
     opened = [Corpus.open(path) for path in corpora]
     learned: list[Footage] = []
     held_out: list[Footage] = []
-    spec = Idm(run.model, {"slots": ["south"]}).window  # the window needs no knowledge of the slots
+    spec = idm_window(run.model)
     for corpus in opened:
         kept, tested = split_videos([id for id in corpus.ok_ids() if corpus.actions("recorded", id) is not None], run.data.validation_share)
         learned += load_footage(corpus, kept, truth_rows, spec)

@@ -24,6 +24,12 @@ from ghostpad.policy.settings import PolicySettings
 from ghostpad.train.model import Model
 
 
+def policy_window(settings: PolicySettings) -> WindowSpec:
+    """The window of a policy of these settings, known before the policy is built."""
+    s = settings
+    return WindowSpec(s.frame_offsets, tuple(range(s.chunk)), s.width_px, s.height_px, s.gray)
+
+
 class Policy(Model):
     """A flow-matching policy. `facts["slots"]` names the pad slots it plays; `SettingsError` without it."""
 
@@ -48,8 +54,7 @@ class Policy(Model):
     @property
     def window(self) -> WindowSpec:
         """Frames up to the one now shown, and the `chunk` rows from it on; the rate is the video's own."""
-        s = self.settings
-        return WindowSpec(s.frame_offsets, tuple(range(s.chunk)), s.width_px, s.height_px, s.gray)
+        return policy_window(self.settings)
 
     def loss(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Weighted mean squared error of the velocity, over `draws` noisy versions of every sample."""

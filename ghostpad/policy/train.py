@@ -12,9 +12,10 @@ from pathlib import Path
 from ghostpad.base.errors import MissingError
 from ghostpad.corpus.folder import Corpus
 from ghostpad.feed.footage import Footage, label_source, labelled_rows, load_footage, truth_rows, withheld_rows
+from ghostpad.feed.split import split_videos
 from ghostpad.feed.window import WindowSpec
 from ghostpad.idm.train import known_slots
-from ghostpad.policy.model import Policy
+from ghostpad.policy.model import Policy, policy_window
 from ghostpad.policy.settings import PolicyRun
 from ghostpad.train.checkpoint import load_model
 from ghostpad.train.facts import corpus_facts
@@ -36,14 +37,15 @@ def train_policy(corpora: Sequence[Path], out: Path, run: PolicyRun, oracle: Pat
     Raises `MissingError` where a corpus without recorded pads has no labels either, or no verdicts on them.
     """
     opened = [Corpus.open(path) for path in corpora]
-    spec = Policy(run.model, {"slots": ["south"]}).window if run.model.encoder == "conv" else _window_without_weights(run)
+    spec = policy_window(run.model)
     truth: list[Footage] = []
     labelled: list[Footage] = []
     sources: list[str] = []
     for corpus in opened:
         recorded = [id for id in corpus.ok_ids() if corpus.actions("recorded", id) is not None]
+        learned, _ = split_videos(recorded, run.data.validation_share)
         others = [id for id in corpus.ok_ids() if id not in set(recorded)]
-        truth += load_footage(corpus, recorded, truth_rows, spec)
+        truth += load_footage(corpus, learned, truth_rows, spec)
         if others:
             found, source = _labels(corpus, others, run, spec, oracle)
             labelled += found
@@ -75,11 +77,6 @@ def _labels(corpus: Corpus, videos: Sequence[str], run: PolicyRun, spec: WindowS
             return [], "none"
         raise MissingError(f"{corpus.root} has neither recorded pads nor labels: run 'ghostpad label {corpus.root} --idm RUN'")
     return load_footage(corpus, videos, labelled_rows(corpus, source, run.data), spec), source
-
-
-def _window_without_weights(run: PolicyRun) -> WindowSpec:
-    s = run.model
-    return WindowSpec(s.frame_offsets, tuple(range(s.chunk)), s.width_px, s.height_px, s.gray)
 
 
 def _minutes(footage: Sequence[Footage]) -> float:

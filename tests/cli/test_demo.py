@@ -1,0 +1,59 @@
+"""The demo's tasks run in order, side by side, resumably; its results are those of the evaluation files."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ghostpad.base.errors import GhostpadError, SettingsError
+from ghostpad.cli.demo import Demo, arms_table, collect, demo
+from ghostpad.cli.tasks import Task, run_tasks
+
+
+def test_a_task_waits_for_those_it_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tasks = [Task("second-s0", "settings", ("settings", "idm"), needs=("first",)), Task("first", "settings", ("settings", "policy"))]
+    seconds = run_tasks(tasks, 2, tmp_path / "seconds.json")
+    printed = capsys.readouterr().out
+    assert printed.index("$ ghostpad settings policy") < printed.index("$ ghostpad settings idm")
+    assert set(seconds) == {"first", "second"}
+
+
+def test_a_done_task_is_not_run_again_and_keeps_its_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "seconds.json").write_text('{"idm-s0": 12.5}')
+    (tmp_path / "done.json").write_text("{}")
+    task = Task("idm-s0", "settings", ("settings", "idm"), done=tmp_path / "done.json")
+    assert run_tasks([task], 2, tmp_path / "seconds.json") == {"idm": 12.5}
+    assert "$ ghostpad" not in capsys.readouterr().out
+
+
+def test_a_failed_command_is_told_in_its_own_words(tmp_path: Path) -> None:
+    tasks = [Task("status", "status", ("status", str(tmp_path / "nowhere"))), Task("after", "settings", ("settings", "idm"), ("status",))]
+    with pytest.raises(GhostpadError, match="there is no corpus at"):
+        run_tasks(tasks, 2, tmp_path / "seconds.json")
+
+
+@pytest.mark.parametrize("seeds", ["", "0,0", "-1", "a"])
+def test_impossible_seeds_are_refused_before_any_work(tmp_path: Path, seeds: str) -> None:
+    with pytest.raises(SettingsError, match="--seeds"):
+        demo(out=tmp_path / "demo", seeds=seeds)
+    assert not (tmp_path / "demo").exists()
+
+
+def test_results_pool_episodes_and_report_the_spread_over_seeds(tmp_path: Path) -> None:
+    (tmp_path / "eval").mkdir()
+    for arm, shift in (("labelled", 0), ("pseudo", 10), ("oracle", 20)):
+        for seed in (0, 1):
+            returns = [shift + seed, shift + seed + 2.0]
+            (tmp_path / "eval" / f"{arm}-s{seed}.json").write_text(json.dumps({"mean": sum(returns) / 2, "returns": returns}))
+    for player in ("random", "expert"):
+        (tmp_path / "eval" / f"{player}.json").write_text(json.dumps({"mean": 1.0, "returns": [1.0, 1.0]}))
+    for seed, r2 in ((0, 0.5), (1, 0.7)):
+        score = {"sticks": {"left_x": {"r2": r2, "mae": None}}, "buttons": {}}
+        report = {"idm": score, "baselines": {"always_released": score}}
+        (tmp_path / "eval" / f"idm-s{seed}.json").write_text(json.dumps(report))
+    results = collect(Demo("doom", tmp_path, (0, 1), 2), {"record": 1.0})
+    assert results["arms"]["pseudo"] == {  # type: ignore[index]
+        "mean": 11.5, "sem": pytest.approx((5 / 3) ** 0.5 / 2), "n": 4, "by_seed": {"0": 11.0, "1": 12.0}, "sd_seeds": pytest.approx(0.5**0.5),
+    }  # fmt: skip
+    assert results["idm"] == {"left_x_r2": pytest.approx(0.6), "baselines": {"always_released": {"left_x_r2": pytest.approx(0.6)}}}
+    assert "pseudo" in arms_table(results)
