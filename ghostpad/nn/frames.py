@@ -17,7 +17,8 @@ from ghostpad.base.errors import MissingError, SettingsError
 class ConvEncoder(nn.Module):
     """Three strided convolutions (16x smaller in all) and a learned position: [B, T, H, W, C] -> [B, H/16 * W/16, dim].
 
-    `channels` is T * C. Sizes that are no multiple of 16 are rounded up. About 9 million multiplications for two gray 96x72 frames.
+    `channels` is T * C. Sizes that are no multiple of 16 are rounded up.
+    About 5 million multiplications for two gray 96x72 frames at `width` 24, `dim` 96.
     """
 
     def __init__(self, channels: int, width_px: int, height_px: int, dim: int, width: int = 32):
