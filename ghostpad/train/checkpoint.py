@@ -6,6 +6,7 @@ RUN/checkpoints/step-0000400/    model, ema, optimizer .safetensors and state.js
 RUN/tensorboard/                 curves
 """
 
+import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from torch import Tensor
 from ghostpad.base.errors import FormatError, MissingError, SettingsError
 from ghostpad.base.files import atomic_folder, atomic_path, read_json, write_json
 from ghostpad.base.pad import LAYOUT, check_layout
-from ghostpad.base.settings import build_settings, fingerprint
+from ghostpad.base.settings import build_settings
 from ghostpad.train.model import Model, model_class
 from ghostpad.train.optim import Ema, load_optimizer_tensors, optimizer_tensors
 
@@ -109,13 +110,15 @@ def load_model(run: str | Path, kind: str) -> Model:
 
 
 def run_fingerprint(run: str | Path) -> str:
-    """Twelve hex digits that name a finished model: its description and its weights."""
-    weights = load_file(Path(run) / "model.safetensors")
-    sums = {
-        name: [str(value.dtype), list(value.shape), float(value.double().sum()), float(value.double().abs().sum())]
-        for name, value in sorted(weights.items())
-    }
-    return fingerprint(read_json(Path(run) / "run.json"), sums)
+    """Twelve hex digits that name a finished model by the bytes of its files.
+
+    Bytes, because sums of the weights differ in the last bit with the number of threads, and so would the name.
+    """
+    found = hashlib.sha256()
+    for name in ("run.json", "model.safetensors", "calibration.json"):
+        if (path := Path(run) / name).exists():
+            found.update(path.read_bytes())
+    return found.hexdigest()[:12]
 
 
 def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
