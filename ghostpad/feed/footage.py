@@ -52,7 +52,11 @@ def withheld_rows(folder: Path) -> RowsOf:
 
 
 def labelled_rows(corpus: Corpus, source: str, settings: DataSettings) -> RowsOf:
-    """Rows an IDM wrote (`source`), weighted by confidence and set to 0 where the verdicts drop them."""
+    """Rows an IDM wrote (`source`), weighted by confidence (1 on average) and set to 0 where the verdicts drop them.
+
+    Without the average, a share of truth would weigh more than it says: in racing 10 % of a novice's truth beside labels of
+    weight 0.6 cost a third of the return (380 instead of 574, measured).
+    """
     dropped: dict[str, list[tuple[int, int]]] = {}
     if settings.verdicts != "none":
         verdicts = corpus.verdicts(settings.verdicts)
@@ -66,17 +70,24 @@ def labelled_rows(corpus: Corpus, source: str, settings: DataSettings) -> RowsOf
             if not row["keep"]:
                 dropped.setdefault(row["video"], []).append((row["first_row"], row["last_row"]))
 
+    tables = (corpus.actions(source, video) for video in corpus.labelled_ids(source))
+    trusts = [_trust(table, settings) for table in tables if table is not None]
+    average = max(1e-6, float(np.concatenate(trusts).mean())) if trusts else 1.0
+
     def rows(corpus: Corpus, video: str) -> tuple[pa.Table, NDArray[np.float32]] | None:
         table = corpus.actions(source, video)
         if table is None:
             return None
-        confidence = table.column("confidence").to_numpy().astype(np.float32) ** settings.confidence_power
-        weight = pads_of(table)[1] * confidence[:, None]
+        weight = pads_of(table)[1] * (_trust(table, settings) / average)[:, None]
         for first, last in dropped.get(video, []):
             weight[first : last + 1] = 0
         return table, weight.astype(np.float32)
 
     return rows
+
+
+def _trust(table: pa.Table, settings: DataSettings) -> NDArray[np.float32]:
+    return table.column("confidence").to_numpy().astype(np.float32) ** settings.confidence_power
 
 
 def label_source(corpus: Corpus, wanted: str) -> str | None:
