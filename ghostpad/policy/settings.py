@@ -53,4 +53,4 @@ class PolicyRun(Settings):
 
     model: PolicySettings = PolicySettings()
     data: DataSettings = DataSettings(batch_size=96)
-    train: TrainSettings = TrainSettings(steps=600)
+    train: TrainSettings = TrainSettings(steps=900)
