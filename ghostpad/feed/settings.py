@@ -13,7 +13,7 @@ class DataSettings(Settings):
         0.1,
         ge=0,
         le=1,
-        description="share of a batch with recorded pads where labelled rows exist too (0.1 against 0.02: measured in Doom)",
+        description="share of a batch with recorded pads where labels exist too (0.1 against 0.02: measured in Doom)",
     )
     labels: str = Field("latest", description="label source for videos without recorded pads: 'idm-<fingerprint>', 'latest' or 'none'")
     verdicts: str = Field("default", description="filter verdicts applied to labelled rows, or 'none'")
