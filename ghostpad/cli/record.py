@@ -3,8 +3,10 @@
 from pathlib import Path
 
 from ghostpad.base.errors import SettingsError
+from ghostpad.base.progress import progress
 from ghostpad.cli.arguments import GameName, PlayerName
 from ghostpad.corpus.record import record_corpus
+from ghostpad.games.spec import game_spec
 
 
 def record(
@@ -34,7 +36,16 @@ def record(
     if truth is not None and not withhold:
         raise SettingsError("--truth says where withheld pads go: add --withhold, or leave --truth out")
     aside = (truth or out.with_name(f"{out.name}-truth")) if withhold else None
-    recorded = record_corpus(game, player, minutes=minutes, seed=seed, out=out, withhold=aside, crf=crf)
+    fps = float(game_spec(game).fps)
+    with progress(f"record {game}", minutes, "minutes") as advance:
+        told = 0
+
+        def tell(done: int, total: int) -> None:
+            nonlocal told
+            advance((done - told) / fps / 60)  # the first call also tells what an earlier run had recorded
+            told = done
+
+        recorded = record_corpus(game, player, minutes=minutes, seed=seed, out=out, withhold=aside, crf=crf, progress=tell)
     print(
         f"{out}: {recorded.minutes:.1f} min of {game} by {player} in {recorded.episodes} episodes, "
         f"{recorded.recorded_now} of them recorded now; mean return {recorded.mean_return:.1f}"
