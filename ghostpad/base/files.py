@@ -4,6 +4,7 @@ A temporary name starts with a dot and ends in `.tmp-<pid>`; a killed process le
 and the next writer of the same target removes.
 """
 
+import fcntl
 import json
 import os
 import shutil
@@ -64,6 +65,18 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def locked(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Hold the lock file `path` (made if need be), waiting while another process of this machine holds it.
+
+    The kernel drops a lock when its holder dies, so a killed process leaves nothing to clean (`fcntl.flock`; Linux and macOS).
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:

@@ -12,17 +12,16 @@ Every file appears whole or not at all, so any reader may look while others writ
 rewrite, videos.parquet, is changed under a lock of this machine (`fcntl.flock`; Linux and macOS).
 """
 
-import fcntl
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 
 from ghostpad.base.errors import FormatError, MissingError, SettingsError, nearest, unknown
-from ghostpad.base.files import safe_name
+from ghostpad.base.files import locked, safe_name
 from ghostpad.base.records import VIDEOS, read_table, write_table
 
 RECORDED = "recorded"
@@ -164,13 +163,9 @@ class Corpus:
             raise FormatError(f"{self._table_path}: a row does not fit the table of videos ({error})") from None
         write_table(self._table_path, table, "videos")
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Hold this corpus's lock. The kernel drops it when its holder dies, so a killed process leaves nothing to clean."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with open(self.root / ".lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+    def _locked(self) -> AbstractContextManager[None]:
+        """Hold this corpus's lock."""
+        return locked(self.root / ".lock")
 
 
 def truth_table(folder: str | os.PathLike[str], id: str) -> pa.Table | None:

@@ -7,6 +7,7 @@ starts one: measured). Every random draw of a step comes from (seed, step), so a
 import math
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from ghostpad.base.errors import TrainingError
+from ghostpad.base.files import locked
 from ghostpad.base.progress import progress
 from ghostpad.base.settings import fingerprint
 from ghostpad.feed.batch import Batch
@@ -61,13 +63,14 @@ def train(training: Training) -> Model:
     if not any(dataset.sizes):
         raise TrainingError("there is nothing to learn from: no video has rows and frames; 'ghostpad status' says what a corpus holds")
     order = Order(dataset.sizes, training.shares, training.data.batch_size, settings.seed)
-    finished = False
-    if accelerator.is_main_process:
-        finished = claim(training.out, describe(model, _run_settings(training), data_fingerprint(training.groups)))
-    accelerator.wait_for_everyone()
-    if not finished:
-        _steps(accelerator, model, dataset, order, training)
-    accelerator.wait_for_everyone()
+    # A second process that trains the same run waits here, and then finds it finished.
+    with locked(training.out / ".lock") if accelerator.is_main_process else nullcontext():
+        if accelerator.is_main_process:
+            claim(training.out, describe(model, _run_settings(training), data_fingerprint(training.groups)))
+        accelerator.wait_for_everyone()
+        if not (training.out / "model.safetensors").exists():
+            _steps(accelerator, model, dataset, order, training)
+        accelerator.wait_for_everyone()
     return load_model(training.out, training.kind)
 
 

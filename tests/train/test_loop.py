@@ -56,6 +56,15 @@ def test_a_killed_training_continues_to_the_same_bytes(small: Any, small_idm: li
     assert not (killed / "checkpoints").exists() and run_fingerprint(killed) == run_fingerprint(whole)
 
 
+def test_two_processes_may_train_the_same_run(small: Any, small_idm: list[str], tmp_path: Path) -> None:
+    """As when a demo is killed, its command lives on, and the demo is started again."""
+    whole, shared = tmp_path / "whole", tmp_path / "shared"
+    assert main(command(small.novice, whole, small_idm)[3:]) == 0
+    both = [subprocess.Popen(command(small.novice, shared, small_idm), stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [process.wait(timeout=120) for process in both] == [0, 0]
+    assert (shared / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
 # ---- in this process, on made-up footage ------------------------------------------------------------------------
 
 
