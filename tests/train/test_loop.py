@@ -90,7 +90,7 @@ def finished(tmp_path: Path) -> Path:
 
 
 def contents(run: Path) -> dict[str, tuple[int, bytes]]:
-    return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in run.rglob("*") if path.is_file()}
+    return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in run.rglob("*") if path.is_file() and path.name != ".lock"}
 
 
 def test_a_finished_run_is_not_trained_again(finished: Path) -> None:
@@ -114,14 +114,14 @@ def test_a_run_folder_holds_json_safetensors_and_curves_only(tmp_path: Path, mon
 
     def noting(run: Path, *rest: Any) -> None:
         save_checkpoint(run, *rest)
-        names.update(path.name for path in run.rglob("*") if path.is_file())
+        names.update(path.name for path in run.rglob("[!.]*") if path.is_file())
 
     monkeypatch.setattr(loop, "save_checkpoint", noting)
     train(training(tmp_path / "run"))
-    names |= {path.name for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    names |= {path.name for path in (tmp_path / "run").rglob("[!.]*") if path.is_file()}
     assert {"run.json", "model.safetensors", "ema.safetensors", "optimizer.safetensors", "state.json"} <= names
     assert all(name.endswith((".json", ".safetensors")) or name.startswith("events.out.tfevents") for name in names)
-    assert not list((tmp_path / "run").rglob(".*"))
+    assert [path.name for path in (tmp_path / "run").rglob(".*")] == [".lock"], "no temporary file is left"
 
 
 def test_two_runs_of_one_seed_agree_and_of_two_seeds_do_not(finished: Path, tmp_path: Path) -> None:
