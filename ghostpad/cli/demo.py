@@ -20,8 +20,8 @@ TRUTH_SHARE = {"doom": "0.1", "racing": "0.02"}
 example (0.02 against 0.1: 600 against 570, one seed), a Doom novice shows corners (measured; docs/design.md); chosen on other
 seeds than the evaluation's."""
 
-EVALUATION_SEED = 1000
-"""Where the evaluation episodes' seeds come from; nothing was chosen on them."""
+EVALUATION_SEED = 2000
+"""Where the evaluation episodes' seeds come from; nothing was chosen on them (some settings were, on those of 1000 and 7)."""
 
 
 @dataclass(frozen=True)
