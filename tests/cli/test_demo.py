@@ -26,6 +26,11 @@ def test_a_done_task_is_not_run_again_and_keeps_its_time(tmp_path: Path, capsys:
     assert "$ ghostpad" not in capsys.readouterr().out
 
 
+def test_a_command_that_finds_its_work_done_does_not_hide_how_long_it_took(tmp_path: Path) -> None:
+    (tmp_path / "seconds.json").write_text('{"idm-s0": 1e6}')
+    assert run_tasks([Task("idm-s0", "settings", ("settings", "idm"))], 1, tmp_path / "seconds.json") == {"idm": 1e6}
+
+
 def test_a_failed_command_is_told_in_its_own_words(tmp_path: Path) -> None:
     tasks = [Task("status", "status", ("status", str(tmp_path / "nowhere"))), Task("after", "settings", ("settings", "idm"), ("status",))]
     with pytest.raises(GhostpadError, match="there is no corpus at"):
