@@ -19,3 +19,13 @@ PlayerName = Annotated[str, tyro.conf.arg(metavar="PLAYER", help=f"Who holds the
 
 RunPath = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="The run folder of a trained model.")]
 """A finished run."""
+
+
+def player_problems(policy: Path | None, player: str | None, episodes: int) -> list[str]:
+    """A sentence for everything that cannot work about who plays how often."""
+    problems = []
+    if (policy is None) == (player is None):
+        problems.append("say who plays: either --policy RUN or --player NAME")
+    if episodes < 1:
+        problems.append(f"episodes is {episodes}: it must be 1 or more")
+    return problems

@@ -49,7 +49,7 @@ def demo(
     the second, train agents, let them play, and write the report.
 
     Writes --out/results.json, --out/report.html and every corpus and run on the way. Each step is a ghostpad command, printed
-    as it starts; stopped, the same command goes on. About ten minutes on two cores with one seed.
+    as it starts; stopped, the same command goes on. About seven minutes on two cores with one seed.
 
     Args:
         game: The game.
@@ -59,6 +59,7 @@ def demo(
         workers: Commands that run side by side, one core each.
     """
     plan = Demo(game, out, _seeds(seeds), episodes)
+    _claim(plan, workers)
     seconds = run_tasks(_tasks(plan), workers, out / "seconds.json")
     results = collect(plan, seconds)
     write_json(out / "results.json", results)
@@ -71,6 +72,20 @@ def demo(
     write_json(out / "results.json", results | {"seconds": seconds})
     print(arms_table(results))
     print(f"{out / 'report.html'} and {out / 'results.json'} hold the rest")
+
+
+def _claim(plan: Demo, workers: int) -> None:
+    """Make the folder this demo's; refuse settings that cannot work, and a folder where another game or other episodes were played."""
+    problems = [
+        f"{name} is {value}: it must be 1 or more" for name, value in (("episodes", plan.episodes), ("workers", workers)) if value < 1
+    ]
+    path, facts = plan.out / "demo.json", {"game": plan.game, "episodes": plan.episodes, "evaluation_seed": EVALUATION_SEED}
+    if path.exists() and (old := read_json(path)) != facts:
+        told = ", ".join(f"{name} {old.get(name)}" for name in facts if old.get(name) != facts[name])
+        problems.append(f"{plan.out} holds a demo with {told}: choose another --out, or remove the folder")
+    if problems:
+        raise SettingsError(problems)
+    write_json(path, facts)
 
 
 def _seeds(text: str) -> tuple[int, ...]:

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from ghostpad.base.errors import SettingsError
 from ghostpad.base.files import write_json
-from ghostpad.cli.arguments import CorpusPath, GameName, RunPath
+from ghostpad.cli.arguments import CorpusPath, GameName, RunPath, player_problems
 from ghostpad.corpus.folder import Corpus
 
 
@@ -71,6 +72,8 @@ def eval_policy(
         arm: What to call this in the report [default: the run's or player's name].
         out: The JSON file to write.
     """
+    if problems := player_problems(policy, player, episodes):
+        raise SettingsError(problems)
     from ghostpad.policy.score import score_policy  # here, because torch takes seconds to import
 
     found = score_policy(game, policy, player, episodes, seed, arm)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ghostpad.base.errors import SettingsError
 from ghostpad.base.pad import Pad
-from ghostpad.cli.arguments import GameName
+from ghostpad.cli.arguments import GameName, player_problems
 from ghostpad.games.spec import Frame, game_spec
 
 
@@ -33,7 +33,10 @@ def play(
         video: The mp4 to write: the first episode with the agent's pad drawn beside it.
         seconds: The clip's length at most.
     """
-    if problems := _problems(policy, player, episodes, seconds):
+    problems = player_problems(policy, player, episodes)
+    if not 0 < seconds < float("inf"):
+        problems.append(f"seconds is {seconds:g}: it must be a number above 0")
+    if problems:
         raise SettingsError(problems)
     spec = game_spec(game)
     from ghostpad.policy.measure import summarise  # here, because torch takes seconds to import
@@ -58,15 +61,3 @@ def play(
 
         frames, pads = zip(*shown, strict=True)
         print(f"clip: {write_agent_clip(frames, pads, spec, video)}")
-
-
-def _problems(policy: Path | None, player: str | None, episodes: int, seconds: float) -> list[str]:
-    """A sentence for every flag that cannot work."""
-    problems = []
-    if (policy is None) == (player is None):
-        problems.append("say who plays: either --policy RUN or --player NAME")
-    if episodes < 1:
-        problems.append(f"episodes is {episodes}: it must be 1 or more")
-    if not 0 < seconds < float("inf"):
-        problems.append(f"seconds is {seconds:g}: it must be a number above 0")
-    return problems

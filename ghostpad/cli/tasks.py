@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from ghostpad.base.errors import GhostpadError
 from ghostpad.base.files import read_json, write_json
@@ -35,7 +36,7 @@ def run_tasks(tasks: Sequence[Task], workers: int, times: Path) -> dict[str, flo
 
     A failed command stops the rest and is raised as `GhostpadError` with its own message.
     """
-    seconds: dict[str, float] = read_json(times) if times.exists() else {}
+    seconds: dict[str, dict[str, float]] = read_json(times) if times.exists() else {}
     waiting, finished = list(tasks), set[str]()
     running: dict[Future[float], Task] = {}
     with ThreadPoolExecutor(workers) as pool:
@@ -50,18 +51,10 @@ def run_tasks(tasks: Sequence[Task], workers: int, times: Path) -> dict[str, flo
                 finished.add(task.name)
                 if spent:
                     # A command that finds its work done takes a moment; what counts is how long the work took.
-                    seconds[task.name] = max(spent, seconds.get(task.name, 0.0))
+                    stage = seconds.setdefault(task.stage, {})
+                    stage[task.name] = max(spent, stage.get(task.name, 0.0))
                     write_json(times, seconds)
-    return _by_stage(seconds)
-
-
-def _by_stage(seconds: dict[str, float]) -> dict[str, float]:
-    """Seconds by kind of task: names without their seed, e.g. all of `idm-s0`, `idm-s1` as `idm`."""
-    stages: dict[str, float] = {}
-    for name, spent in seconds.items():
-        stage = name.split("-s")[0]
-        stages[stage] = round(stages.get(stage, 0.0) + spent, 1)
-    return stages
+    return {stage: round(sum(spent.values()), 1) for stage, spent in seconds.items()}
 
 
 def _run(task: Task) -> float:
@@ -89,9 +82,9 @@ def _run(task: Task) -> float:
     return spent
 
 
-def _pass_on(lines: object, name: str, said: list[str]) -> None:
+def _pass_on(lines: IO[str], name: str, said: list[str]) -> None:
     """Print the progress lines of a command under its name, and keep what it said."""
-    for line in lines:  # type: ignore[attr-defined]
+    for line in lines:
         if text := line.rstrip():
             said.append(text.removeprefix("ghostpad: error: "))
             if ", " in text and " left" in text:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ghostpad.base.errors import FormatError, MediaError, MissingError
 from ghostpad.base.pad import PAD_DIM
+from ghostpad.base.progress import progress
 from ghostpad.base.records import pads_of, table_facts
 from ghostpad.corpus.folder import Corpus, truth_table
 from ghostpad.feed.pictures import pictures
@@ -70,15 +71,14 @@ def labelled_rows(corpus: Corpus, source: str, settings: DataSettings) -> RowsOf
             if not row["keep"]:
                 dropped.setdefault(row["video"], []).append((row["first_row"], row["last_row"]))
 
-    tables = (corpus.actions(source, video) for video in corpus.labelled_ids(source))
-    trusts = [_trust(table, settings) for table in tables if table is not None]
-    average = max(1e-6, float(np.concatenate(trusts).mean())) if trusts else 1.0
+    trusts = {id: _trust(table, settings) for id in corpus.labelled_ids(source) if (table := corpus.actions(source, id)) is not None}
+    average = max(1e-6, float(np.concatenate(list(trusts.values())).mean())) if trusts else 1.0
 
     def rows(corpus: Corpus, video: str) -> tuple[pa.Table, NDArray[np.float32]] | None:
         table = corpus.actions(source, video)
         if table is None:
             return None
-        weight = pads_of(table)[1] * (_trust(table, settings) / average)[:, None]
+        weight = pads_of(table)[1] * (trusts[video] / average)[:, None]
         for first, last in dropped.get(video, []):
             weight[first : last + 1] = 0
         return table, weight.astype(np.float32)
@@ -105,17 +105,18 @@ def label_source(corpus: Corpus, wanted: str) -> str | None:
 def load_footage(corpus: Corpus, videos: Sequence[str], rows_of: RowsOf, spec: WindowSpec) -> list[Footage]:
     """The footage of those `videos` that have rows; one that is gone or cannot be decoded is marked broken in the corpus and left out."""
     footage = []
-    for video in videos:
-        found = rows_of(corpus, video)
-        if found is None:
-            continue
-        try:
-            pts_s, frames = pictures(corpus, video, spec)
-        except (MediaError, MissingError) as error:
-            corpus.mark_broken(video, str(error))
-            continue
-        if len(frames) >= 2:
-            footage.append(align(video, pts_s, frames, *found))
+    with progress(f"read {corpus.root.name}", len(videos), "videos") as advance:
+        for video in videos:
+            found = rows_of(corpus, video)
+            if found is not None:
+                try:
+                    pts_s, frames = pictures(corpus, video, spec)
+                except (MediaError, MissingError) as error:
+                    corpus.mark_broken(video, str(error))
+                else:
+                    if len(frames) >= 2:
+                        footage.append(align(video, pts_s, frames, *found))
+            advance(1)
     return footage
 
 

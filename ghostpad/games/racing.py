@@ -31,8 +31,8 @@ CAR_AT = (0.5, 0.75)
 STEPS_PER_FRAME, STEPS_PER_S = 2, 50
 """The physics' clock; a pad is held for two steps."""
 PURSUIT, AHEAD_TILES, HAND_PER_FRAME = 2.5, 6, 0.2
-"""The expert's stick per radian to the road ahead, how far ahead it looks, and the most its stick moves in a frame: of five that were
-tried, scores between 465 and 685, this one steers firmly and still scores about 650 (measured, 4 tracks each)."""
+"""The expert's stick per radian to the road ahead, how far ahead it looks, and the most its stick moves in a frame: six
+settings scored between 465 and 685 on 4 tracks; this one steers firmly, which a video shows, and scores 594 +- 12 on 40 (measured)."""
 EPISODE_FRAMES = 500
 """Pads in an episode, 20 s."""
 GAS, BRAKE = 0.8, 0.6

@@ -39,7 +39,8 @@ def train_idm(corpora: Sequence[Path], out: Path, run: IdmRun) -> TrainedIdm:
     held_out: list[Footage] = []
     spec = idm_window(run.model)
     for corpus in opened:
-        kept, tested = split_videos([id for id in corpus.ok_ids() if corpus.actions("recorded", id) is not None], run.data.validation_share)
+        recorded = set(corpus.labelled_ids("recorded"))
+        kept, tested = split_videos([id for id in corpus.ok_ids() if id in recorded], run.data.validation_share)
         learned += load_footage(corpus, kept, truth_rows, spec)
         held_out += load_footage(corpus, tested, truth_rows, spec)
     if not learned:

@@ -91,7 +91,7 @@ def _engine(corpus: Corpus, run: Path, source: str, todo: list[str], workers: in
         yield from pool.map(_label_in_worker, todo)
 
 
-_worker: list[_Labeller] = []
+_worker: list[_Labeller] = []  # a pool hands its workers nothing else to keep what they load once
 
 
 def _start_worker(root: Path, run: Path, source: str) -> None:

@@ -16,6 +16,7 @@ import torch
 
 from ghostpad.base.errors import SettingsError
 from ghostpad.base.pad import Pad
+from ghostpad.base.progress import Advance, progress
 from ghostpad.games.spec import Frame, Game, Player, make_game, make_player
 from ghostpad.policy.model import Policy
 from ghostpad.video.decode import resize_image
@@ -143,18 +144,19 @@ def play_episodes(
     results: list[EpisodeResult] = []
     games = [make(game_name) for _ in range(min(side_by_side, len(seeds)))]
     try:
-        for start in range(0, len(seeds), len(games)):
-            places = range(start, min(start + len(games), len(seeds)))
-            wave = [Seat(place, seeds[place], game, game.reset(seeds[place])) for place, game in zip(places, games, strict=False)]
-            _play_wave(wave, actor, max_frames, on_frame)
-            results += [EpisodeResult(seat.seed, seat.return_, seat.frames) for seat in wave]
+        with progress(f"play {game_name}", len(seeds), "episodes") as advance:
+            for start in range(0, len(seeds), len(games)):
+                places = range(start, min(start + len(games), len(seeds)))
+                wave = [Seat(place, seeds[place], game, game.reset(seeds[place])) for place, game in zip(places, games, strict=False)]
+                _play_wave(wave, actor, max_frames, on_frame, advance)
+                results += [EpisodeResult(seat.seed, seat.return_, seat.frames) for seat in wave]
     finally:
         for game in games:
             game.close()
     return results
 
 
-def _play_wave(wave: Sequence[Seat], actor: Actor, max_frames: int | None, on_frame: OnFrame | None) -> None:
+def _play_wave(wave: Sequence[Seat], actor: Actor, max_frames: int | None, on_frame: OnFrame | None, advance: Advance) -> None:
     """Play these episodes in lock-step until each is over."""
     for seat in wave:
         actor.begin(seat)
@@ -167,3 +169,4 @@ def _play_wave(wave: Sequence[Seat], actor: Actor, max_frames: int | None, on_fr
             seat.done = over or seat.frames == max_frames
             if frame is not None:
                 seat.frame = frame
+            advance(seat.done)

@@ -16,13 +16,6 @@ def score_policy(game: str, policy: Path | None, player: str | None, episodes: i
 
     Raises `SettingsError` unless exactly one of `policy` and `player` is given and `episodes` is 1 or more.
     """
-    problems = []
-    if (policy is None) == (player is None):
-        problems.append("say who plays: either --policy RUN or --player NAME")
-    if episodes < 1:
-        problems.append(f"episodes is {episodes}: it must be 1 or more")
-    if problems:
-        raise SettingsError(problems)
     seeds = evaluation_seeds(seed, episodes)
     results = play_episodes(game, actor_of(game, policy, player), seeds)
     return {
@@ -38,12 +31,12 @@ def score_policy(game: str, policy: Path | None, player: str | None, episodes: i
 
 
 def actor_of(game: str, policy: Path | None, player: str | None) -> Actor:
-    """Who plays: the policy of a run, or a scripted player by name."""
-    if policy is not None:
+    """Who plays: the policy of a run, or a scripted player by name. Raises `SettingsError` unless exactly one is given."""
+    if policy is not None and player is None:
         return PolicyActor(load_policy(policy))
-    if player is None:
-        raise SettingsError("say who plays: either --policy RUN or --player NAME")
-    return ScriptedActor(game, player)
+    if player is not None and policy is None:
+        return ScriptedActor(game, player)
+    raise SettingsError("say who plays: either the run of a policy or the name of a player")
 
 
 def evaluation_seeds(seed: int, episodes: int) -> list[int]:

@@ -42,9 +42,9 @@ def train_policy(corpora: Sequence[Path], out: Path, run: PolicyRun, oracle: Pat
     labelled: list[Footage] = []
     sources: list[str] = []
     for corpus in opened:
-        recorded = [id for id in corpus.ok_ids() if corpus.actions("recorded", id) is not None]
-        learned, _ = split_videos(recorded, run.data.validation_share)
-        others = [id for id in corpus.ok_ids() if id not in set(recorded)]
+        recorded, ok = set(corpus.labelled_ids("recorded")), corpus.ok_ids()
+        learned, _ = split_videos([id for id in ok if id in recorded], run.data.validation_share)
+        others = [id for id in ok if id not in recorded]
         truth += load_footage(corpus, learned, truth_rows, spec)
         if others:
             found, source = _labels(corpus, others, run, spec, oracle)

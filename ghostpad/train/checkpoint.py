@@ -1,9 +1,10 @@
 """A run on disk: safetensors and JSON only, whole or not at all.
 
-RUN/run.json                     kind, settings, facts, pad layout, data fingerprint, steps: written before training
+RUN/run.json                     kind, settings, facts, pad layout, data fingerprint: written before training
 RUN/model.safetensors            the published (averaged) weights: written last, so it is also the done mark
 RUN/checkpoints/step-0000400/    model, ema, optimizer .safetensors and state.json, to resume from (the newest one is kept)
 RUN/tensorboard/                 curves
+RUN/.lock                        held while a process trains the run
 """
 
 import hashlib
@@ -35,8 +36,8 @@ def describe(model: Model, run_settings: dict[str, Any], data: str) -> dict[str,
     }
 
 
-def claim(run: Path, description: dict[str, Any]) -> bool:
-    """Make `run` the folder of this training; True if it is already finished.
+def claim(run: Path, description: dict[str, Any]) -> None:
+    """Make `run` the folder of this training, finished or not.
 
     Raises `SettingsError` if the folder holds a run with other settings or data.
     """
@@ -48,10 +49,8 @@ def claim(run: Path, description: dict[str, Any]) -> bool:
             raise SettingsError(f"{run} holds a run with another {', '.join(changed)}: choose another --out, or remove the folder")
     else:
         write_json(path, description)
-    finished = (run / "model.safetensors").exists()
-    if finished:  # a process killed right after publishing leaves them behind
+    if (run / "model.safetensors").exists():  # a process killed right after publishing leaves them behind
         shutil.rmtree(run / "checkpoints", ignore_errors=True)
-    return finished
 
 
 def save_checkpoint(run: Path, step: int, model: Model, ema: Ema, optimizer: Any) -> None:

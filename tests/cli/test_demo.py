@@ -15,20 +15,20 @@ def test_a_task_waits_for_those_it_needs(tmp_path: Path, capsys: pytest.CaptureF
     seconds = run_tasks(tasks, 2, tmp_path / "seconds.json")
     printed = capsys.readouterr().out
     assert printed.index("$ ghostpad settings policy") < printed.index("$ ghostpad settings idm")
-    assert set(seconds) == {"first", "second"}
+    assert set(seconds) == {"settings"} and seconds["settings"] > 0
 
 
 def test_a_done_task_is_not_run_again_and_keeps_its_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "seconds.json").write_text('{"idm-s0": 12.5}')
+    (tmp_path / "seconds.json").write_text('{"settings": {"idm-s0": 12.5}}')
     (tmp_path / "done.json").write_text("{}")
     task = Task("idm-s0", "settings", ("settings", "idm"), done=tmp_path / "done.json")
-    assert run_tasks([task], 2, tmp_path / "seconds.json") == {"idm": 12.5}
+    assert run_tasks([task], 2, tmp_path / "seconds.json") == {"settings": 12.5}
     assert "$ ghostpad" not in capsys.readouterr().out
 
 
 def test_a_command_that_finds_its_work_done_does_not_hide_how_long_it_took(tmp_path: Path) -> None:
-    (tmp_path / "seconds.json").write_text('{"idm-s0": 1e6}')
-    assert run_tasks([Task("idm-s0", "settings", ("settings", "idm"))], 1, tmp_path / "seconds.json") == {"idm": 1e6}
+    (tmp_path / "seconds.json").write_text('{"settings": {"idm-s0": 1e6}}')
+    assert run_tasks([Task("idm-s0", "settings", ("settings", "idm"))], 1, tmp_path / "seconds.json") == {"settings": 1e6}
 
 
 def test_a_failed_command_is_told_in_its_own_words(tmp_path: Path) -> None:
@@ -42,6 +42,15 @@ def test_impossible_seeds_are_refused_before_any_work(tmp_path: Path, seeds: str
     with pytest.raises(SettingsError, match="--seeds"):
         demo(out=tmp_path / "demo", seeds=seeds)
     assert not (tmp_path / "demo").exists()
+
+
+def test_a_folder_of_another_demo_is_refused_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "demo.json").write_text(json.dumps({"game": "doom", "episodes": 40, "evaluation_seed": 2000}))
+    with pytest.raises(SettingsError, match="holds a demo with game doom, episodes 40: choose another --out"):
+        demo(game="racing", out=tmp_path, episodes=20)
+    with pytest.raises(SettingsError, match="episodes is 0"):
+        demo(out=tmp_path / "new", episodes=0)
+    assert [path.name for path in tmp_path.iterdir()] == ["demo.json"]
 
 
 def test_results_pool_episodes_and_report_the_spread_over_seeds(tmp_path: Path) -> None:
