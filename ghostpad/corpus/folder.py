@@ -13,7 +13,7 @@ rewrite, videos.parquet, is changed under a lock of this machine (`fcntl.flock`;
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -75,10 +75,15 @@ class Corpus:
 
     def video_path(self, id: str) -> Path:
         """Where a video's file lies. Raises `SettingsError` for an unknown id or a row whose path leaves the corpus."""
-        for row in self.rows():
-            if row["id"] == id:
-                return self.root / _inside(row["path"], id)
-        raise unknown("video", id, self.videos().column("id").to_pylist())
+        return self.video_paths([id])[id]
+
+    def video_paths(self, ids: Iterable[str]) -> dict[str, Path]:
+        """Where the files of some videos lie, the table read once. Raises as `video_path`."""
+        paths = {row["id"]: row["path"] for row in self.rows()}
+        wanted = list(ids)
+        if missing := [id for id in wanted if id not in paths]:
+            raise unknown("video", missing[0], paths)
+        return {id: self.root / _inside(paths[id], id) for id in wanted}
 
     def proxy_path(self, px: int, id: str) -> Path:
         """Where a video's small copy with a short side of `px` pixels lies, whether or not it is there."""

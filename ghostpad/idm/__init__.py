@@ -1,1 +1,35 @@
-"""Stage 2: the inverse dynamics model, which reads the pad between two frames from the frames around them."""
+"""Stage 2: the inverse dynamics model, which reads the pad between two frames from the frames around them.
+
+For other programs:
+
+    import ghostpad.idm
+
+    idm = ghostpad.idm.load("runs/idm")
+    table = idm.label("video.mp4")  # one row a frame: pts_s, a probability a button, a mean and a spread a stick axis
+
+Importing this package is cheap; `load` imports torch.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ghostpad.idm.model import Idm
+
+
+def load(run: str | Path) -> "Idm":
+    """The finished IDM of a run folder, its calibration attached, ready to `label` videos: on a GPU if there is one, else on the CPU.
+
+    Raises `MissingError` if there is no run, or it is not finished or not calibrated, and `FormatError` for another kind of
+    model, another pad layout, or broken weights.
+    """
+    import torch  # here, because it takes seconds to import
+
+    from ghostpad.idm.calibrate import Calibration
+    from ghostpad.idm.model import Idm
+    from ghostpad.train.checkpoint import load_model
+
+    model = load_model(run, "idm")
+    assert isinstance(model, Idm)
+    model.calibration = Calibration.load(Path(run))
+    return model.to("cuda" if torch.cuda.is_available() else "cpu")

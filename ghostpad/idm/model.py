@@ -10,8 +10,10 @@ measurements); a stick axis is a distribution over bins whose mean is the value 
 history of actions is never an input (it lifts scores and collapses in use: VPT's descendants measured it).
 """
 
+from pathlib import Path
 from typing import Any, ClassVar
 
+import pyarrow as pa
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,7 +22,9 @@ from ghostpad.base.errors import SettingsError
 from ghostpad.base.pad import BUTTONS, PAD_DIM, STICKS, mirror_slots, slot
 from ghostpad.feed.batch import Batch
 from ghostpad.feed.window import WindowSpec
+from ghostpad.idm.calibrate import Calibration
 from ghostpad.idm.settings import IdmSettings
+from ghostpad.idm.stream import label_video
 from ghostpad.nn.motion import CHANNELS, MotionMap, normalise
 from ghostpad.nn.temporal import LocalAttention, LocalConv
 from ghostpad.train.model import Model
@@ -43,6 +47,7 @@ class Idm(Model):
 
     def __init__(self, settings: IdmSettings, facts: dict[str, Any]):
         super().__init__(settings, facts)
+        self.calibration: Calibration | None = None  # attached by `ghostpad.idm.load`
         if not facts["slots"]:
             raise SettingsError("an IDM needs at least one known pad slot to learn: no video has recorded rows")
         self.buttons = [slot(name) for name in facts["slots"] if name in BUTTONS]
@@ -130,6 +135,17 @@ class Idm(Model):
         """Pads [T, 25] and stick spreads [T, 4] for frames uint8 [T+1, H, W, 1] of one video, as if it began and ended there."""
         pads, spreads = self.belief(*self.relate(self.encode(frames[None])))
         return pads[0], spreads[0]
+
+    def label(self, path: str | Path, *, threads: int = 1) -> pa.Table:
+        """One row for every kept frame of a video file but the last (schema `ghostpad.base.records.LABELS`): `pts_s`, a probability
+        a button, a mean and a spread a stick axis, null where this IDM has no head, and the row's confidence. Calibrated if a
+        calibration is attached.
+
+        The video is read once, in memory that grows by the labels alone. torch uses `threads` threads meanwhile: one, because two
+        processes with two threads each on two cores are several times slower than with one (measured); decoding has a thread of its
+        own. Raises `MissingError`, and `MediaError` if the file cannot be read to its end or shows fewer than two frames.
+        """
+        return label_video(self, path, threads=threads)
 
     # ---- learning -----------------------------------------------------------------------------------------------
 

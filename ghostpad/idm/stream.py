@@ -1,11 +1,17 @@
 """Read a whole video with an IDM in pieces: every frame is decoded and encoded once, and the cut into pieces does not show.
 
-A row's belief depends on `Idm.reach` rows each way, so a piece is related together with that many row vectors before and
+A row's belief depends on `reach` rows each way, so a piece is related together with that many row vectors before and
 after it and only its own rows are kept. At the true ends of the video there is nothing beyond, as in training.
+
+Memory does not grow but for the labels themselves: 4 bytes a row for each slot the IDM knows, each of its sticks' spreads and
+the confidence, 8 for the time stamp. Decoding runs in a thread of its own, a few frames ahead of the model.
 """
 
+from array import array
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -13,37 +19,62 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ghostpad.base.ahead import read_ahead
 from ghostpad.base.errors import MediaError
-from ghostpad.base.pad import PAD_DIM, slot
-from ghostpad.base.records import labels_table
+from ghostpad.base.pad import BUTTONS, PAD_DIM, STICKS, slot
+from ghostpad.base.records import LABELS
+from ghostpad.feed.window import WindowSpec
 from ghostpad.idm.calibrate import Calibration
 from ghostpad.idm.confidence import row_confidence
-from ghostpad.idm.model import Idm
 from ghostpad.video.decode import Frame, decode_frames
 
 PIECE_ROWS = 64
 """Rows encoded and related at a time (a guess; the result does not depend on it)."""
 
+AHEAD_FRAMES = 64
+"""Frames that decoding may run ahead of the model (0.8 MB at 128 x 96 gray; a guess)."""
 
-def label_video(model: Idm, path: str | Path, calibration: Calibration, piece_rows: int = PIECE_ROWS) -> pa.Table:
-    """The `labels` table of a video file: one row for every kept frame but the last.
 
-    Raises `MediaError` if the video cannot be read to its end or shows fewer than two frames.
-    """
-    spec = model.window
+class Reader(Protocol):
+    """What an IDM must offer to be read with; `ghostpad.idm.model.Idm` does."""
+
+    facts: dict[str, Any]
+    calibration: Calibration | None
+    bins: Tensor
+
+    @property
+    def window(self) -> WindowSpec:
+        """The size, colour and rate of the frames it sees."""
+
+    @property
+    def reach(self) -> int:
+        """How many rows each way a row's belief depends on."""
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """Row vectors [1, T, dim] of frames uint8 [1, T+1, H, W, 1]."""
+
+    def relate(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of rows from row vectors [1, T, dim]."""
+
+    def belief(self, logits: Tensor, bins: Tensor) -> tuple[Tensor, Tensor]:
+        """Pads [1, T, 25] and stick spreads [1, T, 4] of logits."""
+
+
+def label_video(model: Reader, path: str | Path, *, threads: int = 1, piece_rows: int = PIECE_ROWS) -> pa.Table:
+    """The calibrated `labels` table of a video file; see `Idm.label`."""
+    spec, columns = model.window, _Columns(model.facts["slots"])
     frames = decode_frames(path, width_px=spec.width_px, height_px=spec.height_px, gray=spec.gray, rate_hz=spec.rate_hz)
-    times: list[float] = []
-    beliefs = list(predict_rows(model, _noting(frames, times), piece_rows))
-    if not beliefs:
-        raise MediaError(f"{path} shows {len(times)} frame: at least two are needed to see a pad between them")
-    pads, spreads = (np.concatenate([np.asarray(belief[part]) for belief in beliefs]) for part in (0, 1))
-    pads, spreads = calibration.apply(pads, spreads)
-    known = np.zeros(PAD_DIM, np.bool_)
-    known[[slot(name) for name in model.facts["slots"]]] = True
-    return labels_table(np.asarray(times[:-1]), pads, spreads, known, row_confidence(pads, spreads, known))
+    with torch_threads(threads):
+        for pads, spreads in predict_rows(model, columns.noting(read_ahead(frames, AHEAD_FRAMES)), piece_rows):
+            columns.add(*(pads, spreads) if model.calibration is None else model.calibration.apply(pads, spreads))
+    if not columns.confidence:
+        raise MediaError(f"{path} shows {len(columns.pts_s)} frame: at least two are needed to see a pad between them")
+    return columns.table()
 
 
-def predict_rows(model: Idm, frames: Iterable[NDArray[np.uint8]], piece_rows: int) -> Iterator[tuple[Tensor, Tensor]]:
+def predict_rows(
+    model: Reader, frames: Iterable[NDArray[np.uint8]], piece_rows: int = PIECE_ROWS
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Yield (pads [n, 25], spreads [n, 4]) for successive rows of a stream of frames uint8 [H, W, 1], uncalibrated."""
     reach, held, first = model.reach, None, 0  # held: row vectors from row `first` on that are still needed
     done = 0
@@ -59,27 +90,72 @@ def predict_rows(model: Idm, frames: Iterable[NDArray[np.uint8]], piece_rows: in
         yield _related(model, held, done - first, held.shape[1])
 
 
-@torch.no_grad()
-def _related(model: Idm, held: Tensor, start: int, stop: int) -> tuple[Tensor, Tensor]:
+@contextmanager
+def torch_threads(threads: int) -> Iterator[None]:
+    """Let torch use `threads` threads on the CPU while the block runs."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@torch.inference_mode()
+def _related(model: Reader, held: Tensor, start: int, stop: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     pads, spreads = model.belief(*model.relate(held))
-    return pads[0, start:stop], spreads[0, start:stop]
+    return pads[0, start:stop].cpu().numpy(), spreads[0, start:stop].cpu().numpy()
 
 
-@torch.no_grad()
-def _encoded(model: Idm, frames: Iterable[NDArray[np.uint8]], piece_rows: int) -> Iterator[Tensor]:
+def _encoded(model: Reader, frames: Iterable[NDArray[np.uint8]], piece_rows: int) -> Iterator[Tensor]:
     """Row vectors [1, n, dim] of successive pieces; the last frame of a piece is the first of the next."""
     piece: list[NDArray[np.uint8]] = []
     for frame in frames:
         piece.append(frame)
         if len(piece) == piece_rows + 1:
-            yield model.encode(torch.from_numpy(np.stack(piece))[None])
+            yield _encode(model, piece)
             piece = piece[-1:]
     if len(piece) > 1:
-        yield model.encode(torch.from_numpy(np.stack(piece))[None])
+        yield _encode(model, piece)
 
 
-def _noting(frames: Iterable[Frame], times: list[float]) -> Iterator[NDArray[np.uint8]]:
-    """The pictures [H, W, 1] of gray frames, their time stamps put into `times`."""
-    for frame in frames:
-        times.append(frame.pts_s)
-        yield frame.image[..., None]
+@torch.inference_mode()
+def _encode(model: Reader, piece: list[NDArray[np.uint8]]) -> Tensor:
+    return model.encode(torch.from_numpy(np.stack(piece))[None].to(model.bins.device))
+
+
+class _Columns:
+    """The labels of a video as they come in: flat columns that grow in place, so that no row is held twice."""
+
+    def __init__(self, slots: list[str]):
+        self.pts_s, self.confidence = array("d"), array("f")
+        self._values = {name: array("f") for name in slots}
+        self._spreads = {name: array("f") for name in slots if name in STICKS}
+        self._known = np.zeros(PAD_DIM, np.bool_)
+        self._known[[slot(name) for name in slots]] = True
+
+    def noting(self, frames: Iterable[Frame]) -> Iterator[NDArray[np.uint8]]:
+        """The pictures [H, W, 1] of gray frames, their time stamps noted."""
+        for frame in frames:
+            self.pts_s.append(frame.pts_s)
+            yield frame.image[..., None]
+
+    def add(self, pads: NDArray[np.float32], spreads: NDArray[np.float32]) -> None:
+        """Append rows: beliefs [n, 25] and stick spreads [n, 4]."""
+        for name, column in self._values.items():
+            column.frombytes(pads[:, slot(name)].tobytes())
+        for name, column in self._spreads.items():
+            column.frombytes(spreads[:, slot(name) - len(BUTTONS)].tobytes())
+        self.confidence.frombytes(row_confidence(pads, spreads, self._known).tobytes())
+
+    def table(self) -> pa.Table:
+        """All rows as a `labels` table, on the memory they lie in; the columns that nobody knows share one empty one."""
+        rows = len(self.confidence)
+        nobody = pa.nulls(rows, pa.float32())
+        found = {"pts_s": self.pts_s, "confidence": self.confidence} | self._values
+        found |= {f"{name}_spread": column for name, column in self._spreads.items()}
+
+        def column(field: pa.Field) -> pa.Array:
+            return pa.Array.from_buffers(field.type, rows, [None, pa.py_buffer(found[field.name])]) if field.name in found else nobody
+
+        return pa.table([column(field) for field in LABELS], schema=LABELS)

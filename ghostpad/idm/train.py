@@ -17,8 +17,7 @@ from ghostpad.feed.split import split_videos
 from ghostpad.idm.calibrate import Calibration, fit_calibration
 from ghostpad.idm.model import Idm, idm_window
 from ghostpad.idm.settings import IdmRun
-from ghostpad.idm.stream import PIECE_ROWS, predict_rows
-from ghostpad.train.checkpoint import load_model
+from ghostpad.idm.stream import predict_rows
 from ghostpad.train.facts import corpus_facts
 from ghostpad.train.loop import Training, train
 
@@ -53,13 +52,6 @@ def train_idm(corpora: Sequence[Path], out: Path, run: IdmRun) -> TrainedIdm:
     return TrainedIdm(_minutes(learned), _minutes(held_out), r2)
 
 
-def load_idm(run: str | Path) -> tuple[Idm, Calibration]:
-    """A finished IDM and its calibration. Raises `MissingError`, or `FormatError` for another kind of model or pad layout."""
-    model = load_model(run, "idm")
-    assert isinstance(model, Idm)
-    return model, Calibration.load(Path(run))
-
-
 def known_slots(footage: Sequence[Footage]) -> list[str]:
     """The slots that any row of `footage` knows, in order."""
     weighed = np.any([clip.weight.any(axis=0) for clip in footage], axis=0)
@@ -71,8 +63,8 @@ def calibrate(model: Idm, held_out: Sequence[Footage]) -> tuple[Calibration, dic
     if not held_out:
         return Calibration({}, {}, 0), {}
     # Piece by piece: attention over a whole video at once needs memory by the square of its length (7 GB at 20 minutes).
-    read = [belief for clip in held_out for belief in predict_rows(model, clip.frames, PIECE_ROWS)]
-    pads, spreads = (np.concatenate([belief[part].numpy() for belief in read]) for part in (0, 1))
+    read = [belief for clip in held_out for belief in predict_rows(model, clip.frames)]
+    pads, spreads = (np.concatenate([belief[part] for belief in read]) for part in (0, 1))
     truth = np.concatenate([clip.pads for clip in held_out])
     known = np.concatenate([clip.weight > 0 for clip in held_out])
     return fit_calibration(pads, spreads, truth, known, model.facts["slots"]), _r2(model, pads, truth, known)

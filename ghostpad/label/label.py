@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-import torch
-
 from ghostpad.base.errors import MediaError, MissingError
 from ghostpad.base.progress import progress
 from ghostpad.corpus.folder import Corpus
-from ghostpad.idm.stream import label_video
-from ghostpad.idm.train import load_idm
+from ghostpad.idm import load
+from ghostpad.idm.model import Idm
 from ghostpad.train.checkpoint import run_fingerprint
 
 
@@ -42,14 +40,14 @@ def label_corpus(corpus: Corpus, run: Path, *, workers: int = 0, videos: Sequenc
 
     Raises `MissingError` or `FormatError` if the run holds no finished IDM of this pad layout.
     """
-    load_idm(run)  # a bad run stops here, before any work
+    idm = load(run)  # a bad run stops here, before any work
     source = label_source_of(run)
     wanted = list(corpus.ok_ids() if videos is None else videos)
     todo = [id for id in wanted if not corpus.actions_path(source, id).exists()]
     lengths = {row["id"]: (row["duration_s"] or 0.0) / 60 for row in corpus.rows()}
     broken = {}
     with progress("label", sum(lengths[id] for id in todo), "minutes") as advance:
-        for id, reason in _engine(corpus, run, source, todo, workers):
+        for id, reason in _results(_Labeller(corpus, run, source, idm), todo, workers):
             if reason is not None:
                 corpus.mark_broken(id, reason)
                 broken[id] = reason
@@ -59,45 +57,39 @@ def label_corpus(corpus: Corpus, run: Path, *, workers: int = 0, videos: Sequenc
 
 
 class _Labeller:
-    """Labels one video of a corpus; loads the IDM once."""
+    """Labels videos of a corpus; in a worker it loads the IDM once."""
 
-    def __init__(self, root: Path, run: Path, source: str):
-        self.corpus, self.source = Corpus.open(root), source
-        self.model, self.calibration = load_idm(run)
-        self.facts = {
-            "run": Path(run).name,
-            "slots": ",".join(self.model.facts["slots"]),
-            "licences": "; ".join(self.model.facts.get("licences", [])),
-        }
+    def __init__(self, corpus: Corpus, run: Path, source: str, idm: Idm):
+        self.corpus, self.run, self.source, self.idm = corpus, run, source, idm
+        self.facts = {"run": run.name, "slots": ",".join(idm.facts["slots"]), "licences": "; ".join(idm.facts.get("licences", []))}
 
-    def label(self, id: str) -> tuple[str, str | None]:
-        """The video's id, and why it could not be labelled or None."""
+    def label(self, video: tuple[str, Path]) -> tuple[str, str | None]:
+        """The id of the video (id, path), and why it could not be labelled or None."""
+        id, path = video
         try:
-            table = label_video(self.model, self.corpus.video_path(id), self.calibration)
+            table = self.idm.label(path)
         except (MediaError, MissingError) as error:
             return id, str(error)
         self.corpus.write_actions(self.source, id, table, self.facts)
         return id, None
 
 
-def _engine(corpus: Corpus, run: Path, source: str, todo: list[str], workers: int) -> Iterator[tuple[str, str | None]]:
-    if not todo:
+def _results(labeller: _Labeller, todo: list[str], workers: int) -> Iterator[tuple[str, str | None]]:
+    videos = labeller.corpus.video_paths(todo).items()
+    if not videos or workers == 0:
+        yield from map(labeller.label, videos)
         return
-    if workers == 0:
-        labeller = _Labeller(corpus.root, run, source)
-        yield from map(labeller.label, todo)
-        return
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (corpus.root, run, source)) as pool:
-        yield from pool.map(_label_in_worker, todo)
+    start = labeller.corpus, labeller.run, labeller.source
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, start) as pool:
+        yield from pool.map(_label_in_worker, videos)
 
 
 _worker: list[_Labeller] = []  # a pool hands its workers nothing else to keep what they load once
 
 
-def _start_worker(root: Path, run: Path, source: str) -> None:
-    torch.set_num_threads(1)  # one worker, one core
-    _worker.append(_Labeller(root, run, source))
+def _start_worker(corpus: Corpus, run: Path, source: str) -> None:
+    _worker.append(_Labeller(corpus, run, source, load(run)))
 
 
-def _label_in_worker(id: str) -> tuple[str, str | None]:
-    return _worker[0].label(id)
+def _label_in_worker(video: tuple[str, Path]) -> tuple[str, str | None]:
+    return _worker[0].label(video)

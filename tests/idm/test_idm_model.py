@@ -16,11 +16,10 @@ from ghostpad.base.pad import PAD_DIM, SLOTS, STICKS, mirror_slots, slot
 from ghostpad.base.records import pads_of
 from ghostpad.corpus.folder import Corpus, truth_table
 from ghostpad.feed.batch import Batch, WindowRef
-from ghostpad.idm.calibrate import Calibration
+from ghostpad.idm import load
 from ghostpad.idm.model import Idm
 from ghostpad.idm.settings import IdmSettings
 from ghostpad.idm.stream import label_video, predict_rows
-from ghostpad.idm.train import load_idm
 
 TINY = {
     "width_px": 32,
@@ -50,8 +49,8 @@ WHOLE = WINDOW.predict(FRAMES)
 def test_a_video_read_in_pieces_gives_the_rows_of_the_whole(piece_rows: int, frames: int) -> None:
     pads, spreads = WHOLE if frames == 40 else WINDOW.predict(FRAMES[:frames])
     pieces = list(predict_rows(WINDOW, FRAMES[:frames].numpy(), piece_rows))
-    torch.testing.assert_close(torch.cat([piece[0] for piece in pieces]), pads, atol=1e-5, rtol=0)
-    torch.testing.assert_close(torch.cat([piece[1] for piece in pieces]), spreads, atol=1e-5, rtol=0)
+    torch.testing.assert_close(torch.from_numpy(np.concatenate([piece[0] for piece in pieces])), pads, atol=1e-5, rtol=0)
+    torch.testing.assert_close(torch.from_numpy(np.concatenate([piece[1] for piece in pieces])), spreads, atol=1e-5, rtol=0)
 
 
 def changed_rows(model: Idm, frame: int) -> list[int]:
@@ -145,12 +144,12 @@ def test_what_weighs_nothing_teaches_nothing() -> None:
 
 
 def test_a_little_training_beats_the_prior_on_another_player(small: Any, idm_run: Path) -> None:
-    model, calibration = load_idm(idm_run)
+    model = load(idm_run)
     corpus = Corpus.open(small.wild)
     (id,) = corpus.ok_ids()
     truth = truth_table(small.truth, id)
     right_x = slot("right_x")
-    predicted, true = (pads_of(table)[0][:, right_x] for table in (label_video(model, corpus.video_path(id), calibration), truth))
+    predicted, true = (pads_of(table)[0][:, right_x] for table in (model.label(corpus.video_path(id)), truth))
     prior = np.mean(
         np.concatenate(
             [pads_of(Corpus.open(small.novice).actions("recorded", name))[0][:, right_x] for name in Corpus.open(small.novice).ok_ids()]
@@ -167,9 +166,9 @@ def test_a_little_training_beats_the_prior_on_another_player(small: Any, idm_run
 
 
 def test_slots_the_idm_does_not_know_are_null_in_its_labels(small: Any, idm_run: Path) -> None:
-    model, calibration = load_idm(idm_run)
+    model = load(idm_run)
     corpus = Corpus.open(small.wild)
-    table = label_video(model, corpus.video_path(corpus.ok_ids()[0]), calibration)
+    table = model.label(corpus.video_path(corpus.ok_ids()[0]))
     assert table.num_rows == 174 and 0 < len(model.facts["slots"]) < PAD_DIM
     for name in SLOTS:
         assert table.column(name).null_count == (0 if name in model.facts["slots"] else table.num_rows), name
@@ -180,9 +179,9 @@ def test_slots_the_idm_does_not_know_are_null_in_its_labels(small: Any, idm_run:
 
 
 def test_labels_do_not_depend_on_the_pieces(small: Any, idm_run: Path) -> None:
-    model, calibration = load_idm(idm_run)
+    model = load(idm_run)
     path = next((small.wild / "videos").iterdir())
-    one, other = (label_video(model, path, calibration, rows) for rows in (7, 1000))
+    one, other = (label_video(model, path, piece_rows=rows) for rows in (7, 1000))
     np.testing.assert_array_equal(one.column("pts_s"), other.column("pts_s"))
     np.testing.assert_allclose(pads_of(one)[0], pads_of(other)[0], atol=1e-5)
 
@@ -191,4 +190,4 @@ def test_a_video_that_breaks_off_is_not_labelled(small: Any, tmp_path: Path) -> 
     path = Path(shutil.copy(next((small.wild / "videos").iterdir()), tmp_path / "cut.mp4"))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(MediaError, match=r"cut\.mp4"):
-        label_video(tiny(width_px=64, height_px=48), path, Calibration({}, {}, 0))
+        tiny(width_px=64, height_px=48).label(path)

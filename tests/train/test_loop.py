@@ -21,9 +21,9 @@ from ghostpad.cli.main import main
 from ghostpad.feed.batch import Batch, WindowRef
 from ghostpad.feed.footage import Footage
 from ghostpad.feed.settings import DataSettings
+from ghostpad.idm import load
 from ghostpad.idm.model import Idm
 from ghostpad.idm.settings import IdmSettings
-from ghostpad.idm.train import load_idm
 from ghostpad.train import loop
 from ghostpad.train.checkpoint import load_model, run_fingerprint, save_checkpoint
 from ghostpad.train.loop import Training, train
@@ -47,7 +47,7 @@ def test_a_killed_training_continues_to_the_same_bytes(small: Any, small_idm: li
     assert process.wait() == -signal.SIGKILL, "the training was over before it could be killed"
     assert list(killed.glob("checkpoints/step-*")) and not (killed / "model.safetensors").exists()
     with pytest.raises(MissingError, match="is not finished: run its 'ghostpad train idm' command again"):
-        load_idm(killed)
+        load(killed)
 
     done = subprocess.run(command(small.novice, killed, small_idm), check=True, capture_output=True, text=True, timeout=120)
     assert "IDM trained on" in done.stdout
@@ -184,7 +184,7 @@ def test_runs_that_do_not_fit_are_refused_with_the_reason(finished: Path, tmp_pa
     with pytest.raises(MissingError, match="is not a run: make one with 'ghostpad train idm"):
         load_model(tmp_path, "idm")
     with pytest.raises(MissingError, match="not calibrated yet: run its 'ghostpad train idm' command again"):
-        load_idm(finished)
+        load(finished)
     with pytest.raises(FormatError, match="pad layout 'xbox-17/1', this version reads"):
         load_model(edited(shutil.copytree(finished, tmp_path / "layout"), layout="xbox-17/1"), "idm")
 
