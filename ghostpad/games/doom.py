@@ -1,4 +1,4 @@
-"""Doom, first person: walk with the left stick, turn with the right stick, collect medkits to stay alive.
+"""Doom, first person: the engine of all Doom games, and the level of walking and turning to medkits to stay alive.
 
 `doom` is ViZDoom's health gathering level, `doom-supreme` its harder one with other walls and floor (the held-out level).
 Engine: ViZDoom (MIT) with the Freedoom art in its wheel (BSD-3); no display, no sound. About 700 frames/s with the labels and
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ghostpad.base.errors import SettingsError
-from ghostpad.base.pad import Pad, neutral, slot
+from ghostpad.base.pad import Pad, is_stick, neutral, slot
 from ghostpad.games.players import RandomPlayer, hold_frames
 from ghostpad.games.spec import Frame, Game, GameSpec, Player, Step, games_extra
 
@@ -30,25 +30,44 @@ TURN_DEG_PER_TIC = 3.5
 MEDKITS = ("Medikit", "CustomMedikit")
 """Object names of the two levels' medkits."""
 
+CONTROLS = {
+    "left_y": ("MOVE_FORWARD_BACKWARD_DELTA", -WALK_PER_TIC),
+    "right_x": ("TURN_LEFT_RIGHT_DELTA", TURN_DEG_PER_TIC),
+    "right_trigger": ("ATTACK", 1.0),
+}
+"""Pad slots that a Doom game can read: the engine's button, and what it gets from a full stick or a pressed trigger."""
+
 _FORWARD, _TURN = slot("left_y"), slot("right_x")
 
 
 class Doom(Game):
-    """A health gathering level, frames uint8 [240, 320, 3] at 17.5 fps."""
+    """A level of ViZDoom, frames uint8 [240, 320, 3] at 17.5 fps.
 
-    def __init__(self, name: str, title: str, scenario: str):
+    `slots` are names out of `CONTROLS`; `engine_args` are Doom's own settings, as on its command line; the first `start_tics` of
+    an episode are not shown.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        title: str,
+        scenario: str,
+        slots: tuple[str, ...] = ("left_y", "right_x"),
+        engine_args: str = "",
+        start_tics: int | None = None,
+    ):
         self.spec = GameSpec(
             name=name,
             title=title,
             fps=Fraction(TICS_PER_S, TICS_PER_FRAME),
             width_px=320,
             height_px=240,
-            slots=("left_y", "right_x"),
+            slots=slots,
             hide=(),  # the scenario draws no status bar
             licence="ViZDoom scenario MIT, Freedoom BSD-3-Clause",
             source_max_s=EPISODE_TICS / TICS_PER_S,
         )
-        self._scenario = scenario
+        self._scenario, self._engine_args, self._start_tics = scenario, engine_args, start_tics
         self._engine: Any = None
         self._folder: TemporaryDirectory[str] | None = None
 
@@ -62,8 +81,10 @@ class Doom(Game):
 
     def step(self, pad: Pad) -> Step:
         """Hold `pad` for two tics."""
-        walk, turn = -float(pad[_FORWARD]) * WALK_PER_TIC, float(pad[_TURN]) * TURN_DEG_PER_TIC
-        reward = float(self._engine.make_action([walk, turn], TICS_PER_FRAME))
+        held = {name: float(pad[slot(name)]) for name in self.spec.slots}
+        held |= {name: float(value >= 0.5) for name, value in held.items() if not is_stick(name)}
+        action = [value * CONTROLS[name][1] for name, value in held.items()]
+        reward = float(self._engine.make_action(action, TICS_PER_FRAME))
         done = bool(self._engine.is_episode_finished())
         return Step(None if done else self._frame(), reward, done)
 
@@ -81,6 +102,13 @@ class Doom(Game):
         """ViZDoom's own state of the frame now shown, with labels and depth: for scripted players."""
         return self._engine.get_state()
 
+    @property
+    def weapon_ready(self) -> bool:
+        """Whether a trigger pressed now fires at once: for scripted players."""
+        import vizdoom
+
+        return bool(self._engine.get_game_variable(vizdoom.GameVariable.ATTACK_READY))
+
     def _frame(self) -> Frame:
         return self.spec.hide_controls(np.array(self._engine.get_state().screen_buffer))
 
@@ -89,7 +117,7 @@ class Doom(Game):
             import vizdoom
         engine = vizdoom.DoomGame()
         engine.load_config(os.path.join(vizdoom.scenarios_path, self._scenario))
-        engine.set_available_buttons([vizdoom.Button.MOVE_FORWARD_BACKWARD_DELTA, vizdoom.Button.TURN_LEFT_RIGHT_DELTA])
+        engine.set_available_buttons([getattr(vizdoom.Button, CONTROLS[name][0]) for name in self.spec.slots])
         engine.set_screen_resolution(vizdoom.ScreenResolution.RES_320X240)
         engine.set_screen_format(vizdoom.ScreenFormat.RGB24)
         engine.set_labels_buffer_enabled(True)
@@ -97,6 +125,9 @@ class Doom(Game):
         engine.set_window_visible(False)
         engine.set_sound_enabled(False)
         engine.add_game_args("-nosound")  # without both, opening the sound device can abort the process
+        engine.add_game_args(self._engine_args)
+        if self._start_tics is not None:
+            engine.set_episode_start_time(self._start_tics)
         self._folder = TemporaryDirectory(prefix="ghostpad-doom-")
         with chdir(self._folder.name):  # the engine leaves `_vizdoom/` and `_vizdoom.ini` where it is started
             engine.init()
@@ -104,16 +135,18 @@ class Doom(Game):
 
 
 class DoomNovice(Player):
-    """Holds both sticks at random values, each for its own time. It sees nothing."""
+    """Holds its `sticks` at random values, each for its own time. It sees nothing."""
+
+    sticks: tuple[str, ...] = ("left_y", "right_x")
 
     def reset(self, seed: int) -> None:
         """Start again from `seed`."""
         self._rng = np.random.default_rng(seed)
-        self._pad, self._left_frames = neutral(), {_FORWARD: 0, _TURN: 0}
+        self._pad, self._left_frames = neutral(), {slot(name): 0 for name in self.sticks}
 
     def act(self, game: Game) -> Pad:
         """The pad held now, float32 [25]."""
-        for stick in (_FORWARD, _TURN):
+        for stick in self._left_frames:
             if self._left_frames[stick] == 0:
                 self._left_frames[stick] = hold_frames(self._rng)
                 self._pad[stick] = self._push()

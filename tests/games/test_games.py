@@ -151,6 +151,36 @@ def test_the_end_of_doom_is_not_shown_and_costs(doom: Doom) -> None:
     assert all(step.frame is not None and step.reward > 0 for step in steps[:-1])
 
 
+def press_frames(frames: int, *held: int) -> list[Frame]:
+    """Frames of doom-defend in which the trigger is down in the rows `held`, and the stick is left alone."""
+    with make_game("doom-defend") as game:
+        return watch(game, 5, [pack({"right_trigger": float(row in held)})[0] for row in range(frames)])
+
+
+def test_a_press_flashes_three_frames_later_and_a_second_one_within_the_shot_does_nothing() -> None:
+    idle, shot = press_frames(12), press_frames(12, 0)
+    assert same(idle[:3], shot[:3]) and all(not np.array_equal(a, b) for a, b in zip(idle[3:10], shot[3:10], strict=True))
+    assert same(shot, press_frames(12, 0, 1, 2, 3, 4, 5, 6)), "how long a press lasts within a shot cannot be seen"
+    assert not same(shot, press_frames(12, 0, 7)), "held when the shot is done, it shoots again"
+    assert same(shot[:12], press_frames(12, 0, 9)[:12]) and not same(shot, press_frames(12, 0, 9))
+
+
+def test_half_a_trigger_is_where_doom_s_fire_begins() -> None:
+    with make_game("doom-defend") as game:
+        light, firm, full = (watch(game, 5, [pack({"right_trigger": depth})[0]] * 5) for depth in (0.49, 0.5, 1.0))
+    assert same(firm, full) and not same(light, full)
+
+
+def test_doom_s_bullets_do_not_run_out() -> None:
+    with make_game("doom-defend") as game:
+        assert isinstance(game, Doom)
+        game.reset(6)
+        bullets = game.state.game_variables[0]
+        for _ in range(50):
+            game.step(pack({"right_trigger": 1.0})[0])
+        assert game.state.game_variables[0] == bullets > 0
+
+
 def test_doom_leaves_nothing_where_it_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with make_game("doom") as game:

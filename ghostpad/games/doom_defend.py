@@ -1,0 +1,96 @@
+"""Doom with a trigger: stand in the middle of a round hall, turn with the right stick and shoot the monsters that come.
+
+`doom-defend` is ViZDoom's defend the center level with bullets that never run out, so that no press meets an empty pistol. The
+reward is the scenario's: 1 a kill, -1 at death. The status bar is not drawn: nothing but the pistol shows a press.
+
+What a press shows (measured tic by tic; `visible.py` measures it frame by frame):
+- a press at the ready pistol changes nothing for 4 tics; the flash is in the third frame after the pad's first (5 tics, 0.14 s);
+- the pistol is busy for 19 tics; within them the engine looks at the trigger once, at tic 14: held then, it shoots again at once.
+  A held trigger shoots every 14 tics (7 frames), and presses every 19 tics (9-10 frames) at most;
+- so a tap in the other tics is invisible, and so is how long a press lasts, but for whether it covers tic 14.
+"""
+
+import numpy as np
+
+from ghostpad.base.errors import SettingsError
+from ghostpad.base.pad import Pad, neutral, slot
+from ghostpad.games.doom import Doom, DoomNovice
+from ghostpad.games.players import RandomPlayer, hold_frames
+from ghostpad.games.spec import Game, Player
+
+START_TICS = 20
+"""The pistol is up and ready 17 tics after the level starts (measured); before that no press does anything."""
+MONSTERS = ("Demon", "MarineChainsawVzd")
+"""Object names of the level's monsters while they live."""
+TAP_FRAMES, HOLD_FRAMES, PAUSE_FRAMES = (2, 3), (4, 10), (2, 20)
+"""How long the novice taps, holds and leaves the trigger (guess: short of and beyond the 7 frames between two shots)."""
+PRESS_FRAMES = (2, 4)
+"""How long the expert presses for one shot (guess: 0.1-0.2 s, as people click)."""
+
+_TURN, _TRIGGER = slot("right_x"), slot("right_trigger")
+
+
+class DefendNovice(DoomNovice):
+    """Holds the turn stick at random values; now taps, now holds the trigger, at random. It sees nothing."""
+
+    sticks = ("right_x",)
+
+    def reset(self, seed: int) -> None:
+        """Start again from `seed`."""
+        super().reset(seed)
+        self._fingers = np.random.default_rng([seed, 1])
+        self._trigger_frames = hold_frames(self._fingers, PAUSE_FRAMES)
+
+    def act(self, game: Game) -> Pad:
+        """The pad held now, float32 [25]."""
+        if self._trigger_frames == 0:
+            self._pad[_TRIGGER] = 1 - self._pad[_TRIGGER]
+            press = TAP_FRAMES if self._fingers.random() < 0.5 else HOLD_FRAMES
+            self._trigger_frames = hold_frames(self._fingers, press if self._pad[_TRIGGER] else PAUSE_FRAMES)
+        self._trigger_frames -= 1
+        return super().act(game)
+
+
+class DefendExpert(Player):
+    """Turns to the largest monster in view and shoots once when it is in the sights and the pistol is ready; else looks round."""
+
+    def reset(self, seed: int) -> None:
+        """Start again; `seed` decides which way it first looks round and how long it presses."""
+        self._rng = np.random.default_rng(seed)
+        self._round = 1.0 if self._rng.random() < 0.5 else -1.0
+        self._press_frames = 0
+
+    def act(self, game: Game) -> Pad:
+        """The pad for the frame now shown, float32 [25]."""
+        if not isinstance(game, Doom) or "right_trigger" not in game.spec.slots:
+            raise SettingsError(f"this player plays doom-defend, not {game.spec.name}")
+        pad = neutral()
+        monsters = [label for label in game.state.labels if label.object_name in MONSTERS]
+        if monsters:
+            largest = max(monsters, key=lambda label: label.width * label.height)
+            off_px = largest.x + largest.width / 2 - game.spec.width_px / 2
+            pad[_TURN] = np.clip(3.5 * off_px / (game.spec.width_px / 2), -1, 1)
+            self._round = 1.0 if off_px > 0 else -1.0
+            if game.weapon_ready and self._press_frames == 0 and abs(off_px) < max(2.0, 0.3 * largest.width):
+                self._press_frames = hold_frames(self._rng, PRESS_FRAMES)
+        else:
+            pad[_TURN] = self._round
+        if self._press_frames:
+            self._press_frames -= 1
+            pad[_TRIGGER] = 1
+        return pad
+
+
+GAMES = {
+    "doom-defend": lambda: Doom(
+        "doom-defend",
+        "Doom: defend the center",
+        "defend_the_center.cfg",
+        slots=("right_x", "right_trigger"),
+        engine_args="+sv_infiniteammo 1",
+        start_tics=START_TICS,
+    ),
+}
+"""The games of this file by name."""
+PLAYERS = {"random": RandomPlayer, "novice": DefendNovice, "expert": DefendExpert}
+"""The scripted players of these games by name."""
