@@ -17,7 +17,7 @@ from ghostpad.base.pad import BUTTONS
 from ghostpad.base.records import pads_of
 from ghostpad.base.settings import Settings
 from ghostpad.filters.contract import Filter, row_ends_s
-from ghostpad.idm.measure import DEAD_ZONE, PRESSED
+from ghostpad.idm.match import DEAD_ZONE, PRESSED
 
 LEAD_S = 1.0
 """The first second of every idle stretch stays (a guess)."""

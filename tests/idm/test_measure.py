@@ -14,17 +14,12 @@ from numpy.typing import NDArray
 from ghostpad.base.errors import FormatError, SettingsError
 from ghostpad.base.pad import PAD_DIM, slot
 from ghostpad.base.records import actions_table, labels_table
+from ghostpad.idm.coverage import risk_coverage
+from ghostpad.idm.events import matched_onsets
 from ghostpad.idm.match import match
-from ghostpad.idm.measure import (
-    average_precision,
-    baselines,
-    calibration,
-    calibration_error,
-    matched_onsets,
-    risk_coverage,
-    score,
-    score_videos,
-)
+from ghostpad.idm.measure import baselines, calibration, score, score_videos
+from ghostpad.idm.reliability import calibration_error
+from ghostpad.idm.slots import average_precision
 
 FPS = 20.0
 
@@ -139,7 +134,7 @@ def test_buttons_by_hand() -> None:
     assert found["f1"] == pytest.approx(2 * 2 / 6) and found["press_rate_ratio"] == pytest.approx(1)
     assert found["onset_f1"] == pytest.approx(0.5) and found["onset_f1_50ms"] == pytest.approx(1)
     never = score(table(south=[0.0] * 7), table(south=[False] * 7), FPS)["buttons"]["south"]
-    assert never == dict.fromkeys(never) | {"prevalence": 0, "accuracy": 1, "ece": 0}
+    assert never == dict.fromkeys(never) | {"prevalence": 0, "accuracy": 1, "ece": 0, "onsets": 0}
     blind = score(table(south=[0.0] * 7), truth, FPS)["buttons"]["south"]
     assert blind["f1"] == blind["onset_f1"] == blind["press_rate_ratio"] == 0
 
