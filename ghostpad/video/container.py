@@ -6,9 +6,11 @@ an exact `Fraction` of a second, never index / fps. One decoder thread: a second
 """
 
 import os
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from heapq import heappop, heappush
 from pathlib import Path
 
 import av
@@ -25,6 +27,17 @@ _SHORT_S = 0.5
 
 _LEAD_S = 10
 """How far before the first frame to seek for the first frame: MPEG-TS, asked for the very first stamp, goes to the second keyframe."""
+
+
+_SKIPPING = ("h264", "hevc")
+"""Decoders known to leave out a single frame that no other frame refers to, when asked packet by packet (tested)."""
+
+_LOOK_AHEAD, _LOOK_BACK = 4, 20
+"""Packets around a packet in which the stamp of the frame shown next is looked for: B-frames come before one another in any order,
+and after the frames they refer to, which H.264 allows 16 of. Too few would only skip less."""
+
+Needed = Callable[[Fraction, Fraction], bool]
+"""Whether a frame is needed that is on screen from the first time stamp to the second; it must not turn true for a shorter time."""
 
 
 @contextmanager
@@ -62,14 +75,29 @@ def frames_from(
     time stamp, where decoding breaks off, for a file that ends before it should, and for stamps that are missing or stand still.
     Blocks that the decoder conceals inside a frame raise nothing.
     """
+    return ((stamp, frame) for stamp, frame in needed_frames_from(path, container, stream, start, None) if frame is not None)
+
+
+def needed_frames_from(
+    path: str | os.PathLike[str], container: InputContainer, stream: VideoStream, start: Fraction, needed: Needed | None
+) -> Iterator[tuple[Fraction, av.VideoFrame | None]]:
+    """`frames_from`, where a frame that is not `needed` (None: all are) may come as its time stamp alone.
+
+    Such a frame was not decoded. No other frame refers to it, so the others are the same bit for bit.
+    """
     first_s = (stream.start_time or 0) * _time_base(path, stream)
     back = Fraction(0)
     while start > max(first_s, Fraction(0)):
         # Containers index decoding time, which may lie before presentation time: a keyframe can come out after `start`.
         at_first = start - back <= first_s
         sought = first_s - _LEAD_S if at_first else start - back
-        container.seek(int(sought // _time_base(path, stream)), stream=stream)
-        frames = _forward(path, container, stream)
+        try:
+            container.seek(int(sought // _time_base(path, stream)), stream=stream)
+        except av.FFmpegError:
+            if not at_first:
+                raise
+            container.seek(int(first_s // _time_base(path, stream)), stream=stream)  # AVI refuses to go before its start
+        frames = _forward(path, container, stream, needed)
         first = next(frames, None)
         if first is not None and (first[0] <= start or at_first):
             yield first
@@ -78,7 +106,7 @@ def frames_from(
         if at_first:
             return
         back = max(Fraction(1), 2 * back)
-    yield from _forward(path, container, stream)
+    yield from _forward(path, container, stream, needed)
 
 
 def demux_stamps(path: str | os.PathLike[str], container: InputContainer, stream: VideoStream) -> list[tuple[int, int]]:
@@ -106,27 +134,82 @@ def demux_stamps(path: str | os.PathLike[str], container: InputContainer, stream
     return found
 
 
-def _forward(path: str | os.PathLike[str], container: InputContainer, stream: VideoStream) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+def _forward(
+    path: str | os.PathLike[str], container: InputContainer, stream: VideoStream, needed: Needed | None
+) -> Iterator[tuple[Fraction, av.VideoFrame | None]]:
     last: Fraction | None = None
-    end_s = Fraction(0)
+    walk = _Walk(stream, needed)
     try:
-        for packet in container.demux():
-            end_s = max(end_s, _packet_end_s(packet))
-            if packet.stream_index != stream.index:
-                continue
+        for packet in walk.judged(container.demux()):
             for frame in packet.decode():
                 assert isinstance(frame, av.VideoFrame)
                 if frame.pts is None:
                     raise _no_stamps(path)
                 stamp = frame.pts * (frame.time_base or _time_base(path, stream))
+                yield from ((earlier, None) for earlier in walk.skipped_before(stamp) if last is not None and earlier > last)
                 if last is not None and stamp <= last:
                     raise _standing(path, stamp)
                 last = stamp
+                # A field coded picture is two packets, which must not be parted.
+                walk.may_skip = not frame.interlaced_frame
                 yield stamp, frame
     except av.FFmpegError as error:
         after = "at its first frame" if last is None else f"after the frame at {float(last):.3f} s"
         raise MediaError(f"{path}: decoding broke off {after} ({_reason(error)}): fetch or record it again") from None
-    _check_whole(path, container, stream, end_s)
+    yield from ((stamp, None) for stamp in walk.skipped_before(None))
+    _check_whole(path, container, stream, walk.end_s)
+
+
+class _Walk:
+    """Hands a decoder the packets of one stream, and tells it for each whether it may leave out its frame.
+
+    A packet waits until `_LOOK_AHEAD` more were read, so that the stamp of the frame shown next is known; where it is not, a later
+    one stands for it, which can only make a frame needed that is not. `end_s` is where the packets seen so far end.
+    """
+
+    def __init__(self, stream: VideoStream, needed: Needed | None):
+        self.end_s = Fraction(0)
+        self.may_skip = False  # not before the first frame came out whole
+        self._stream = stream
+        self._needed = needed if stream.codec_context.codec.name in _SKIPPING else None
+        self._skipped: list[Fraction] = []  # a heap of the stamps of frames that the decoder was told it may leave out
+
+    def judged(self, packets: Iterable[av.Packet]) -> Iterator[av.Packet]:
+        """The packets of the stream in order, the decoder told about each when it is handed out."""
+        waiting: deque[av.Packet] = deque()
+        around: deque[int] = deque(maxlen=_LOOK_BACK + _LOOK_AHEAD)
+        for packet in packets:
+            self.end_s = max(self.end_s, _packet_end_s(packet))
+            if packet.stream_index != self._stream.index:
+                continue
+            if self._needed is None:
+                yield packet
+                continue
+            waiting.append(packet)
+            if packet.pts is not None and not packet.is_discard:
+                around.append(packet.pts)
+            if len(waiting) > _LOOK_AHEAD:
+                yield self._told(waiting.popleft(), around)
+        for packet in waiting:
+            yield self._told(packet, around)
+
+    def skipped_before(self, stamp: Fraction | None) -> Iterator[Fraction]:
+        """Stamps before that of a frame (None: before the end) whose frames were left out."""
+        while self._skipped and (stamp is None or self._skipped[0] < stamp):
+            yield heappop(self._skipped)
+        if self._skipped and self._skipped[0] == stamp:
+            heappop(self._skipped)  # other frames refer to it, so it was decoded all the same
+
+    def _told(self, packet: av.Packet, around: Iterable[int]) -> av.Packet:
+        skip = False
+        if self.may_skip and self._needed and packet.pts is not None and packet.time_base and not packet.is_discard:
+            following = min((pts for pts in around if pts > packet.pts), default=None)
+            stamp = packet.pts * packet.time_base
+            skip = following is not None and not self._needed(stamp, following * packet.time_base)
+            if skip:
+                heappush(self._skipped, stamp)
+        self._stream.codec_context.skip_frame = "NONREF" if skip else "DEFAULT"
+        return packet
 
 
 def _check_whole(path: str | os.PathLike[str], container: InputContainer, stream: VideoStream, end_s: Fraction) -> None:

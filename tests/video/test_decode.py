@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ghostpad.base.errors import MediaError, SettingsError
+from ghostpad.video.container import frames_from, needed_frames_from, open_video
 from ghostpad.video.decode import _thin, decode_array, decode_frames, read_window, resize_image
 from ghostpad.video.record import VideoRecorder
 
@@ -109,6 +110,64 @@ def test_stretches_join_to_the_whole(download: Path, rate_hz: float | None) -> N
     ]
     assert [frame.pts_s for frame in parts] == pts_s.tolist()
     assert (np.stack([frame.image for frame in parts]) == images).all()
+
+
+KINDS = {
+    "pyramid.mp4": ("libx264", {"preset": "medium", "x264-params": "bframes=3:b-pyramid=normal:b-adapt=0:keyint=40"}),
+    "strict.mkv": ("libx264", {"preset": "medium", "x264-params": "bframes=5:b-pyramid=strict:b-adapt=0:keyint=33"}),
+    "flat.mp4": ("libx264", {"preset": "medium", "x264-params": "bframes=16:b-pyramid=none:b-adapt=0:ref=1:keyint=48"}),
+    "open.ts": ("libx264", {"preset": "medium", "x264-params": "open-gop=1:bframes=4:b-adapt=0:keyint=12:min-keyint=12"}),
+    "no-b.mp4": ("libx264", {"preset": "medium", "x264-params": "bframes=0:keyint=40"}),
+    "fields.mp4": ("libx264", {"preset": "medium", "x264-params": "interlaced=1:bframes=3:keyint=40"}),
+    "hevc.mp4": ("libx265", {"preset": "fast", "x265-params": "bframes=4:keyint=40:log-level=none:pools=none:frame-threads=1"}),
+    "hevc-open.mkv": ("libx265", {"preset": "fast", "x265-params": "open-gop=1:keyint=20:log-level=none:pools=none:frame-threads=1"}),
+    "vp9.webm": ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "8"}),
+    "mpeg4.avi": ("mpeg4", {"bf": "2"}),
+}
+
+
+@pytest.fixture(scope="module", params=[(kind, pace) for kind in KINDS for pace in ("steady", "variable")], ids="-".join)
+def coded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """120 frames of drifting noise, at 60 fps or at a variable rate, as several encoders write them."""
+    kind, pace = request.param
+    path = tmp_path_factory.mktemp("coded") / kind
+    codec, options = KINDS[kind]
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (48, 400), np.uint8)
+    stamps = [0, *np.cumsum(np.ones(119, int) if pace == "steady" else rng.choice([1, 1, 1, 2, 5], 119)).tolist()]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=60, options=options)
+        stream.width, stream.height, stream.pix_fmt, stream.codec_context.thread_count = 96, 48, "yuv420p", 1
+        for index, stamp in enumerate(stamps):
+            gray = noise[:, 2 * index : 2 * index + 96]
+            frame = av.VideoFrame.from_ndarray(np.repeat(gray[..., None], 3, 2), format="rgb24")
+            frame.pts, frame.time_base = stamp, Fraction(1, 60)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("rate_hz", [20, 13.0, 41, 2])
+def test_thinning_gives_the_frames_of_full_decoding_bit_for_bit(coded: Path, rate_hz: float) -> None:
+    pts_s, images = decode_array(coded)
+    with open_video(coded) as (container, stream):
+        frames = [(stamp, frame) for stamp, frame in frames_from(coded, container, stream, Fraction(0))]
+        kept = [float(stamp) for stamp, _ in _thin(frames, Fraction(rate_hz))]
+    thin_s, thin = decode_array(coded, rate_hz=rate_hz)
+    assert thin_s.tolist() == kept and 0 < len(kept) < len(pts_s)
+    assert np.array_equal(thin, images[np.isin(pts_s, kept)])
+    for start_s in (0.31, 1.0):
+        later_s, later = decode_array(coded, rate_hz=rate_hz, start_s=start_s, end_s=start_s + 0.8)
+        inside = (thin_s >= start_s) & (thin_s < start_s + 0.8)
+        assert later_s.tolist() == thin_s[inside].tolist() and np.array_equal(later, thin[inside])
+
+
+def test_frames_that_nobody_needs_are_not_decoded(coded: Path) -> None:
+    with open_video(coded) as (container, stream):
+        found = list(needed_frames_from(coded, container, stream, Fraction(0), lambda stamp, following: False))
+    assert [float(stamp) for stamp, _ in found] == decode_array(coded)[0].tolist()
+    skipped = sum(frame is None for _, frame in found)
+    assert skipped > 30 if coded.name in ("pyramid.mp4", "strict.mkv", "flat.mp4", "open.ts", "hevc.mp4", "hevc-open.mkv") else skipped == 0
 
 
 def test_windows_equal_sequential_decoding(download: Path) -> None:
