@@ -75,7 +75,7 @@ def idle_presses(rows: Matched) -> dict[str, float | int | None]:
     """
     buttons = rows.known[:, :_B]
     held_or_moved = np.concatenate([rows.truth[:, :_B] >= PRESSED, np.abs(rows.truth[:, _B:]) > np.float32(DEAD_ZONE)], axis=1)
-    busy: NDArray[np.bool_] = held_or_moved.any(axis=1)
+    busy = np.asarray(held_or_moved.any(axis=1), np.bool_)
     idle = buttons.any(axis=1) & ~_near(busy, rows.clock_s, QUIET_S)
     held = rows.predicted[:, :_B] >= PRESSED
     begun = held & ~np.roll(held, 1, axis=0) & buttons & np.roll(buttons, 1, axis=0) & rows.follows[:, None]

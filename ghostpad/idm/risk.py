@@ -2,8 +2,8 @@
 
 Chosen on held-out videos, kept in `RUN/risk.json`, checked on test videos. From strict to loose, each threshold is tested with an
 exact binomial (Clopper-Pearson) bound until the first fails: fixed-sequence testing, Learn then Test (Angelopoulos et al.,
-arXiv:2110.01052), for the risk of conformal risk control (arXiv:2208.02814). The sequence begins where the model's own
-probabilities promise the lowest bound, which looks at no truth. Each slot has its own promise; together they may fail more often.
+arXiv:2110.01052), for the risk of conformal risk control (arXiv:2208.02814). The sequence begins at the strictest threshold that
+keeps enough to bear one mistake, which looks at no truth. Each slot has its own promise; together they may fail more often.
 
 What counts as one trial: rows of one press are right or wrong together, so n is not rows but the effective number of presses,
 (sum of m)^2 / (sum of m^2) for kept presses of m rows (Kish), which is their number if all are equally long and what an even
@@ -14,6 +14,7 @@ A promise of 2 % at delta 0.1 needs at least 114 presses without a mistake. Pure
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -119,14 +120,12 @@ def effective_n(sizes: NDArray[np.intp]) -> float:
 
 
 def _choose_slot(rows: Matched, name: str, eps: float, delta: float, tolerance: float) -> dict[str, float] | None:
-    """Test one threshold after another, from the most promising towards looser ones, until one fails."""
+    """Test one threshold after another, from the first of the sequence towards looser ones, until one fails."""
     loosening = _LEVELS[::-1] if name in BUTTONS else _SPREADS[::-1]
     keeps = [kept_rows(rows, name, float(threshold)) for threshold in loosening]
     counts = [effective_n(_clusters(rows, name, keep)) for keep in keeps]
-    doubts = _expected_wrong(rows, name, tolerance)
-    hopes = [_bound(float(doubts[keep].mean()), n, delta) if keep.any() else 1.0 for keep, n in zip(keeps, counts, strict=True)]
     wrong, found = _wrong(rows, name, tolerance), None
-    for at in range(int(np.argmin(hopes)), len(loosening)):
+    for at in range(_first(counts, eps, delta), len(loosening)):
         keep, n = keeps[at], counts[at]
         share = float(wrong[keep].mean()) if keep.any() else 1.0
         bound = _bound(share, n, delta)
@@ -142,6 +141,15 @@ def _choose_slot(rows: Matched, name: str, eps: float, delta: float, tolerance: 
     return found
 
 
+def _first(counts: Sequence[float], eps: float, delta: float) -> int:
+    """Where the sequence begins: the strictest threshold that keeps enough for one mistake; if none does, enough for no mistake."""
+    for mistakes in (1, 0):
+        for at, n in enumerate(counts):
+            if upper_bound(mistakes, math.floor(n + 1e-9), delta) <= eps:
+                return at
+    return len(counts)
+
+
 def _bound(share: float, n: float, delta: float) -> float:
     """The bound of an error share over an effective number, rounded to whole trials so that the bound can only grow."""
     trials = math.floor(n + 1e-9)
@@ -152,14 +160,6 @@ def _wrong(rows: Matched, name: str, tolerance: float) -> NDArray[np.bool_]:
     """[n] whether a row is wrong if it is kept."""
     truth = rows.truth[:, slot(name)]
     return truth < PRESSED if name in BUTTONS else np.abs(rows.predicted[:, slot(name)] - truth) > tolerance
-
-
-def _expected_wrong(rows: Matched, name: str, tolerance: float) -> NDArray[np.float64]:
-    """[n] the chance of `_wrong` by the model's own belief: 1 - p, or the tails of a normal distribution of its spread."""
-    if name in BUTTONS:
-        return 1 - rows.predicted[:, slot(name)].astype(np.float64)
-    spread = np.maximum(rows.spreads[:, STICKS.index(name)].astype(np.float64), 1e-9)
-    return np.array([math.erfc(tolerance / (value * math.sqrt(2))) for value in spread])
 
 
 def _clusters(rows: Matched, name: str, keep: NDArray[np.bool_]) -> NDArray[np.intp]:

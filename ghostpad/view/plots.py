@@ -109,25 +109,31 @@ def quality_plot(score: Mapping[str, Any], baselines: Mapping[str, Any]) -> str:
     return _svg(draw, 3.3)
 
 
-def calibration_plot(calibration: Mapping[str, Any]) -> str:
-    """What the IDM said of its own certainty against what happened: stick spread and error, button probability and frequency."""
+def calibration_plot(calibration: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> str:
+    """What the IDM said of its own certainty against what happened: stick spread and error, button probability and frequency.
+
+    With `before`, what it said before calibration, as faint dotted lines.
+    """
     sticks, buttons = calibration.get("sticks") or {}, calibration.get("buttons") or {}
-    panels: list[tuple[Mapping[str, Any], str, str, str, str]] = []
+    panels: list[tuple[str, Mapping[str, Any], str, str, str, str]] = []
     if sticks:
-        panels.append((sticks, "spread", "rmse", "predicted spread", "actual error (rms)"))
+        panels.append(("sticks", sticks, "spread", "rmse", "predicted spread", "actual error (rms)"))
     if buttons:
-        panels.append((buttons, "p", "frequency", "predicted probability", "how often pressed"))
+        panels.append(("buttons", buttons, "p", "frequency", "predicted probability", "how often pressed"))
 
     def draw(figure: Figure) -> None:
-        for axes, (groups, across, up, across_words, up_words) in zip(
+        for axes, (kind, groups, across, up, across_words, up_words) in zip(
             figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
         ):
             high = 0.02
             for place, (name, bins) in enumerate(groups.items()):
-                points = [(one[across], one[up]) for one in bins if one[across] is not None and one[up] is not None]
-                if points:
-                    axes.plot(*zip(*points, strict=True), "o-", ms=4, lw=1.6, color=_LINES[place % len(_LINES)], label=words(name))
-                    high = max(high, *map(max, points))
+                colour = _LINES[place % len(_LINES)]
+                raw = ((before or {}).get(kind) or {}).get(name) or []
+                for one_bins, style, label in ((raw, ".:", None), (bins, "o-", words(name))):
+                    points = [(one[across], one[up]) for one in one_bins if one[across] is not None and one[up] is not None]
+                    if points:
+                        axes.plot(*zip(*points, strict=True), style, ms=4, lw=1.6, color=colour, label=label, alpha=1 if label else 0.6)
+                        high = max(high, *map(max, points))
             axes.plot([0, high], [0, high], color=GREY, ls=(0, (4, 3)), lw=1.2, zorder=0)
             axes.set(xlabel=across_words, ylabel=up_words)
             axes.legend(frameon=False, labelcolor=_INK, fontsize=9, ncols=1 if len(groups) < 6 else 2)

@@ -5,7 +5,6 @@ no clip of them yet. What is missing is named on the page with the command that 
 """
 
 import base64
-import io
 import math
 import os
 from collections.abc import Mapping
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
@@ -26,6 +24,7 @@ from ghostpad.video.decode import decode_frames
 from ghostpad.view import plots
 from ghostpad.view.clip import idm_clip
 from ghostpad.view.findings import STRETCH_S, Findings, Labelled, gather, mean_of
+from ghostpad.view.page import jpeg, number, template
 
 MAX_CLIP_BYTES = 12 * 2**20
 """A larger clip stays beside the page (a guess at what a browser and a mail bear)."""
@@ -36,7 +35,9 @@ IDM_CLIP = "clips/idm.mp4"
 _MEASURES = {
     "r2": "R²", "mae": "mean error", "moving_mae": "mean error while moved", "dead_zone_f1": "moved or at rest, F1",
     "ap": "average precision", "prevalence": "share of rows pressed", "f1": "F1 at ½", "onset_f1": "press found at its row, F1",
-    "onset_f1_50ms": "press found within 50 ms, F1", "press_rate_ratio": "presses predicted / true", "ece": "calibration error",
+    "onset_f1_50ms": "press found within 50 ms, F1", "onset_f1_100ms": "press found within 100 ms, F1",
+    "release_f1": "release found at its row, F1", "release_f1_50ms": "release found within 50 ms, F1",
+    "release_f1_100ms": "release found within 100 ms, F1", "press_rate_ratio": "rows pressed, predicted / true", "ece": "calibration error",
 }  # fmt: skip
 """Measures in the order of the table, with words for people."""
 _HEADLINE = ("r2", "ap")
@@ -52,7 +53,7 @@ def write_report(out: str | os.PathLike[str]) -> Path:
         made = make_idm_clip(folder, found.labelled)
         clips = [made, *(path for path in clips if path != made)]
     page = folder / "report.html"
-    html = _template().render(
+    html = template("report.html.jinja").render(
         title=_title(found.game),
         headline=headline(found),
         arms=arm_rows(found.arms),
@@ -122,27 +123,9 @@ def measure_rows(score: Mapping[str, Any], baselines: Mapping[str, Any]) -> list
             for key, words in _MEASURES.items():
                 if key in measures:
                     others = [((one or {}).get(kind, {}).get(name) or {}).get(key) for one in baselines.values()]
-                    rows.append(
-                        {"slot": plots.readable(name), "measure": words, "main": key in _HEADLINE, "values": [measures[key], *others]}
-                    )
+                    row = {"slot": plots.readable(name), "name": name, "key": key, "measure": words, "main": key in _HEADLINE}
+                    rows.append(row | {"values": [measures[key], *others]})
     return rows
-
-
-def number(value: Any, digits: int = 3) -> str:
-    """A number for people; None is a dash."""
-    if value is None:
-        return "–"
-    return f"{value:,.0f}" if abs(value) >= 100 or isinstance(value, int) else f"{value:.{digits}f}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds for people: 0.4 s, 41 s, 3 min 53 s, 2 h 05 min."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 1:
-        return f"{rest} s"
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, str]:
@@ -150,12 +133,6 @@ def flat(value: Any, prefix: str = "") -> dict[str, str]:
     if isinstance(value, Mapping):
         return {name: text for key, inner in value.items() for name, text in flat(inner, f"{prefix}{key}.").items()}
     return {prefix.rstrip("."): ", ".join(map(str, value)) if isinstance(value, list) else str(value)}
-
-
-def _template() -> Any:
-    environment = Environment(loader=PackageLoader("ghostpad", "view"), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters |= {"number": number, "duration": duration}
-    return environment.get_template("report.html.jinja")
 
 
 def _title(game: str | None) -> str:
@@ -239,6 +216,4 @@ def _poster(path: Path) -> str | None:
         return None
     if frame is None:
         return None
-    packed = io.BytesIO()
-    Image.fromarray(frame.image).save(packed, "JPEG", quality=80)
-    return base64.b64encode(packed.getvalue()).decode()
+    return jpeg(Image.fromarray(frame.image))

@@ -15,7 +15,8 @@ from ghostpad.cli.main import main
 from ghostpad.corpus.folder import Corpus
 from ghostpad.view import plots
 from ghostpad.view.findings import gather, mean_of
-from ghostpad.view.report import IDM_CLIP, duration, headline, number, write_report
+from ghostpad.view.page import duration, number
+from ghostpad.view.report import IDM_CLIP, headline, write_report
 from ghostpad.view.still import write_picture
 
 Make = Callable[[], Path]

@@ -1,0 +1,88 @@
+"""The table that `ghostpad eval idm` prints: measures down, the IDM with its interval and everything beside it across.
+
+Pure: a report of `ghostpad.idm.evaluate` in, lines for a terminal out. 80 columns hold the IDM and three baselines.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+_STICK = {"r2": "R2", "moving_mae": "mean error, moved"}
+_BUTTON = {
+    "ap": "AP",
+    "prevalence": "share pressed",
+    "onset_f1_50ms": "press F1 50 ms",
+    "release_f1_50ms": "release F1 50 ms",
+    "ece": "ECE",
+}
+_SHORT = {"always_released": "released", "copy_previous": "copy", "prior": "prior"}
+_NAME, _INTERVAL, _CELL = 28, 18, 9
+
+
+def quality_table(report: Mapping[str, Any]) -> str:
+    """The headline measures of every stick and button, and below them lag, presses out of nothing and what thresholds keep."""
+    others: dict[str, Any] = dict(report["baselines"]) | dict(report.get("beside") or {})
+    names = [_SHORT.get(name, name)[: _CELL + 3] for name in others]
+    widths = [max(_CELL, len(name) + 2) for name in names]
+    head = f"{'':<{_NAME}}{'IDM':>7}{'95 % of videos':>{_INTERVAL}}"
+    lines = [head + "".join(f"{name:>{width}}" for name, width in zip(names, widths, strict=True))]
+    for label, kind, part, measure in _rows(report["idm"]):
+        own = _value(report["idm"], kind, part, measure)
+        if own is None:
+            continue  # a button that nobody presses: most of a pad in most games
+        pair = _value(report.get("intervals") or {}, kind, part, measure)
+        interval = f"{_number(pair[0])} ... {_number(pair[1])}" if isinstance(pair, list) else "-"
+        cells = [_number(_value(score, kind, part, measure)) for score in others.values()]
+        line = f"{label:<{_NAME}}{_number(own):>7}{interval:>{_INTERVAL}}"
+        lines.append(line + "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True)))
+    return "\n".join([*lines, *_notes(report)])
+
+
+def _rows(score: Mapping[str, Any]) -> list[tuple[str, str, str | None, str]]:
+    rows: list[tuple[str, str, str | None, str]] = []
+    for kind, measures in (("sticks", _STICK), ("buttons", _BUTTON)):
+        for slot in score[kind]:
+            rows += [(f"{slot.replace('_', ' ')} {words}", kind, slot, measure) for measure, words in measures.items()]
+    if len(score["buttons"]) > 1:
+        macro = {"ap_prevalence" if measure == "prevalence" else measure: words for measure, words in _BUTTON.items()}
+        rows += [(f"all buttons {words}", "macro", None, measure) for measure, words in macro.items()]
+    return rows
+
+
+def _value(score: Mapping[str, Any], kind: str, slot: str | None, measure: str) -> Any:
+    group = score.get(kind) or {}
+    return (group if slot is None else group.get(slot) or {}).get(measure)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _notes(report: Mapping[str, Any]) -> list[str]:
+    """Sentences for what is no row of the table."""
+    score, notes = report["idm"], []
+    if report["intervals"]["resamples"] == 0:
+        notes.append(f"no intervals: {report['videos']} videos are fewer than the 3 that they need")
+    lag = [f"{kind} {_lag(one)}" for kind, one in score["lag"].items() if kind == "sticks" or score["buttons"]]
+    notes.append(f"lag (+ is late): {', '.join(lag)}")
+    if (rate := score["idle"]["false_presses_a_minute"]) is not None and score["buttons"]:
+        notes.append(f"presses out of nothing: {rate:.2f} a minute of {score['idle']['minutes']:.1f} min without play")
+    if before := report["calibration"].get("ece_before"):
+        pairs = [f"{name} {_number(value)} -> {_number(_value(score, 'buttons', name, 'ece'))}" for name, value in before.items()]
+        notes.append(f"ECE by calibration: {', '.join(pairs)}")
+    if risk := report.get("risk"):
+        kept = {name: one for kind in ("buttons", "sticks") for name, one in risk[kind].items()}
+        told = [f"{name} {_percent(one['error_share'])} wrong, {_percent(one['kept_share'])} kept" for name, one in kept.items()]
+        told += [f"{name} no promise" for name in risk["no_promise"]]
+        notes.append(f"kept at a promise of {risk['eps']:.1%} wrong: {'; '.join(told)}")
+    return notes
+
+
+def _lag(one: Mapping[str, Any] | None) -> str:
+    if one is None:
+        return "unknown"
+    spread = "" if one["iqr_ms"] is None else f", middle half within {one['iqr_ms']:.0f} ms"
+    return f"{one['median_rows']:+.2f} rows = {one['median_ms']:+.0f} ms{spread}"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"

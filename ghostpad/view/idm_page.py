@@ -1,0 +1,191 @@
+"""The page of one IDM evaluation: the headline with intervals, every measure beside baselines, and the worst mistakes in pictures.
+
+Reads the report of `ghostpad.idm.evaluate`, and of the corpus the rows and frames that the page shows; writes one self-contained
+HTML file, readable on a phone, in light and dark. About 5 s, most of it plots and a picture's 0.2 s of decoding.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from PIL import Image
+
+from ghostpad import __version__
+from ghostpad.base.errors import MediaError, MissingError
+from ghostpad.base.files import atomic_path
+from ghostpad.base.pad import SLOTS, STICKS, is_stick, slot
+from ghostpad.corpus.folder import Corpus
+from ghostpad.idm.evaluate import GROUPS, Judged, judge
+from ghostpad.video.decode import decode_frames
+from ghostpad.view import plots
+from ghostpad.view.pad import PREDICTED, TRUTH, gamepad_image
+from ghostpad.view.page import jpeg, number, template
+from ghostpad.view.report import measure_rows
+
+_FRAME_PX, _PAD_PX = 360, 260  # widths: enough for three frames in a row on a desktop (by eye)
+_STRETCH_S, _TRACES, _TRACE_SLOTS, _MISTAKE_SLOTS, _LEAD_SLOTS = 10.0, 3, 6, 6, 4
+
+Json = Mapping[str, Any]
+"""A JSON object."""
+
+
+def write_idm_page(report: Json, corpus: Corpus, truth: Path, page: str | os.PathLike[str]) -> Path:
+    """Write the page of `report`, an evaluation of rows of `corpus` against the folder `truth`; returns its path.
+
+    Raises `MissingError` if the rows are no longer there. A video that cannot be read costs its pictures and is named.
+    """
+    judged = {one.video["id"]: one for one in judge(corpus, report["source"], truth)}
+    score, others = report["idm"], dict(report["baselines"]) | dict(report.get("beside") or {})
+    by_video = [_group_row(one, one["video"]) for one in report["by_video"]]
+    html = template("idm.html.jinja").render(
+        title=Path(report.get("run") or report["source"]).name,
+        headline=headline(report),
+        report=report,
+        score=score,
+        names=["IDM", "95 %", *(plots.words(name) for name in others)],
+        rows=_with_intervals(report, measure_rows(score, others)),
+        quality=Markup(plots.quality_plot(score, others)) if score["sticks"] or score["buttons"] else None,
+        reliability=Markup(plots.calibration_plot(report["calibration"], report["calibration"].get("before"))),
+        risk_coverage=Markup(plots.risk_coverage_plot(score["risk_coverage"])) if score["risk_coverage"] else None,
+        groups={group: [_group_row(one, one["value"]) for one in report["by"][group]] for group in GROUPS if report["by"][group]},
+        by_video=by_video,
+        columns=[name for name in by_video[0]["numbers"] if any(line["numbers"][name] is not None for line in by_video)],
+        traces=_traces(judged),
+        mistakes=[_mistake(one, judged[one["video"]], corpus) for one in report["worst"] if one["video"] in judged],
+        readable=plots.readable,
+        version=__version__,
+    )
+    with atomic_path(page) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+    return Path(page)
+
+
+def headline(report: Json) -> str:
+    """What the IDM reads how well, with intervals, in one or two sentences; never more than is there."""
+    score, spans = report["idm"], report["intervals"]
+    sticks = {name: one["r2"] for name, one in score["sticks"].items()}
+    buttons = {name: one["ap"] for name, one in score["buttons"].items()}
+    parts = []
+    if 0 < len(sticks) <= _LEAD_SLOTS:
+        parts += [f"{plots.words(name)} R² {_spanned(value, spans['sticks'][name]['r2'])}" for name, value in sticks.items()]
+    if 0 < len(buttons) <= _LEAD_SLOTS:
+        for name, value in buttons.items():
+            one = score["buttons"][name]
+            found = _spanned(one["onset_f1_50ms"], spans["buttons"][name]["onset_f1_50ms"])
+            parts.append(
+                f"{plots.words(name)} average precision {_spanned(value, spans['buttons'][name]['ap'])} where {one['prevalence']:.1%} "
+                f"of rows are pressed, presses found within 50 ms F1 {found}"
+            )
+    elif buttons:
+        macro, known = spans["macro"], score["macro"]
+        parts.append(
+            f"macro average precision {_spanned(known['ap'], macro['ap'])} over {len(buttons)} buttons (prevalence "
+            f"{number(known['ap_prevalence'])}), presses found within 50 ms F1 {_spanned(known['onset_f1_50ms'], macro['onset_f1_50ms'])}"
+        )
+    where = f"On {report['videos']} videos ({report['minutes']:.1f} min) whose pads were withheld from it"
+    if report["videos"] == 1:
+        where = f"On one video ({report['minutes']:.1f} min) whose pad was withheld from it"
+    few = "" if spans["resamples"] else " Too few videos for intervals: they need three."
+    return f"{where}, the IDM reads {'; '.join(parts) or 'nothing that could be judged'}.{few}"
+
+
+def _spanned(value: float | None, span: Sequence[float] | None) -> str:
+    return number(value) + (f" ({number(span[0])} to {number(span[1])})" if span else "")
+
+
+def _with_intervals(report: Json, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of measures with the interval as the second value, where the measure has one."""
+    spans: dict[tuple[str, str], str] = {}
+    for kind in ("sticks", "buttons"):
+        for name, measures in report["intervals"][kind].items():
+            for key, span in measures.items():
+                spans[name, key] = f"{number(span[0])} to {number(span[1])}" if span else "–"
+    return [row | {"interval": spans.get((row["name"], row["key"]), "")} for row in rows]
+
+
+def _group_row(one: Json, value: str) -> dict[str, Any]:
+    """A line of a breakdown: what a score amounts to in a few macro averages."""
+    lag = one["lag"]["presses"] or one["lag"]["sticks"] or {}
+    return {
+        "value": value,
+        "videos": one["videos"],
+        "minutes": one["minutes"],
+        "numbers": {
+            "stick R²": one["macro"]["r2"],
+            "button AP": one["macro"]["ap"],
+            "prevalence": one["macro"]["ap_prevalence"],
+            "press F1 50 ms": one["macro"]["onset_f1_50ms"],
+            "release F1 50 ms": one["macro"]["release_f1_50ms"],
+            "calibration error": one["macro"]["ece"],
+            "false presses / idle min": one["idle"]["false_presses_a_minute"] if one["buttons"] else None,
+            "lag, ms": lag.get("median_ms"),
+        },
+    }
+
+
+def _traces(judged: Mapping[str, Judged]) -> list[dict[str, Any]]:
+    """Ten seconds, a quarter into the first video of up to three levels: never chosen by how well it went."""
+    first: dict[Any, str] = {}
+    for id, one in judged.items():
+        if len(one.rows) > 1:
+            first.setdefault((one.video["game"], one.video["level"]), id)
+    found = []
+    for id in list(first.values())[:_TRACES]:
+        rows = judged[id].rows
+        end_s = float(rows.clock_s[-1])
+        start_s = max(0.0, min(end_s / 4, end_s - _STRETCH_S))
+        part = (rows.clock_s >= start_s) & (rows.clock_s < start_s + _STRETCH_S)
+        truth, read, known = (values[part] for values in (rows.truth, rows.predicted, rows.known))
+        names = sorted((name for name in SLOTS if known[:, slot(name)].any()), key=lambda name: not is_stick(name))
+        shown = [name for name in names if is_stick(name) or np.maximum(truth, read)[:, slot(name)].max() >= 0.5][:_TRACE_SLOTS]
+        if shown:
+            truth, read = (np.where(known, values, np.nan).astype(np.float32) for values in (truth, read))
+            found.append({"video": id, "plot": Markup(plots.trace_plot(rows.clock_s[part], truth, read, shown))})
+    return found
+
+
+def _mistake(one: Json, judged: Judged, corpus: Corpus) -> dict[str, Any]:
+    """A wrong row as pictures: the frames around it, both pads, and the numbers of the slots that are furthest off."""
+    rows = judged.rows
+    at = int(np.abs(rows.clock_s - one["at_s"]).argmin())
+    known = rows.known[at]
+    names = [name for name in SLOTS if known[slot(name)]]
+    off = {name: float(abs(rows.predicted[at, slot(name)] - rows.truth[at, slot(name)])) for name in names}
+    frames, problem = _frames(corpus, judged.video["id"], float(rows.clock_s[at]), float(rows.row_s[at]))
+    both = (("true pad", "true", rows.truth[at], TRUTH), ("read from the video", "read", rows.predicted[at], PREDICTED))
+    pads = [
+        {"words": words, "kind": kind, "data": jpeg(gamepad_image(pad, _PAD_PX, slots=names, colour=colour), 88)}
+        for words, kind, pad, colour in both
+    ]
+    numbers = [
+        {
+            "slot": plots.readable(name),
+            "true": float(rows.truth[at, slot(name)]),
+            "read": float(rows.predicted[at, slot(name)]),
+            "spread": float(rows.spreads[at, STICKS.index(name)]) if name in STICKS else None,
+        }
+        for name in sorted(names, key=lambda name: -off[name])[:_MISTAKE_SLOTS]
+    ]
+    for each in numbers:
+        each["spread"] = None if each["spread"] is None or np.isnan(each["spread"]) else each["spread"]
+    return dict(one) | {"frames": frames, "problem": problem, "pads": pads, "numbers": numbers, "level": judged.video["level"]}
+
+
+def _frames(corpus: Corpus, video: str, at_s: float, row_s: float) -> tuple[list[dict[str, str]], str | None]:
+    """The frames nearest to a row before, at and a row after `at_s` as pictures, or none and the reason."""
+    try:
+        found = list(decode_frames(corpus.video_path(video), start_s=max(0.0, at_s - 1.5 * row_s), end_s=at_s + 1.5 * row_s))
+    except (MediaError, MissingError) as error:
+        return [], str(error)
+    pictures = []
+    for place, words in ((-1, "frame i−1"), (0, "frame i"), (1, "frame i+1")):
+        wanted_s = at_s + place * row_s
+        nearest = min(found, key=lambda frame: abs(frame.pts_s - wanted_s), default=None)
+        if nearest is not None and abs(nearest.pts_s - wanted_s) <= 0.75 * row_s:
+            image = Image.fromarray(nearest.image)
+            image.thumbnail((_FRAME_PX, 2 * _FRAME_PX))
+            pictures.append({"words": f"{words}, {nearest.pts_s:.3f} s", "data": jpeg(image)})
+    return pictures, None
