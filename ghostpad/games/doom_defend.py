@@ -1,13 +1,17 @@
 """Doom with a trigger: stand in the middle of a round hall, turn with the right stick and shoot the monsters that come.
 
 `doom-defend` is ViZDoom's defend the center level with bullets that never run out, so that no press meets an empty pistol. The
-reward is the scenario's: 1 a kill, -1 at death. The status bar is not drawn: nothing but the pistol shows a press.
+reward is the scenario's: 1 a kill, -1 at death. The status bar is not drawn: nothing but the pistol shows a press. Ten episodes: random 1.0 ± 0.6 in 184 frames (then it is dead), novice 1.8 ± 0.5
+in 203, expert 41.6 ± 3.8 in 926 (measured).
 
 What a press shows (measured tic by tic; `visible.py` measures it frame by frame):
 - a press at the ready pistol changes nothing for 4 tics; the flash is in the third frame after the pad's first (5 tics, 0.14 s);
 - the pistol is busy for 19 tics; within them the engine looks at the trigger once, at tic 14: held then, it shoots again at once.
   A held trigger shoots every 14 tics (7 frames), and presses every 19 tics (9-10 frames) at most;
 - so a tap in the other tics is invisible, and so is how long a press lasts, but for whether it covers tic 14.
+Of the rows in which the trigger is down, changing 35 % (expert), 24 % (novice), 21 % (random) changes a picture; of the first
+rows of presses 100, 85, 76 %; removing a whole press, 100, 97, 96 % (measured with `visible.py`, 67-71 presses each). An IDM
+can know when a press begins, hardly when it ends: the first row after a press is visible in 0, 8, 10 %.
 """
 
 import numpy as np
