@@ -1,8 +1,8 @@
 """Doom with a trigger: stand in the middle of a round hall, turn with the right stick and shoot the monsters that come.
 
 `doom-defend` is ViZDoom's defend the center level with bullets that never run out, so that no press meets an empty pistol. The
-reward is the scenario's: 1 a kill, -1 at death. The status bar is not drawn: nothing but the pistol shows a press. Ten episodes: random 1.0 ± 0.6 in 184 frames (then it is dead), novice 1.8 ± 0.5
-in 203, expert 41.6 ± 3.8 in 926 (measured).
+reward is the scenario's: 1 a kill, -1 at death. The status bar is not drawn: nothing but the pistol shows a press. Ten episodes:
+random 1.0 ± 0.6 in 184 frames (then it is dead), novice 1.8 ± 0.5 in 203, expert 41.6 ± 3.8 in 926 (measured).
 
 What a press shows (measured tic by tic; `visible.py` measures it frame by frame):
 - a press at the ready pistol changes nothing for 4 tics; the flash is in the third frame after the pad's first (5 tics, 0.14 s);
