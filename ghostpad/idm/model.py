@@ -141,9 +141,9 @@ class Idm(Model):
         a button, a mean and a spread a stick axis, null where this IDM has no head, and the row's confidence. Calibrated if a
         calibration is attached.
 
-        The video is read once, in memory that grows by the labels alone. torch uses `threads` threads meanwhile: one, because two
-        processes with two threads each on two cores are several times slower than with one (measured); decoding has a thread of its
-        own. Raises `MissingError`, and `MediaError` if the file cannot be read to its end or shows fewer than two frames.
+        The video is read once, in memory that grows by the labels alone. torch uses `threads` threads meanwhile (1: two processes with
+        two each took forty times as long on two busy cores, measured); decoding has a thread of its own. Raises `MissingError`, and
+        `MediaError` if the file cannot be read to its end or shows fewer than two frames.
         """
         return label_video(self, path, threads=threads)
 

@@ -57,6 +57,16 @@ def test_labelling_twice_does_nothing_the_second_time(wild: Corpus, whole: bytes
     assert first.source == again.source == label_source_of(idm_run) and wild.sources() == [first.source]
 
 
+def test_the_table_of_videos_is_read_as_often_for_many_as_for_few(wild: Corpus, idm_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = []
+    videos = Corpus.videos
+    monkeypatch.setattr(Corpus, "videos", lambda corpus: reads.append(corpus) or videos(corpus))
+    label_corpus(wild, idm_run, videos=["v0"])
+    few = len(reads)
+    label_corpus(wild, idm_run)
+    assert len(reads) - few <= few + 1  # ... and once for the list of all
+
+
 def test_labels_say_where_they_come_from(wild: Corpus, idm_run: Path) -> None:
     source = label_corpus(wild, idm_run, videos=["v0"]).source
     table = wild.actions(source, "v0")
