@@ -15,7 +15,7 @@ _BUTTON = {
     "ece": "ECE",
 }
 _SHORT = {"always_released": "released", "copy_previous": "copy", "prior": "prior"}
-_NAME, _INTERVAL, _CELL = 28, 18, 9
+_NAME, _INTERVAL, _CELL = 31, 18, 9
 
 
 def quality_table(report: Mapping[str, Any]) -> str:
@@ -64,8 +64,8 @@ def _notes(report: Mapping[str, Any]) -> list[str]:
         notes.append(f"no intervals: {report['videos']} videos are fewer than the 3 that they need")
     lag = [f"{kind} {_lag(one)}" for kind, one in score["lag"].items() if kind == "sticks" or score["buttons"]]
     notes.append(f"lag (+ is late): {', '.join(lag)}")
-    if (rate := score["idle"]["false_presses_a_minute"]) is not None and score["buttons"]:
-        notes.append(f"presses out of nothing: {rate:.2f} a minute of {score['idle']['minutes']:.1f} min without play")
+    if score["buttons"] and (minutes := score["idle"]["minutes"]) >= 0.05:
+        notes.append(f"presses out of nothing: {score['idle']['false_presses_a_minute']:.2f} a minute of {minutes:.1f} min without play")
     if before := report["calibration"].get("ece_before"):
         pairs = [f"{name} {_number(value)} -> {_number(_value(score, 'buttons', name, 'ece'))}" for name, value in before.items()]
         notes.append(f"ECE by calibration: {', '.join(pairs)}")

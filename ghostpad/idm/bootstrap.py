@@ -1,9 +1,9 @@
 """How far the headline measures would move with other videos: percentile intervals of a bootstrap over whole videos.
 
 Rows of one video resemble each other, so whole videos are drawn with replacement (Efron and Tibshirani 1993, chapter 8). What a
-measure needs of each video is counted once, and a resample only adds counts: about 0.1 s for an hour and ten slots. R2 and onset F1
-are exact; bins of the calibration error are those of all videos; average precision is exact up to `_LEVELS` different scores of
-positives. Too few videos make intervals too narrow: with 5 about 20 % too narrow (theory, variance n-1 of n and the percentiles).
+measure needs of each video is counted once, and a resample only adds counts: 0.6 s for an hour at 20 Hz with 25 slots (measured).
+R2 and onset F1 are exact; bins of the calibration error are those of all videos; average precision is exact up to `_LEVELS`
+different scores of positives. Few videos make intervals too narrow, by a tenth at 5 (variance (n-1)/n) and their tails ragged.
 """
 
 from collections.abc import Sequence

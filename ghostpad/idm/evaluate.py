@@ -23,7 +23,7 @@ from ghostpad.idm.coverage import worst_mistakes
 from ghostpad.idm.match import Matched, match, pool
 from ghostpad.idm.measure import Score, baseline_scores, prior_of, score_rows
 from ghostpad.idm.reliability import button_errors, reliability, uncalibrated
-from ghostpad.idm.risk import kept
+from ghostpad.idm.risk import kept, load_thresholds
 
 GROUPS = ("game", "level", "player")
 """Columns of the table of videos that the measures are broken down by."""
@@ -136,10 +136,9 @@ def _before_calibration(rows: Matched, run: Path | None) -> Matched | None:
 
 
 def _risk(rows: Matched, run: Path | None) -> dict[str, Any] | None:
-    path = None if run is None else run / "risk.json"
-    if path is None or not path.exists():
+    thresholds = None if run is None else load_thresholds(run)
+    if thresholds is None:
         return None
-    thresholds = read_json(path)
     refused = [name for kind in ("buttons", "sticks") for name, promise in thresholds[kind].items() if promise is None]
     facts = {name: thresholds[name] for name in ("eps", "delta", "tolerance")}
     return facts | {"no_promise": refused} | kept(rows, thresholds)

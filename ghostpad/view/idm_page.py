@@ -27,6 +27,7 @@ from ghostpad.view.report import measure_rows
 
 _FRAME_PX, _PAD_PX = 360, 260  # widths: enough for three frames in a row on a desktop (by eye)
 _STRETCH_S, _TRACES, _TRACE_SLOTS, _MISTAKE_SLOTS, _LEAD_SLOTS = 10.0, 3, 6, 6, 4
+_MAIN = ("r2", "moving_mae", "ap", "prevalence", "onset_f1_50ms", "ece")
 
 Json = Mapping[str, Any]
 """A JSON object."""
@@ -39,18 +40,20 @@ def write_idm_page(report: Json, corpus: Corpus, truth: Path, page: str | os.Pat
     """
     judged = {one.video["id"]: one for one in judge(corpus, report["source"], truth)}
     score, others = report["idm"], dict(report["baselines"]) | dict(report.get("beside") or {})
-    by_video = [_group_row(one, one["video"]) for one in report["by_video"]]
+    by_video = [_group_row(one, "", one["video"]) for one in report["by_video"]]
+    rows = _with_intervals(report, measure_rows(score, others))
     html = template("idm.html.jinja").render(
         title=Path(report.get("run") or report["source"]).name,
         headline=headline(report),
         report=report,
         score=score,
         names=["IDM", "95 %", *(plots.words(name) for name in others)],
-        rows=_with_intervals(report, measure_rows(score, others)),
+        rows=rows,
+        main_rows=[row for row in rows if row["key"] in _MAIN and row["values"][0] is not None],
         quality=Markup(plots.quality_plot(score, others)) if score["sticks"] or score["buttons"] else None,
         reliability=Markup(plots.calibration_plot(report["calibration"], report["calibration"].get("before"))),
         risk_coverage=Markup(plots.risk_coverage_plot(score["risk_coverage"])) if score["risk_coverage"] else None,
-        groups={group: [_group_row(one, one["value"]) for one in report["by"][group]] for group in GROUPS if report["by"][group]},
+        groups=[_group_row(one, group, one["value"]) for group in GROUPS for one in report["by"][group]],
         by_video=by_video,
         columns=[name for name in by_video[0]["numbers"] if any(line["numbers"][name] is not None for line in by_video)],
         traces=_traces(judged),
@@ -106,21 +109,22 @@ def _with_intervals(report: Json, rows: list[dict[str, Any]]) -> list[dict[str, 
     return [row | {"interval": spans.get((row["name"], row["key"]), "")} for row in rows]
 
 
-def _group_row(one: Json, value: str) -> dict[str, Any]:
+def _group_row(one: Json, group: str, value: str) -> dict[str, Any]:
     """A line of a breakdown: what a score amounts to in a few macro averages."""
     lag = one["lag"]["presses"] or one["lag"]["sticks"] or {}
     return {
+        "group": group,
         "value": value,
         "videos": one["videos"],
         "minutes": one["minutes"],
         "numbers": {
-            "stick R²": one["macro"]["r2"],
-            "button AP": one["macro"]["ap"],
-            "prevalence": one["macro"]["ap_prevalence"],
-            "press F1 50 ms": one["macro"]["onset_f1_50ms"],
-            "release F1 50 ms": one["macro"]["release_f1_50ms"],
-            "calibration error": one["macro"]["ece"],
-            "false presses / idle min": one["idle"]["false_presses_a_minute"] if one["buttons"] else None,
+            "R²": one["macro"]["r2"],
+            "AP": one["macro"]["ap"],
+            "pressed": one["macro"]["ap_prevalence"],
+            "press F1": one["macro"]["onset_f1_50ms"],
+            "release F1": one["macro"]["release_f1_50ms"],
+            "ECE": one["macro"]["ece"],
+            "idle presses / min": one["idle"]["false_presses_a_minute"] if one["buttons"] and one["idle"]["minutes"] >= 0.05 else None,
             "lag, ms": lag.get("median_ms"),
         },
     }

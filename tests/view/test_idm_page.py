@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ghostpad.base.errors import MissingError
+from ghostpad.base.errors import FormatError, MissingError
 from ghostpad.base.files import read_json, write_json
 from ghostpad.base.pad import PAD_DIM, pack, slot
 from ghostpad.base.records import actions_table, labels_table, write_table
@@ -120,6 +120,12 @@ def test_risk_and_calibration_come_from_the_run(made: Path, report: dict[str, An
     assert report["calibration"]["ece_before"]["south"] != report["idm"]["buttons"]["south"]["ece"]
     bare = evaluate_labels(Corpus.open(made / "corpus"), SOURCE, made / "truth")
     assert bare["risk"] is None and bare["calibration"]["before"] is None and "prior" not in bare["baselines"] and bare["beside"] == {}
+
+
+def test_thresholds_that_are_none_are_named(made: Path, tmp_path: Path) -> None:
+    write_json(tmp_path / "risk.json", {"eps": 0.02})
+    with pytest.raises(FormatError, match="risk.json holds no thresholds"):
+        evaluate_labels(Corpus.open(made / "corpus"), SOURCE, made / "truth", run=tmp_path)
 
 
 def test_the_prior_is_that_of_the_game(made: Path, tmp_path: Path) -> None:
