@@ -34,7 +34,8 @@ def train_idm(corpora: CorpusPaths, *, out: Path, recipe: Path | None = None, ov
 
     trained = work(corpora, out, run)
     held_out = ", ".join(f"{name} R2 {value:.3f}" for name, value in trained.r2.items()) or "nothing to measure on"
-    print(f"{out}: IDM trained on {trained.train_minutes:.1f} min; on {trained.held_out_minutes:.1f} min held out: {held_out}")
+    labels = f" and {trained.label_minutes:.1f} min of labels" if trained.label_minutes else ""
+    print(f"{out}: IDM trained on {trained.train_minutes:.1f} min{labels}; on {trained.held_out_minutes:.1f} min held out: {held_out}")
 
 
 def train_policy(

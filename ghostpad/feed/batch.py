@@ -8,10 +8,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class WindowRef:
-    """One window by name: the video and the row it stands at."""
+    """One window by name: the video, the row it stands at, and the game, "" where nobody said which."""
 
     video: str
     row: int
+    game: str = ""
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,8 @@ class WindowDataset(Dataset[Sample]):
         rows, inside = self.spec.rows_at(row, len(clip.pads))
         frames = clip.frames[self.spec.frames_at(row, len(clip.frames))]
         weight = clip.weight[rows] * inside[:, None]
-        return torch.from_numpy(frames), torch.from_numpy(clip.pads[rows]), torch.from_numpy(weight), WindowRef(clip.video, int(row))
+        ref = WindowRef(clip.video, int(row), clip.game)
+        return torch.from_numpy(frames), torch.from_numpy(clip.pads[rows]), torch.from_numpy(weight), ref
 
 
 def _places(clip_index: int, clip: Footage, spec: WindowSpec) -> np.ndarray:

@@ -27,13 +27,17 @@ RowsOf = Callable[[Corpus, str], "tuple[pa.Table, NDArray[np.float32]] | None"]
 
 @dataclass(frozen=True)
 class Footage:
-    """Frames uint8 [N, H, W, C] at pts_s [N]; pads and weight float32 [N-1, 25], one row between every two frames."""
+    """Frames uint8 [N, H, W, C] at pts_s [N]; pads and weight float32 [N-1, 25], one row between every two frames.
+
+    game   the game's name, "" where the table of videos does not say
+    """
 
     video: str
     pts_s: NDArray[np.float64]
     frames: NDArray[np.uint8]
     pads: NDArray[np.float32]
     weight: NDArray[np.float32]
+    game: str = ""
 
 
 def truth_rows(corpus: Corpus, video: str) -> tuple[pa.Table, NDArray[np.float32]] | None:
@@ -102,25 +106,31 @@ def label_source(corpus: Corpus, wanted: str) -> str | None:
     return wanted
 
 
-def load_footage(corpus: Corpus, videos: Sequence[str], rows_of: RowsOf, spec: WindowSpec) -> list[Footage]:
-    """The footage of those `videos` that have rows; one that is gone or cannot be decoded is marked broken in the corpus and left out."""
+def load_footage(corpus: Corpus, videos: Sequence[str], rows_of: RowsOf, spec: WindowSpec, crf: int | None = None) -> list[Footage]:
+    """The footage of those `videos` that have rows; one that is gone or cannot be decoded is marked broken in the corpus and left out.
+
+    With `crf` the pictures are those of the video encoded once more at that quality (x264's 0...51).
+    """
     footage = []
+    games = {row["id"]: row["game"] or "" for row in corpus.rows()}
     with progress(f"read {corpus.root.name}", len(videos), "videos") as advance:
         for video in videos:
             found = rows_of(corpus, video)
             if found is not None:
                 try:
-                    pts_s, frames = pictures(corpus, video, spec)
+                    pts_s, frames = pictures(corpus, video, spec, crf)
                 except (MediaError, MissingError) as error:
                     corpus.mark_broken(video, str(error))
                 else:
                     if len(frames) >= 2:
-                        footage.append(align(video, pts_s, frames, *found))
+                        footage.append(align(video, pts_s, frames, *found, game=games.get(video, "")))
             advance(1)
     return footage
 
 
-def align(video: str, pts_s: NDArray[np.float64], frames: NDArray[np.uint8], table: pa.Table, weight: NDArray[np.float32]) -> Footage:
+def align(
+    video: str, pts_s: NDArray[np.float64], frames: NDArray[np.uint8], table: pa.Table, weight: NDArray[np.float32], game: str = ""
+) -> Footage:
     """Put the rows of `table` under kept frames: row j is the pad in force at frame j's pts; frames without one get weight 0."""
     pads, _ = pads_of(table)
     row_pts_s = table.column("pts_s").to_numpy()
@@ -129,4 +139,4 @@ def align(video: str, pts_s: NDArray[np.float64], frames: NDArray[np.uint8], tab
     inside = (at >= 0) & (pts_s[:-1] <= row_pts_s[-1] + half_s) if len(row_pts_s) else np.zeros(len(at), bool)
     aligned, weights = np.zeros((len(at), PAD_DIM), np.float32), np.zeros((len(at), PAD_DIM), np.float32)
     aligned[inside], weights[inside] = pads[at[inside]], weight[at[inside]]
-    return Footage(video, pts_s, frames, aligned, weights)
+    return Footage(video, pts_s, frames, aligned, weights, game)

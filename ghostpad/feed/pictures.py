@@ -7,6 +7,7 @@ windows a CPU-second (measured).
 """
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,22 +16,38 @@ from ghostpad.base.files import atomic_path
 from ghostpad.corpus.folder import Corpus
 from ghostpad.feed.window import WindowSpec
 from ghostpad.video.decode import decode_array
+from ghostpad.video.proxy import make_proxy
+
+_OWN_SIZE, _GOP = 1 << 20, 60
+"""A copy never grows, so this keeps the video's size; as many frames between keyframes as the recorder's."""
 
 
-def pictures(corpus: Corpus, video: str, spec: WindowSpec) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+def pictures(corpus: Corpus, video: str, spec: WindowSpec, crf: int | None = None) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     """Time stamps float64 [N] in seconds and frames uint8 [N, H, W, C] (memory-mapped) of a video as `spec` sees it.
 
-    Raises `MediaError` if the video cannot be decoded to its end and `MissingError` if it is not there.
+    With `crf`, as it sees the video encoded once more at its own size at that x264 quality. Raises `MediaError` if the video
+    cannot be decoded to its end and `MissingError` if it is not there.
     """
-    folder = corpus.root / "cache" / spec.picture
+    folder = corpus.root / "cache" / (spec.picture if crf is None else f"{spec.picture}-crf{crf}")
     frames_path, times_path = folder / f"{video}.npy", folder / f"{video}.pts.npy"
     source = corpus.video_path(video)
     if not all(_up_to_date(path, source) for path in (frames_path, times_path)):
-        pts_s, frames = decode_array(source, width_px=spec.width_px, height_px=spec.height_px, gray=spec.gray, rate_hz=spec.rate_hz)
+        pts_s, frames = _decoded(source, spec) if crf is None else _encoded_again(source, spec, crf)
         for path, array in ((times_path, pts_s), (frames_path, frames)):
             with atomic_path(path) as temporary:
                 np.save(temporary, array)
     return np.load(times_path), np.load(frames_path, mmap_mode="r")
+
+
+def _decoded(source: Path, spec: WindowSpec) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    return decode_array(source, width_px=spec.width_px, height_px=spec.height_px, gray=spec.gray, rate_hz=spec.rate_hz)
+
+
+def _encoded_again(source: Path, spec: WindowSpec, crf: int) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    with TemporaryDirectory(prefix="ghostpad-") as folder:
+        copy = Path(folder) / "copy.mp4"
+        make_proxy(source, copy, px=_OWN_SIZE, gop=_GOP, crf=crf)
+        return _decoded(copy, spec)
 
 
 def _up_to_date(made: Path, source: Path) -> bool:

@@ -1,5 +1,7 @@
 """Settings of the feed: what a batch is made of."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from ghostpad.base.settings import Settings
@@ -20,5 +22,8 @@ class DataSettings(Settings):
     confidence_power: float = Field(1.0, ge=0, description="a labelled row weighs confidence to this power, 1 on average (0: all alike)")
     validation_share: float = Field(
         0.0, ge=0, lt=1, description="share of the videos with recorded pads kept out of training, whole videos"
+    )
+    reencode_crf: tuple[Annotated[int, Field(ge=0, le=51)], ...] = Field(
+        (), description="training footage with recorded pads comes once more at each of these x264 qualities (0...51), e.g. [32]"
     )
     workers: int = Field(0, ge=0, description="processes that read windows ahead (0: this process)")

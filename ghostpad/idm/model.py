@@ -1,15 +1,17 @@
 """The inverse dynamics model: frames around a row -> a belief about the pad of that row.
 
     frames ─┬─ motion map of each neighbouring pair ─ small conv ─┐
-            └─ conv encoder of each frame (frames i, i+1) ────────┴─ one vector a row ─ temporal conv ─ local attention ─ heads
+            └─ encoder of each frame (frames i, i+1) ─────────────┴─ one vector a row ─ temporal conv ─ local attention ─ heads
 
 Every frame is encoded once and everything over time is local, so a long video can be read in pieces whose cut does not show
-(`predict` and `ghostpad.idm.stream`). `pair` is the same code without the last two: the published starting point and the
-baseline. Buttons have independent logits under plain BCE (re-weighting ruins calibration: ECE 0.18-0.30 in others'
-measurements); a stick axis is a distribution over bins whose mean is the value and whose spread is the doubt. The true
-history of actions is never an input (it lifts scores and collapses in use: VPT's descendants measured it).
+(`ghostpad.idm.stream`). `pair` is the same code without what relates rows: the published starting point and a baseline; `frame`
+sees frame i alone: what a picture gives away without any motion. Buttons have independent logits under plain BCE (re-weighting
+ruins calibration: ECE 0.18-0.30 in others' measurements); a stick axis is a distribution over bins whose mean is the value and
+whose spread is the doubt. Two more logits a button, where a press begins and where it ends, only help training. The true history
+of actions is never an input (it lifts scores and collapses in use: VPT's descendants measured it).
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,9 +24,11 @@ from ghostpad.base.errors import SettingsError
 from ghostpad.base.pad import BUTTONS, PAD_DIM, STICKS, mirror_slots, slot
 from ghostpad.feed.batch import Batch
 from ghostpad.feed.window import WindowSpec
+from ghostpad.idm.augment import augment
 from ghostpad.idm.calibrate import Calibration
 from ghostpad.idm.settings import IdmSettings
-from ghostpad.idm.stream import label_video
+from ghostpad.idm.stream import Logits, label_video
+from ghostpad.nn.frames import SiglipEncoder
 from ghostpad.nn.motion import CHANNELS, MotionMap, normalise
 from ghostpad.nn.temporal import LocalAttention, LocalConv
 from ghostpad.train.model import Model
@@ -40,7 +44,11 @@ def idm_window(settings: IdmSettings) -> WindowSpec:
 
 
 class Idm(Model):
-    """The inverse dynamics model. `facts["slots"]` names the pad slots it predicts; the rest stays unknown."""
+    """The inverse dynamics model.
+
+    facts["slots"]      the pad slots it predicts; the rest stays unknown
+    facts["by_game"]    the slots that each game it learned from reads
+    """
 
     kind: ClassVar[str] = "idm"
     settings_class = IdmSettings
@@ -52,22 +60,25 @@ class Idm(Model):
             raise SettingsError("an IDM needs at least one known pad slot to learn: no video has recorded rows")
         self.buttons = [slot(name) for name in facts["slots"] if name in BUTTONS]
         self.sticks = [slot(name) for name in facts["slots"] if name in STICKS]
-        s, dim = settings, settings.dim
-        self.motion = MotionMap(s.width_px // HALF, s.height_px // HALF, s.search_x_px, s.search_y_px)
-        self.map_scale = nn.BatchNorm2d(CHANNELS, affine=False, momentum=0.02)
-        self.shift_scale = nn.BatchNorm1d(2, affine=False, momentum=0.02)
-        self.map_conv = _encoder([CHANNELS, 24, 32], 3, self.motion.size, dim)
-        self.shift_in = nn.Linear(2, dim)
-        self.picture_conv = _encoder([1, 16, 24, 32], 5, (s.height_px // HALF, s.width_px // HALF), dim) if s.appearance else None
-        self.pair_in = nn.Linear(2 * dim, dim) if s.appearance else None
+        if not (settings.motion and settings.variant != "frame") and not settings.appearance:
+            raise SettingsError("an IDM that looks at neither motion nor appearance sees nothing: turn one of them on")
+        s, dim, window = settings, settings.dim, settings.variant == "window"
+        self.motion = _Motion(s) if s.motion and s.variant != "frame" else None
+        self.picture = self._make_encoder() if s.appearance else None
+        self.pair_in = nn.Linear((1 if s.variant == "frame" else 2) * dim, dim) if s.appearance else None
+        self.games: list[str] = sorted(facts.get("by_game", {})) if s.binding == "game" else []
+        self.binding = nn.Embedding(len(self.games) + 1, dim) if self.games else None  # the last one: a game it has not met
+        if self.binding is not None:
+            nn.init.zeros_(self.binding.weight)
         self.drop = nn.Dropout(s.dropout)
-        window = s.variant == "window"
         self.conv = LocalConv(dim, s.convolution_rows) if window else None
         self.attention = nn.ModuleList(
             [LocalAttention(dim, s.heads, s.attention_rows, s.dropout) for _ in range(s.layers)] if window else []
         )
         self.norm = nn.LayerNorm(dim)
         self.button_head = nn.Linear(2 * dim, len(self.buttons)) if self.buttons else None
+        events = self.buttons and s.event_weight
+        self.event_head = nn.Linear(2 * dim, 2 * len(self.buttons)) if events else None
         self.stick_head = nn.Linear(2 * dim, len(self.sticks) * s.bins) if self.sticks else None
         self.register_buffer("bins", torch.linspace(-1, 1, s.bins), persistent=False)
         source, sign = mirror_slots()
@@ -90,80 +101,100 @@ class Idm(Model):
 
     # ---- reading frames -----------------------------------------------------------------------------------------
 
-    def encode(self, frames: Tensor) -> Tensor:
-        """One vector a row, float [B, T, dim], from frames uint8 [B, T+1, H, W, 1]; depends on frames i and i+1 alone."""
-        batch, length = frames.shape[:2]
-        small = F.avg_pool2d(frames[..., 0].flatten(0, 1)[:, None].float() / 255, HALF)[:, 0]
-        clean = normalise(small).unflatten(0, (batch, length))
-        maps, shifts = self.motion(torch.stack([clean[:, :-1].flatten(0, 1), clean[:, 1:].flatten(0, 1)]))
-        rows = self.map_conv(self.map_scale(maps)) + self.shift_in(self.shift_scale(shifts))
-        if self.picture_conv is not None and self.pair_in is not None:
-            seen = self.drop(self.picture_conv(clean.flatten(0, 1)[:, None] / 2)).unflatten(0, (batch, length))
-            rows = rows + self.pair_in(torch.cat([seen[:, :-1], seen[:, 1:]], -1)).flatten(0, 1)
-        return F.gelu(rows).unflatten(0, (batch, length - 1))
+    def slots_of(self, game: str | None) -> list[str]:
+        """The slots it predicts in a game's footage: those the game reads, or all where it has not met the game."""
+        known: list[str] = self.facts.get("by_game", {}).get(game, self.facts["slots"])
+        return known
 
-    def relate(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Button logits [B, T, buttons] and stick bin logits [B, T, sticks, bins] from row vectors [B, T, dim]."""
+    def encode(self, frames: Tensor) -> Tensor:
+        """One vector a row, float [B, T, dim], from frames 0...255 [B, T+1, H, W, 1]; depends on frames i and i+1 alone."""
+        batch, length = frames.shape[:2]
+        rows = frames.new_zeros((), dtype=self.bins.dtype)
+        small = F.avg_pool2d(frames[..., 0].flatten(0, 1)[:, None].to(self.bins.dtype) / 255, HALF)[:, 0]
+        clean = normalise(small).unflatten(0, (batch, length))
+        if self.motion is not None:
+            rows = rows + self.motion(clean)
+        if self.picture is not None and self.pair_in is not None:
+            conv = isinstance(self.picture, nn.Sequential)
+            seen = self.picture(clean.flatten(0, 1)[:, None] / 2 if conv else frames.flatten(0, 1)).unflatten(0, (batch, length))
+            seen = self.drop(seen)
+            now = seen[:, :-1]
+            rows = rows + self.pair_in(now if self.settings.variant == "frame" else torch.cat([now, seen[:, 1:]], -1))
+        return F.gelu(rows)
+
+    def relate(self, rows: Tensor, games: Sequence[str | None] = ()) -> Logits:
+        """What is believed of rows, from row vectors [B, T, dim] and the game of each of the B videos (nothing: unknown)."""
         x = self.drop(rows)
+        if self.binding is not None:
+            known = [self.games.index(game) if game in self.games else len(self.games) for game in games] or [len(self.games)] * len(rows)
+            x = x + self.binding(torch.tensor(known, device=rows.device))[:, None]
         if self.conv is not None:
             x = x + self.conv(x)
         for layer in self.attention:
             x = layer(x)
         both = torch.cat([self.norm(x), rows], -1)
-        shape = both.shape[:2]
-        logits = self.button_head(both) if self.button_head is not None else both.new_zeros(*shape, 0)
-        bins = (
-            self.stick_head(both).unflatten(-1, (len(self.sticks), -1))
-            if self.stick_head is not None
-            else both.new_zeros(*shape, 0, len(self.bins))
+        empty = both.new_zeros(*both.shape[:2], 0)
+        return Logits(
+            held=self.button_head(both) if self.button_head is not None else empty,
+            events=self.event_head(both).unflatten(-1, (2, -1)) if self.event_head is not None else empty[:, :, None],
+            bins=self.stick_head(both).unflatten(-1, (len(self.sticks), -1)) if self.stick_head is not None else empty[..., None],
         )
-        return logits, bins
 
-    def belief(self, logits: Tensor, bins: Tensor) -> tuple[Tensor, Tensor]:
+    def belief(self, logits: Logits) -> tuple[Tensor, Tensor]:
         """Pads [B, T, 25] (button probabilities, stick means; 0 where there is no head) and stick spreads [B, T, 4]."""
-        pads = logits.new_zeros(*logits.shape[:2], PAD_DIM)
-        spreads = logits.new_zeros(*logits.shape[:2], len(STICKS))
-        pads[..., self.buttons] = logits.sigmoid()
-        share = bins.softmax(-1)
-        mean = (share * self.bins).sum(-1)
-        pads[..., self.sticks] = mean
-        spreads[..., [index - len(BUTTONS) for index in self.sticks]] = ((share * self.bins**2).sum(-1) - mean**2).clamp(min=0).sqrt()
+        pads = logits.held.new_zeros(*logits.held.shape[:2], PAD_DIM)
+        spreads = pads[..., : len(STICKS)].clone()
+        pads[..., self.buttons] = logits.held.sigmoid()
+        if self.sticks:
+            share = logits.bins.softmax(-1)
+            mean = (share * self.bins).sum(-1)
+            pads[..., self.sticks] = mean
+            variance = (share * self.bins**2).sum(-1) - mean**2
+            spreads[..., [index - len(BUTTONS) for index in self.sticks]] = variance.clamp(min=0).sqrt()
         return pads, spreads
 
     @torch.no_grad()
     def predict(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Pads [T, 25] and stick spreads [T, 4] for frames uint8 [T+1, H, W, 1] of one video, as if it began and ended there."""
-        pads, spreads = self.belief(*self.relate(self.encode(frames[None])))
+        pads, spreads = self.belief(self.relate(self.encode(frames[None])))
         return pads[0], spreads[0]
 
-    def label(self, path: str | Path, *, threads: int = 1) -> pa.Table:
+    def label(self, path: str | Path, *, game: str | None = None, threads: int = 1) -> pa.Table:
         """One row for every kept frame of a video file but the last (schema `ghostpad.base.records.LABELS`): `pts_s`, a probability
         a button, a mean and a spread a stick axis, null where this IDM has no head, and the row's confidence. Calibrated if a
-        calibration is attached.
+        calibration is attached. With the name of a `game` it learned from, only what that game reads is predicted.
 
         The video is read once, in memory that grows by the labels alone. torch uses `threads` threads meanwhile (1: two processes with
         two each took forty times as long on two busy cores, measured); decoding has a thread of its own. Raises `MissingError`, and
         `MediaError` if the file cannot be read to its end or shows fewer than two frames.
         """
-        return label_video(self, path, threads=threads)
+        return label_video(self, path, game=game, threads=threads)
 
     # ---- learning -----------------------------------------------------------------------------------------------
 
     def loss(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """Plain BCE of the buttons, and for the sticks the error of the mean plus the likelihood of softened bins."""
-        batch = self._augment(batch, generator)
-        logits, bins = self.relate(self.encode(batch.frames))
-        total, logs = logits.new_zeros(()), {}
+        """Plain BCE of the buttons and their events; for the sticks the error of the mean plus the likelihood of softened bins."""
+        s = self.settings
+        batch = augment(batch, s, (self.mirror_source, self.mirror_sign), generator)
+        told = torch.rand(len(batch.frames), generator=generator, device=batch.frames.device) >= s.binding_dropout
+        logits = self.relate(
+            self.encode(batch.frames), [ref.game if tell else None for ref, tell in zip(batch.refs, told.tolist(), strict=False)]
+        )
+        total, logs = logits.held.new_zeros(()), {}
         if self.buttons:
-            each = F.binary_cross_entropy_with_logits(logits, batch.pads[..., self.buttons], reduction="none")
-            logs["buttons"] = _weighted(each, batch.weight[..., self.buttons])
+            truth, weight = batch.pads[..., self.buttons], batch.weight[..., self.buttons]
+            logs["buttons"] = _weighted(F.binary_cross_entropy_with_logits(logits.held, truth, reduction="none"), weight)
             total = total + logs["buttons"]
+            if self.event_head is not None:
+                events, event_weight = events_of(truth, weight)
+                logs["events"] = _weighted(F.binary_cross_entropy_with_logits(logits.events, events, reduction="none"), event_weight)
+                total = total + s.event_weight * logs["events"]
         if self.sticks:
             truth, weight = batch.pads[..., self.sticks], batch.weight[..., self.sticks]
-            mean = (bins.softmax(-1) * self.bins).sum(-1)
+            mean = (logits.bins.softmax(-1) * self.bins).sum(-1)
             logs["stick_mean"] = _weighted(F.smooth_l1_loss(mean, truth, beta=0.2, reduction="none"), weight)
-            logs["stick_bins"] = _weighted(-(self._soft_bins(truth) * bins.log_softmax(-1)).sum(-1), weight)
-            total = total + self.settings.mean_weight * logs["stick_mean"] + self.settings.bins_weight * logs["stick_bins"]
+            logs["stick_bins"] = _weighted(-(self._soft_bins(truth) * logits.bins.log_softmax(-1)).sum(-1), weight)
+            total = total + s.mean_weight * logs["stick_mean"] + s.bins_weight * logs["stick_bins"]
         return total, {name: value.detach() for name, value in logs.items()}
 
     def _soft_bins(self, values: Tensor) -> Tensor:
@@ -171,19 +202,56 @@ class Idm(Model):
         width = 0.75 * (self.bins[1] - self.bins[0])
         return (-0.5 * ((values[..., None] - self.bins) / width) ** 2).softmax(-1)
 
-    def _augment(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """The batch with half of its clips mirrored and each clip under another light, alike over the clip."""
-        frames, pads, weight, count = batch.frames, batch.pads, batch.weight, len(batch.frames)
-        chance = torch.rand(3, count, generator=generator, device=frames.device)
-        if self.settings.mirror:
-            flip = chance[0] < 0.5
-            frames = torch.where(flip[:, None, None, None, None], frames.flip(3), frames)
-            pads = torch.where(flip[:, None, None], pads[..., self.mirror_source] * self.mirror_sign, pads)
-            weight = torch.where(flip[:, None, None], weight[..., self.mirror_source], weight)
-        if self.settings.light:
-            contrast, light = (1 + self.settings.light * (2 * chance[1:] - 1))[..., None, None, None, None]
-            frames = ((frames.float() - 128) * contrast + 128 * light).clamp(0, 255).to(torch.uint8)
-        return Batch(frames, pads, weight, batch.refs)
+    def _make_encoder(self) -> nn.Module:
+        s = self.settings
+        if s.encoder == "conv":
+            return _encoder([1, 16, 24, 32], (7, 4), (s.height_px // HALF, s.width_px // HALF), s.dim)
+        siglip = _Siglip(s, self.facts.get("siglip_config"))
+        self.facts = self.facts | {"siglip_config": siglip.tower.config}  # a checkpoint is then read without fetching the weights again
+        return siglip
+
+
+class _Motion(nn.Module):
+    """The motion map of neighbouring frames, and the shift of the whole picture, as one vector a row."""
+
+    def __init__(self, s: IdmSettings):
+        super().__init__()
+        self.map = MotionMap(s.width_px // HALF, s.height_px // HALF, s.search_x_px, s.search_y_px)
+        self.map_scale = nn.BatchNorm2d(CHANNELS, affine=False, momentum=0.02)
+        self.shift_scale = nn.BatchNorm1d(2, affine=False, momentum=0.02)
+        self.map_conv = _encoder([CHANNELS, 24, 32], (3, 2), self.map.size, s.dim)
+        self.shift_in = nn.Linear(2, s.dim)
+
+    def forward(self, clean: Tensor) -> Tensor:
+        """[B, T, dim] from normalised pictures [B, T+1, h, w]."""
+        maps, shifts = self.map(torch.stack([clean[:, :-1].flatten(0, 1), clean[:, 1:].flatten(0, 1)]))
+        rows = self.map_conv(self.map_scale(maps)) + self.shift_in(self.shift_scale(shifts))
+        return rows.unflatten(0, (len(clean), -1))
+
+
+class _Siglip(nn.Module):
+    """SigLIP's tower on single frames, the mean of its tokens as one vector."""
+
+    def __init__(self, s: IdmSettings, config: dict[str, Any] | None):
+        super().__init__()
+        self.tower = SiglipEncoder(1, s.siglip, config, s.freeze_encoder)
+        self.out = nn.Linear(self.tower.dim, s.dim)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """[N, dim] from frames 0...255 [N, H, W, 1]."""
+        return self.out(self.tower(frames[:, None]).mean(1))
+
+
+def events_of(held: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Where presses begin and end, [B, T, 2, n] each 0 or 1, and their weights, from buttons held [B, T, n] and their weights.
+
+    Row i begins a press if the button is down in row i and up in row i - 1; the first row of a clip cannot tell.
+    """
+    down = held >= 0.5
+    began, ended = down[:, 1:] & ~down[:, :-1], ~down[:, 1:] & down[:, :-1]
+    events = F.pad(torch.stack([began, ended], 2).to(held.dtype), (0, 0, 0, 0, 1, 0))
+    known = F.pad(torch.minimum(weight[:, 1:], weight[:, :-1]), (0, 0, 1, 0))
+    return events, known[:, :, None].expand_as(events)
 
 
 def _weighted(each: Tensor, weight: Tensor) -> Tensor:
@@ -191,11 +259,12 @@ def _weighted(each: Tensor, weight: Tensor) -> Tensor:
     return (each * weight).sum() / weight.sum().clamp(min=1e-6)
 
 
-def _encoder(channels: list[int], kernel: int, size: tuple[int, int], dim: int) -> nn.Sequential:
-    """Strided convolutions and one linear layer: [N, channels[0], *size] -> [N, dim]."""
+def _encoder(channels: list[int], first: tuple[int, int], size: tuple[int, int], dim: int) -> nn.Sequential:
+    """Strided convolutions and one linear layer: [N, channels[0], *size] -> [N, dim]; `first` is the first one's kernel and stride."""
     layers: list[nn.Module] = []
-    height, width = size
+    (height, width), (kernel, stride) = size, first
     for before, after in zip(channels[:-1], channels[1:], strict=True):
-        layers += [nn.Conv2d(before, after, kernel, 2, kernel // 2), nn.GELU()]
-        height, width, kernel = (height + 1) // 2, (width + 1) // 2, 3
+        layers += [nn.Conv2d(before, after, kernel, stride, kernel // 2), nn.GELU()]
+        height, width = ((side + 2 * (kernel // 2) - kernel) // stride + 1 for side in (height, width))
+        kernel, stride = 3, 2
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * height * width, dim))

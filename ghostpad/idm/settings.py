@@ -12,15 +12,19 @@ from ghostpad.train.settings import TrainSettings
 class IdmSettings(Settings):
     """The inverse dynamics model."""
 
-    variant: Literal["window", "pair"] = Field(
-        "window", description="see neighbouring frames for about half a second each way, or frames i and i+1 only"
+    variant: Literal["window", "pair", "frame"] = Field(
+        "window", description="see neighbouring frames for about half a second each way, frames i and i+1 only, or frame i alone"
     )
     width_px: int = Field(128, ge=32, multiple_of=8, description="width of the frames it sees")
     height_px: int = Field(96, ge=32, multiple_of=8, description="height of the frames it sees")
     rate_hz: float | None = Field(None, gt=0, description="rate at which frames are kept (none: every frame)")
     search_x_px: int = Field(6, ge=1, le=16, description="largest sideways motion looked for, in pixels of the half-size picture")
     search_y_px: int = Field(2, ge=1, le=16, description="largest up and down motion looked for, likewise")
+    motion: bool = Field(True, description="look at the motion between neighbouring frames (never for 'frame')")
     appearance: bool = Field(True, description="look at the pictures themselves besides their motion")
+    encoder: Literal["conv", "siglip"] = Field("conv", description="what looks at the pictures: a small conv net, or SigLIP 2")
+    siglip: str = Field("google/siglip2-base-patch16-256", description="name or folder of the SigLIP 2 weights")
+    freeze_encoder: bool = Field(False, description="do not train the SigLIP encoder")
     dim: int = Field(96, ge=8, multiple_of=8, description="width of the model")
     heads: int = Field(4, ge=1, description="attention heads")
     layers: int = Field(1, ge=1, description="layers of local attention")
@@ -30,14 +34,25 @@ class IdmSettings(Settings):
     bins: int = Field(21, ge=3, description="bins of a stick axis over -1...1")
     mean_weight: float = Field(1.0, ge=0, description="weight of the error of the stick's mean beside the likelihood of its bins")
     bins_weight: float = Field(0.1, ge=0, description="weight of the likelihood of the stick's bins")
+    event_weight: float = Field(
+        0.5, ge=0, description="weight of finding where presses begin and end beside finding what is held (0: no heads for it)"
+    )
+    binding: Literal["none", "game"] = Field(
+        "none", description="learn what is peculiar to each game's controls; a game it has not met is read with what all share"
+    )
+    binding_dropout: float = Field(0.3, ge=0, le=1, description="share of training clips whose game is not told")
     clip_rows: int = Field(32, ge=2, description="rows of a training clip")
     mirror: bool = Field(True, description="train on mirrored footage too, pad mirrored: off for games that are not alike left and right")
     light: float = Field(0.2, ge=0, lt=1, description="training pictures change in brightness and contrast by up to this")
+    shift_px: int = Field(0, ge=0, description="training clips are moved by up to this, each way")
+    mask: float = Field(0.0, ge=0, le=1, description="share of training clips with a grey rectangle over part of the picture")
+    repeat: float = Field(0.0, ge=0, lt=1, description="share of frames of a training clip that show the frame before once more")
+    rate_jitter: float = Field(0.0, ge=0, lt=0.5, description="training clips run faster or slower by up to this")
 
 
 class IdmRun(Settings):
     """Everything `ghostpad train idm` can be told."""
 
     model: IdmSettings = IdmSettings()
-    data: DataSettings = DataSettings(batch_size=16, validation_share=0.15)
+    data: DataSettings = DataSettings(batch_size=16, validation_share=0.15, truth_share=0.5, labels="none", verdicts="none")
     train: TrainSettings = TrainSettings(steps=400)

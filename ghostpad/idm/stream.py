@@ -8,10 +8,10 @@ the confidence, 8 for the time stamp. Decoding runs in a thread of its own, a fe
 """
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +35,17 @@ AHEAD_FRAMES = 64
 """Frames that decoding may run ahead of the model (0.8 MB at 128 x 96 gray; a guess)."""
 
 
+class Logits(NamedTuple):
+    """What an IDM believes of rows, before any squashing; a part is empty where there is no head for it."""
+
+    held: Tensor
+    """[B, T, buttons] whether each is down."""
+    events: Tensor
+    """[B, T, 2, buttons] whether a press begins, and ends, in this row."""
+    bins: Tensor
+    """[B, T, sticks, bins] over the values of each stick axis."""
+
+
 class Reader(Protocol):
     """What an IDM must offer to be read with; `ghostpad.idm.model.Idm` does."""
 
@@ -53,19 +64,22 @@ class Reader(Protocol):
     def encode(self, frames: Tensor) -> Tensor:
         """Row vectors [1, T, dim] of frames uint8 [1, T+1, H, W, 1]."""
 
-    def relate(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of rows from row vectors [1, T, dim]."""
+    def slots_of(self, game: str | None) -> list[str]:
+        """The slots it predicts in a game's footage."""
 
-    def belief(self, logits: Tensor, bins: Tensor) -> tuple[Tensor, Tensor]:
+    def relate(self, rows: Tensor, games: Sequence[str | None] = ()) -> Logits:
+        """What is believed of rows, from row vectors [1, T, dim] and the game of the video."""
+
+    def belief(self, logits: Logits) -> tuple[Tensor, Tensor]:
         """Pads [1, T, 25] and stick spreads [1, T, 4] of logits."""
 
 
-def label_video(model: Reader, path: str | Path, *, threads: int = 1, piece_rows: int = PIECE_ROWS) -> pa.Table:
+def label_video(model: Reader, path: str | Path, *, game: str | None = None, threads: int = 1, piece_rows: int = PIECE_ROWS) -> pa.Table:
     """The calibrated `labels` table of a video file; see `Idm.label`."""
-    spec, columns = model.window, _Columns(model.facts["slots"])
+    spec, columns = model.window, _Columns(model.slots_of(game))
     frames = decode_frames(path, width_px=spec.width_px, height_px=spec.height_px, gray=spec.gray, rate_hz=spec.rate_hz)
     with torch_threads(threads):
-        for pads, spreads in predict_rows(model, columns.noting(read_ahead(frames, AHEAD_FRAMES)), piece_rows):
+        for pads, spreads in predict_rows(model, columns.noting(read_ahead(frames, AHEAD_FRAMES)), piece_rows, game):
             columns.add(*(pads, spreads) if model.calibration is None else model.calibration.apply(pads, spreads))
     if not columns.confidence:
         raise MediaError(f"{path} shows {len(columns.pts_s)} frame: at least two are needed to see a pad between them")
@@ -73,7 +87,7 @@ def label_video(model: Reader, path: str | Path, *, threads: int = 1, piece_rows
 
 
 def predict_rows(
-    model: Reader, frames: Iterable[NDArray[np.uint8]], piece_rows: int = PIECE_ROWS
+    model: Reader, frames: Iterable[NDArray[np.uint8]], piece_rows: int = PIECE_ROWS, game: str | None = None
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Yield (pads [n, 25], spreads [n, 4]) for successive rows of a stream of frames uint8 [H, W, 1], uncalibrated."""
     reach, held, first = model.reach, None, 0  # held: row vectors from row `first` on that are still needed
@@ -82,12 +96,12 @@ def predict_rows(
         held = encoded if held is None else torch.cat([held, encoded], 1)
         ready = first + held.shape[1] - reach  # rows before this have all they depend on
         if ready > done:
-            yield _related(model, held, done - first, ready - first)
+            yield _related(model, held, game, done - first, ready - first)
             done = ready
             drop = max(0, done - reach - first)
             held, first = held[:, drop:], first + drop
     if held is not None and first + held.shape[1] > done:
-        yield _related(model, held, done - first, held.shape[1])
+        yield _related(model, held, game, done - first, held.shape[1])
 
 
 @contextmanager
@@ -102,8 +116,8 @@ def torch_threads(threads: int) -> Iterator[None]:
 
 
 @torch.inference_mode()
-def _related(model: Reader, held: Tensor, start: int, stop: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    pads, spreads = model.belief(*model.relate(held))
+def _related(model: Reader, held: Tensor, game: str | None, start: int, stop: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    pads, spreads = model.belief(model.relate(held, [game]))
     return pads[0, start:stop].cpu().numpy(), spreads[0, start:stop].cpu().numpy()
 
 

@@ -63,11 +63,11 @@ class _Labeller:
         self.corpus, self.run, self.source, self.idm = corpus, run, source, idm
         self.facts = {"run": run.name, "slots": ",".join(idm.facts["slots"]), "licences": "; ".join(idm.facts.get("licences", []))}
 
-    def label(self, video: tuple[str, Path]) -> tuple[str, str | None]:
-        """The id of the video (id, path), and why it could not be labelled or None."""
-        id, path = video
+    def label(self, video: tuple[str, Path, str | None]) -> tuple[str, str | None]:
+        """The id of the video (id, path, game), and why it could not be labelled or None."""
+        id, path, game = video
         try:
-            table = self.idm.label(path)
+            table = self.idm.label(path, game=game)
         except (MediaError, MissingError) as error:
             return id, str(error)
         self.corpus.write_actions(self.source, id, table, self.facts)
@@ -75,7 +75,8 @@ class _Labeller:
 
 
 def _results(labeller: _Labeller, todo: list[str], workers: int) -> Iterator[tuple[str, str | None]]:
-    videos = labeller.corpus.video_paths(todo).items()
+    games = {row["id"]: row["game"] for row in labeller.corpus.rows()}
+    videos = [(id, path, games[id]) for id, path in labeller.corpus.video_paths(todo).items()]
     if not videos or workers == 0:
         yield from map(labeller.label, videos)
         return
@@ -91,5 +92,5 @@ def _start_worker(corpus: Corpus, run: Path, source: str) -> None:
     _worker.append(_Labeller(corpus, run, source, load(run)))
 
 
-def _label_in_worker(video: tuple[str, Path]) -> tuple[str, str | None]:
+def _label_in_worker(video: tuple[str, Path, str | None]) -> tuple[str, str | None]:
     return _worker[0].label(video)

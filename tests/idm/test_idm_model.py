@@ -12,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from ghostpad.base.errors import MediaError, SettingsError
-from ghostpad.base.pad import PAD_DIM, SLOTS, STICKS, mirror_slots, slot
+from ghostpad.base.pad import PAD_DIM, SLOTS, STICKS, slot
 from ghostpad.base.records import pads_of
 from ghostpad.corpus.folder import Corpus, truth_table
 from ghostpad.feed.batch import Batch, WindowRef
@@ -100,36 +100,6 @@ def batch_of(count: int) -> Batch:
     pads = torch.rand(count, 8, PAD_DIM, generator=rng) * 2 - 1
     pads[..., : -len(STICKS)] = (pads[..., : -len(STICKS)] > 0).float()
     return Batch(frames, pads, torch.rand(count, 8, PAD_DIM, generator=rng), tuple(WindowRef("a", row) for row in range(count)))
-
-
-def test_mirroring_a_pad_twice_gives_it_back() -> None:
-    source, sign = mirror_slots()
-    pads = batch_of(1).pads
-    once = pads[..., source] * torch.from_numpy(sign)
-    assert torch.equal(once[..., source] * torch.from_numpy(sign), pads) and not torch.equal(once, pads)
-
-
-def test_a_mirrored_clip_has_mirrored_frames_pads_and_weights() -> None:
-    batch = batch_of(32)
-    seen = tiny(light=0)._augment(batch, torch.Generator().manual_seed(0))
-    flipped = [not torch.equal(a, b) for a, b in zip(seen.frames, batch.frames, strict=True)]
-    assert 4 < sum(flipped) < 28
-    for clip, flip in enumerate(flipped):
-        frames, pads, weight = batch.frames[clip], batch.pads[clip], batch.weight[clip]
-        if flip:
-            left, right = slot("dpad_left"), slot("dpad_right")
-            assert torch.equal(seen.frames[clip], frames.flip(2))
-            assert torch.equal(seen.pads[clip][:, right], pads[:, left]) and torch.equal(seen.weight[clip][:, left], weight[:, right])
-            assert torch.equal(seen.pads[clip][:, slot("right_x")], -pads[:, slot("right_x")])
-            assert torch.equal(seen.pads[clip][:, slot("right_y")], pads[:, slot("right_y")])
-        else:
-            assert torch.equal(seen.pads[clip], pads) and torch.equal(seen.weight[clip], weight)
-
-
-def test_without_mirror_and_light_a_batch_is_left_alone() -> None:
-    batch = batch_of(4)
-    seen = tiny(mirror=False, light=0)._augment(batch, torch.Generator().manual_seed(0))
-    assert torch.equal(seen.frames, batch.frames) and torch.equal(seen.pads, batch.pads)
 
 
 def test_what_weighs_nothing_teaches_nothing() -> None:
