@@ -5,6 +5,7 @@ from typing import Annotated
 
 import tyro
 
+from ghostpad.base.errors import SettingsError
 from ghostpad.games.spec import game_names, player_names
 
 CorpusPath = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CORPUS", help="The corpus folder.")]
@@ -29,3 +30,14 @@ def player_problems(policy: Path | None, player: str | None, episodes: int) -> l
     if episodes < 1:
         problems.append(f"episodes is {episodes}: it must be 1 or more")
     return problems
+
+
+def seed_numbers(text: str) -> tuple[int, ...]:
+    """Training seeds out of the words of --seeds. Raises `SettingsError` unless they are whole numbers >= 0 that stand once each."""
+    try:
+        found = tuple(int(word) for word in text.split(","))
+    except ValueError:
+        raise SettingsError(f"--seeds is '{text}': write whole numbers with commas, for example 0,1,2") from None
+    if len(set(found)) < len(found) or min(found) < 0:
+        raise SettingsError(f"--seeds is '{text}': each must be 0 or more and stand once")
+    return found

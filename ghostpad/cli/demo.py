@@ -7,6 +7,7 @@ from typing import Literal
 
 from ghostpad.base.errors import SettingsError
 from ghostpad.base.files import read_json, write_json
+from ghostpad.cli.arguments import seed_numbers
 from ghostpad.cli.tasks import Task, run_tasks
 
 ARMS = ("labelled", "pseudo", "oracle")
@@ -58,7 +59,7 @@ def demo(
         episodes: Episodes that every arm plays, the same for all.
         workers: Commands that run side by side, one core each.
     """
-    plan = Demo(game, out, _seeds(seeds), episodes)
+    plan = Demo(game, out, seed_numbers(seeds), episodes)
     _claim(plan, workers)
     seconds = run_tasks(_tasks(plan), workers, out / "seconds.json")
     results = collect(plan, seconds)
@@ -86,16 +87,6 @@ def _claim(plan: Demo, workers: int) -> None:
     if problems:
         raise SettingsError(problems)
     write_json(path, facts)
-
-
-def _seeds(text: str) -> tuple[int, ...]:
-    try:
-        found = tuple(int(word) for word in text.split(","))
-    except ValueError:
-        raise SettingsError(f"--seeds is '{text}': write whole numbers with commas, for example 0,1,2") from None
-    if len(set(found)) < len(found) or min(found) < 0:
-        raise SettingsError(f"--seeds is '{text}': each must be 0 or more and stand once")
-    return found
 
 
 def _tasks(plan: Demo) -> list[Task]:

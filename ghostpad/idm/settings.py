@@ -55,4 +55,4 @@ class IdmRun(Settings):
 
     model: IdmSettings = IdmSettings()
     data: DataSettings = DataSettings(batch_size=16, validation_share=0.15, truth_share=0.5, labels="none", verdicts="none")
-    train: TrainSettings = TrainSettings(steps=400)
+    train: TrainSettings = TrainSettings(steps=500, lr=3e-3)

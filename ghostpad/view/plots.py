@@ -26,7 +26,8 @@ GREY = "#8792a6"
 GREEN = "#3fae7a"
 """What was kept."""
 
-_INK = "#010203"  # stands for the page's own text colour, which the SVG takes over
+INK = "#010203"
+"""Stands for the page's own text colour, which the SVG takes over."""
 _BASELINES = {"always_released": "#b9c1cf", "copy_previous": "#8f9aad", "prior": "#66718a"}
 _LINES = (BLUE, AMBER, GREEN, "#c678dd", "#e06c75", "#56b6c2")
 _WIDTH_IN = 6.4
@@ -47,7 +48,7 @@ ArmResult = Mapping[str, Any]
 
 def arms_plot(arms: Mapping[str, ArmResult]) -> str:
     """Mean return of every arm with its standard error, a dot per training seed, scripted players as lines."""
-    return _svg(lambda figure: draw_arms(figure.subplots(), arms, _INK), 3.6)
+    return svg(lambda figure: draw_arms(figure.subplots(), arms, INK), 3.6)
 
 
 def draw_arms(axes: Axes, arms: Mapping[str, ArmResult], ink: str) -> None:
@@ -98,15 +99,15 @@ def quality_plot(score: Mapping[str, Any], baselines: Mapping[str, Any]) -> str:
             bars = axes.bar(x, heights, width * 0.92, color=BLUE if label == "IDM" else _BASELINES.get(label, GREY), label=words(label))
             if len(names) * len(sources) <= 12:  # more do not fit on a phone, where the page enlarges them
                 text = ["–" if value is None else f"{value:.2f}" for value in values]
-                axes.bar_label(bars, text, fontsize=8, color=_INK, padding=2)
+                axes.bar_label(bars, text, fontsize=8, color=INK, padding=2)
         low = min((value for source in sources.values() for value in (_quality(source, name) for name in names) if value), default=0.0)
         axes.set_ylim(-0.2 if low < 0 else 0, 1.14)
-        axes.axhline(0, color=_INK, lw=0.8)
+        axes.axhline(0, color=INK, lw=0.8)
         axes.set_xticks(range(len(names)), [f"{words(name)}\n{'R²' if name in STICKS else 'AP'}" for name in names])
         axes.tick_params(axis="x", length=0, labelrotation=0 if len(names) <= 8 else 60)
         _legend(figure, axes, len(sources))
 
-    return _svg(draw, 3.3)
+    return svg(draw, 3.3)
 
 
 def calibration_plot(calibration: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> str:
@@ -136,9 +137,9 @@ def calibration_plot(calibration: Mapping[str, Any], before: Mapping[str, Any] |
                         high = max(high, *map(max, points))
             axes.plot([0, high], [0, high], color=GREY, ls=(0, (4, 3)), lw=1.2, zorder=0)
             axes.set(xlabel=across_words, ylabel=up_words)
-            axes.legend(frameon=False, labelcolor=_INK, fontsize=9, ncols=1 if len(groups) < 6 else 2)
+            axes.legend(frameon=False, labelcolor=INK, fontsize=9, ncols=1 if len(groups) < 6 else 2)
 
-    return _svg(draw, 3.2) if panels else ""
+    return svg(draw, 3.2) if panels else ""
 
 
 def risk_coverage_plot(curve: Sequence[Mapping[str, float]]) -> str:
@@ -151,7 +152,7 @@ def risk_coverage_plot(curve: Sequence[Mapping[str, float]]) -> str:
         axes.set_ylim(bottom=0)
         axes.xaxis.set_major_formatter(PercentFormatter(1.0))
 
-    return _svg(draw, 2.7)
+    return svg(draw, 2.7)
 
 
 def funnel_plot(hours: Mapping[str, float]) -> str:
@@ -171,7 +172,7 @@ def funnel_plot(hours: Mapping[str, float]) -> str:
         axes.spines["left"].set_visible(False)
         _legend(figure, axes, 4)
 
-    return _svg(draw, 1.5)
+    return svg(draw, 1.5)
 
 
 def trace_plot(pts_s: NDArray[np.float64], truth: NDArray[np.float32], predicted: NDArray[np.float32], slots: Sequence[str]) -> str:
@@ -189,7 +190,7 @@ def trace_plot(pts_s: NDArray[np.float64], truth: NDArray[np.float32], predicted
         rows[-1].margins(x=0)
         _legend(figure, rows[0], 2)
 
-    return _svg(draw, 0.9 + 1.15 * len(slots))
+    return svg(draw, 0.9 + 1.15 * len(slots))
 
 
 def words(name: str) -> str:
@@ -209,16 +210,16 @@ def _quality(score: Mapping[str, Any], name: str) -> float | None:
 
 def _legend(figure: Figure, axes: Axes, columns: int) -> None:
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=columns, frameon=False, labelcolor=_INK, fontsize=9, columnspacing=3.2)
+    figure.legend(handles, labels, loc="outside upper left", ncols=columns, frameon=False, labelcolor=INK, fontsize=9, columnspacing=3.2)
 
 
-def _svg(draw: Callable[[Figure], None], height_in: float) -> str:
+def svg(draw: Callable[[Figure], None], height_in: float) -> str:
     """Run `draw` on a figure and return it as an `<svg>` element without declarations, whose text follows the page's colour."""
     style: dict[Any, Any] = {
         "svg.fonttype": "none", "svg.hashsalt": "ghostpad", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False,
         "axes.grid": True, "axes.axisbelow": True, "grid.color": GREY, "grid.alpha": 0.25, "grid.linewidth": 0.7,
-        "axes.edgecolor": GREY, "axes.labelcolor": _INK, "xtick.color": GREY, "ytick.color": GREY, "text.color": _INK,
-        "xtick.labelcolor": _INK, "ytick.labelcolor": _INK, "axes.xmargin": 0.03, "axes.labelpad": 7, "text.parse_math": False,
+        "axes.edgecolor": GREY, "axes.labelcolor": INK, "xtick.color": GREY, "ytick.color": GREY, "text.color": INK,
+        "xtick.labelcolor": INK, "ytick.labelcolor": INK, "axes.xmargin": 0.03, "axes.labelpad": 7, "text.parse_math": False,
     }  # fmt: skip
     with matplotlib.rc_context(style):
         figure = Figure((_WIDTH_IN, height_in), layout="constrained")
@@ -228,7 +229,7 @@ def _svg(draw: Callable[[Figure], None], height_in: float) -> str:
             axes.grid(axis="x", visible=False)
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
-    svg = text.getvalue()
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
-    svg = re.sub(r' (xmlns(:\w+)?|width|height|version)="[^"]*"', "", svg.partition(">")[0]) + ">" + svg.partition(">")[2]
-    return svg.replace(_INK, "currentColor").replace("<svg", '<svg role="img"', 1)
+    found = text.getvalue()
+    found = re.sub(r"<metadata>.*?</metadata>", "", found[found.index("<svg") :], flags=re.DOTALL)
+    found = re.sub(r' (xmlns(:\w+)?|width|height|version)="[^"]*"', "", found.partition(">")[0]) + ">" + found.partition(">")[2]
+    return found.replace(INK, "currentColor").replace("<svg", '<svg role="img"', 1)

@@ -59,10 +59,10 @@ def test_an_episode_of_one_frame_is_refused(tmp_path: Path) -> None:
 def test_a_corpus_holds_exactly_the_minutes_asked_for(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     out = tmp_path / "corpus"
-    recorded = record_corpus("doom-supreme", "novice", minutes=0.25, seed=4, out=out, progress=lambda *now: told.append(now))
+    recorded = record_corpus("doom-supreme", "novice", minutes=0.75, seed=4, out=out, progress=lambda *now: told.append(now))
     corpus = Corpus.open(out)
     rows = corpus.rows()
-    total = round(0.25 * 60 * 17.5)
+    total = round(0.75 * 60 * 17.5)
     assert sum(row["frames"] for row in rows) in (total, total - 1)
     assert told == [(count, total) for count in range(1, len(told) + 1)] and len(told) >= total - 1
     assert recorded.episodes == recorded.recorded_now == len(rows) >= 2

@@ -1,0 +1,165 @@
+"""What `ghostpad study idm` records, trains and tests, as data: footage by name, and the arms of each part by priority.
+
+Pure. An arm is trained once for every training seed and judged on each of its tests; no training has seen a test's seed. Numbers
+of minutes are those of the issue; where a test is a few minutes long, it is so that the whole study takes about an hour.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from ghostpad.base.errors import unknown
+
+
+@dataclass(frozen=True)
+class Footage:
+    """A corpus: who plays what for how long, from which seed, and whether the pads are withheld and kept aside."""
+
+    game: str
+    player: str
+    minutes: float
+    seed: int
+    crf: int = 23
+    withheld: bool = False
+
+
+@dataclass(frozen=True)
+class Arm:
+    """An IDM: its name, what it is in words, the corpora it learns from, the tests it is judged on, and settings that differ."""
+
+    name: str
+    words: str
+    corpora: tuple[str, ...]
+    tests: tuple[str, ...]
+    settings: tuple[str, ...] = ()
+    longer: float = 1.0
+    """How many times the usual steps it trains."""
+    teacher: str | None = None
+    """The arm whose IDM of the same seed labels the unlabelled footage among the corpora first."""
+
+
+def _test(game: str, player: str, minutes: float, seed: int, crf: int = 23) -> Footage:
+    return Footage(game, player, minutes, seed, crf, withheld=True)
+
+
+UNLABELLED = "doom-unlabelled"
+"""An expert's footage for self-training; its truth is never read."""
+
+LABELLED_MINUTES = (1, 2.5, 5, 10, 20)
+"""Minutes of labels in Doom that the curve is drawn over."""
+
+FOOTAGE: dict[str, Footage] = {
+    **{f"doom-{minutes:g}min": Footage("doom", "novice", minutes, 1) for minutes in LABELLED_MINUTES},
+    UNLABELLED: _test("doom", "expert", 8, 2),
+    "racing-10min": Footage("racing", "novice", 10, 1),
+    "defend-10min": Footage("doom-defend", "novice", 10, 1),
+    "pedals-5min": Footage("racing-pedals", "novice", 5, 1),
+    "doom-expert": _test("doom", "expert", 4, 11),
+    "doom-expert-crf32": _test("doom", "expert", 4, 11, crf=32),
+    "doom-novice": _test("doom", "novice", 2, 12),
+    "supreme-expert": _test("doom-supreme", "expert", 4, 13),
+    "racing-expert": _test("racing", "expert", 4, 11),
+    "recoloured-expert": _test("racing-recoloured", "expert", 4, 13),
+    "defend-expert": _test("doom-defend", "expert", 4, 11),
+    "defend-novice": _test("doom-defend", "novice", 2, 12),
+    "pedals-expert": _test("racing-pedals", "expert", 2, 11),
+}
+"""Every corpus by the name of its folder."""
+
+VARIANTS = {"window": "half a second each way", "pair": "two frames", "frame": "a single frame"}
+"""Variants of the model by what they see."""
+
+GAMES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "doom": ("doom-5min", ("doom-expert", "doom-expert-crf32", "doom-novice", "supreme-expert")),
+    "racing": ("racing-10min", ("racing-expert", "recoloured-expert")),
+    "defend": ("defend-10min", ("defend-expert", "defend-novice")),
+}
+"""Of each game what its specialist learns from, and its tests."""
+
+BINDINGS = {"game": "one for all, told the game", "none": "one for all, not told the game"}
+"""Generalists by `model.binding`."""
+
+_PLAIN = ("mirror=false", "light=0", "shift_px=0", "mask=0", "repeat=0", "rate_jitter=0")
+_DOOM, _DEFEND = (GAMES["doom"][0], ("doom-expert",)), (GAMES["defend"][0], ("defend-expert",))
+
+
+def _ablation(name: str, words: str, of: tuple[str, tuple[str, ...]], *settings: str) -> Arm:
+    return Arm(name, words, (of[0],), of[1], settings)
+
+
+def _model(*words: str) -> tuple[str, ...]:
+    return tuple(f"model.{word}" for word in words)
+
+
+PARTS: dict[str, tuple[Arm, ...]] = {
+    "table": tuple(
+        Arm(f"{game}-{variant}", seen, (corpus,), tests, (f"model.variant={variant}",))
+        for variant, seen in VARIANTS.items()
+        for game, (corpus, tests) in GAMES.items()
+    ),
+    "generalist": tuple(
+        Arm(
+            f"all-{binding}",
+            words,
+            tuple(corpus for corpus, _ in GAMES.values()),
+            tuple(test for _, tests in GAMES.values() for test in tests),
+            (f"model.binding={binding}",),
+            longer=2,
+        )
+        for binding, words in BINDINGS.items()
+    ),
+    "curve": tuple(
+        Arm(f"doom-{minutes:g}min", f"{minutes:g} min of labels", (f"doom-{minutes:g}min",), ("doom-expert",))
+        for minutes in LABELLED_MINUTES
+        if f"doom-{minutes:g}min" != GAMES["doom"][0]  # that one is the table's
+    ),
+    "ablation": (
+        _ablation("doom-no-motion", "without the motion branch", _DOOM, *_model("motion=false")),
+        _ablation("defend-no-events", "without the heads for onset and release", _DEFEND, *_model("event_weight=0")),
+        Arm(
+            "doom-self", "a round of self-training on 8 min without labels", ("doom-5min", UNLABELLED), ("doom-expert",),
+            ("data.truth_share=0.5", "data.verdicts=none"), teacher="doom-window",
+        ),
+        _ablation("doom-plain", "without augmentation", _DOOM, *_model(*_PLAIN)),
+        _ablation("doom-no-appearance", "without the pictures themselves, motion alone", _DOOM, *_model("appearance=false")),
+        _ablation("doom-short", "a shorter window", _DOOM, *_model("attention_rows=2", "convolution_rows=1")),
+        _ablation("doom-long", "a longer window", _DOOM, *_model("attention_rows=12")),
+        Arm(
+            "doom-reencoded", "trained on footage re-encoded at crf 32 as well", ("doom-5min",), ("doom-expert-crf32", "doom-expert"),
+            ("data.reencode_crf=[32]",),
+        ),
+        _ablation("defend-no-motion", "without the motion branch", _DEFEND, *_model("motion=false")),
+        _ablation("defend-no-appearance", "without the pictures themselves, motion alone", _DEFEND, *_model("appearance=false")),
+        _ablation("defend-plain", "without augmentation", _DEFEND, *_model(*_PLAIN)),
+    ),
+    "pedals": (Arm("pedals-window", "steering and two pedals", ("pedals-5min",), ("pedals-expert",)),),
+}  # fmt: skip
+"""The arms of each part, both in the order in which they are worked through."""
+
+MOST_SEEDS = {"ablation": 2, "pedals": 1}
+"""Parts that are trained with the first few training seeds only, so that the study takes about an hour on two cores."""
+
+
+def parts_named(names: Iterable[str]) -> tuple[str, ...]:
+    """The parts by name in their own order, all if none is named. Raises `SettingsError` with the nearest for an unknown name."""
+    wanted = set(names)
+    for name in sorted(wanted - set(PARTS)):
+        raise unknown("part of the study", name, PARTS)
+    return tuple(name for name in PARTS if not wanted or name in wanted)
+
+
+def seeds_of(part: str, seeds: tuple[int, ...]) -> tuple[int, ...]:
+    """The training seeds of a part out of those of the study."""
+    return seeds[: MOST_SEEDS.get(part, len(seeds))]
+
+
+def evaluations(parts: Iterable[str], seeds: tuple[int, ...]) -> Iterator[tuple[str, Arm, str, int]]:
+    """(part, arm, test, seed) of every evaluation, all seeds of an arm before the next arm."""
+    for part in parts:
+        for arm in PARTS[part]:
+            for seed in seeds_of(part, seeds):
+                yield from ((part, arm, test, seed) for test in arm.tests)
+
+
+def arm_named(name: str) -> Arm:
+    """An arm by its name."""
+    return next(arm for arms in PARTS.values() for arm in arms if arm.name == name)
