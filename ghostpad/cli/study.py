@@ -129,9 +129,10 @@ def study_tasks(study: Study) -> Iterator[Task]:
 
 def _record(study: Study, name: str) -> Task:
     one = FOOTAGE[name]
-    words = ("record", one.game, "--player", one.player, "--minutes", f"{one.minutes * study.minutes_scale:g}", "--seed", str(one.seed))
-    words += ("--crf", str(one.crf), "--out", study.corpus(name))
-    return Task(name, "record", words + (("--withhold", "--truth", study.truth(name)) if one.withheld else ()))
+    minutes = f"{one.minutes * study.minutes_scale:g}"
+    words = ("record", one.game, "--player", one.player, "--minutes", minutes, "--seed", str(one.seed), "--crf", str(one.crf))
+    aside = ("--withhold", "--truth", study.truth(name)) if one.withheld else ()
+    return Task(name, "record", (*words, "--out", study.corpus(name), *aside))
 
 
 def _train(study: Study, arm: Arm, seed: int) -> list[Task]:

@@ -141,7 +141,7 @@ def _table_row(found: Evaluations, row: Row) -> dict[str, Any]:
         else:
             figures[variant] = figure(less(by_seed(found, arm, row.test, row.path), by_seed(found, arm, row.minus, row.path)))
     reports = found.get((f"{row.game}-window", row.test), {})
-    line = {"words": row.words, "test": row.test, "target": row.target, "at_least": row.at_least, "figures": figures}
+    line: dict[str, Any] = {"words": row.words, "test": row.test, "target": row.target, "at_least": row.at_least, "figures": figures}
     promised = row.path.startswith("risk.") and reports
     line["no_promise"] = sorted(set(reports) - set(by_seed(found, f"{row.game}-window", row.test, row.path))) if promised else []
     line["verdict"] = verdict(figures["window"], row.target, row.at_least) or ("no promise" if line["no_promise"] and row.target else None)
@@ -196,7 +196,7 @@ def crossing(line: Iterable[tuple[float, float]], level: float) -> float | None:
 
 
 def _minutes_row(curve: Mapping[str, Any]) -> dict[str, Any]:
-    line = {"words": f"labelled minutes of Doom needed for turn R² {MINUTES_R2}", "test": "doom-expert"}
+    line: dict[str, Any] = {"words": f"labelled minutes of Doom needed for turn R² {MINUTES_R2}", "test": "doom-expert"}
     line |= {"target": MINUTES_TARGET, "at_least": False, "figures": {"window": curve["reached"]}, "no_promise": [], "baselines": {}}
     return line | {"verdict": "missed" if curve["never"] else verdict(curve["reached"], MINUTES_TARGET, at_least=False)}
 
@@ -207,8 +207,8 @@ def _generalist(found: Evaluations) -> list[dict[str, Any]]:
     for row in ROWS:
         if not row.path.startswith("idm.") or row.minus is not None or row.path.endswith((".ece", ".release_f1_50ms")):
             continue
-        own, line = f"{row.game}-window", {"words": row.words, "test": row.test}
-        line["specialist"] = measured(found, own, row.test, row.path)
+        own = f"{row.game}-window"
+        line: dict[str, Any] = {"words": row.words, "test": row.test, "specialist": measured(found, own, row.test, row.path)}
         for arm in PARTS["generalist"]:
             gap = less(by_seed(found, arm.name, row.test, row.path), by_seed(found, own, row.test, row.path))
             line[arm.name] = {"figure": measured(found, arm.name, row.test, row.path), "difference": figure(gap)}
