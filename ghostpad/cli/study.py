@@ -16,8 +16,9 @@ from ghostpad.cli.study_plan import FOOTAGE, PARTS, UNLABELLED, Arm, arm_named, 
 from ghostpad.cli.study_tables import collect, evaluation_file, table_text
 from ghostpad.cli.tasks import Task, run_tasks
 
-TRAIN_S_PER_STEP, START_S, RECORD_S_PER_MIN, LABEL_S_PER_MIN = 0.25, 8.0, 2.5, 1.5
-"""What a step, a command's start, and a minute of footage take on one core (measured), for the estimate that is printed first."""
+STEP_S, FRAME_STEP_S, START_S, RECORD_S_PER_MIN, LABEL_S_PER_MIN = 0.23, 0.06, 5.0, 2.3, 0.5
+"""What a step (of a single-frame model), a command's start and a minute of footage take on one loaded core (measured), for the
+estimate that is printed first."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ def study_idm(
     """Measure the IDM: against targets, baselines and smaller models, over labelled minutes, games and what each part brings.
 
     Writes --out/results.json, --out/report.html, and every corpus, run and evaluation on the way. Each step is a ghostpad command,
-    printed as it starts; stopped or failed, it writes the page of what is there, and the same command goes on. About an hour on two
-    cores with three seeds.
+    printed as it starts; stopped or failed, it writes the page of what is there, and the same command goes on. An hour and a
+    quarter on two cores with three seeds.
 
     Args:
         out: The folder to write.
@@ -171,7 +172,8 @@ def estimate(study: Study, tasks: list[Task], workers: int) -> str:
         for arm in PARTS[part]:
             for seed in seeds_of(part, study.seeds):
                 if not Path(study.run(arm, seed), "calibration.json").exists():
-                    seconds["train idm"] += TRAIN_S_PER_STEP * study.steps_of(arm)
+                    step_s = FRAME_STEP_S if "model.variant=frame" in arm.settings else STEP_S
+                    seconds["train idm"] += step_s * study.steps_of(arm)
     for task in left:
         if task.stage == "record" and not Path(study.corpus(task.name)).exists():
             seconds["record"] += RECORD_S_PER_MIN * FOOTAGE[task.name].minutes * study.minutes_scale

@@ -65,16 +65,14 @@ def _run(task: Task) -> float:
     print(f"$ ghostpad {' '.join(words)}", flush=True)
     began = time.monotonic()
     environment = os.environ | {"OMP_NUM_THREADS": "1"}  # one command, one core: two that share both are slower than either alone
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ghostpad", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    )
     said: list[str] = []
-    assert process.stderr is not None and process.stdout is not None
-    reader = threading.Thread(target=_pass_on, args=(process.stderr, task.name, said), daemon=True)
-    reader.start()
-    found = process.stdout.read()
-    process.wait()
-    reader.join()
+    command = [sys.executable, "-m", "ghostpad", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stderr is not None and process.stdout is not None
+        reader = threading.Thread(target=_pass_on, args=(process.stderr, task.name, said), daemon=True)
+        reader.start()
+        found = process.stdout.read()
+        reader.join()
     if process.returncode:
         raise GhostpadError(f"'ghostpad {' '.join(words)}' failed: {said[-1] if said else f'exit status {process.returncode}'}")
     spent = time.monotonic() - began
