@@ -12,7 +12,7 @@ from pathlib import Path
 from ghostpad.base.errors import SettingsError
 from ghostpad.base.files import read_json, write_json
 from ghostpad.cli.arguments import seed_numbers
-from ghostpad.cli.study_plan import FOOTAGE, PARTS, UNLABELLED, Arm, arm_named, parts_named, seeds_of
+from ghostpad.cli.study_plan import FOOTAGE, PARTS, Arm, arm_named, parts_named, seeds_of
 from ghostpad.cli.study_tables import collect, evaluation_file, table_text
 from ghostpad.cli.tasks import Task, run_tasks
 
@@ -68,7 +68,7 @@ def study_idm(
 
     Args:
         out: The folder to write.
-        seeds: Training seeds, e.g. 0,1,2: everything is trained once for each, ablations for the first two.
+        seeds: Training seeds, e.g. 0,1,2: everything is trained once for each, curve and ablations for the first two.
         only: Parts to do [default: all]: table, generalist, curve, ablation, pedals.
         steps: Optimiser steps of a training [default: the recipe's own]; the generalists take twice as many.
         minutes_scale: Record this many times the usual minutes, e.g. 0.1 for a quick look.
@@ -121,7 +121,7 @@ def study_tasks(study: Study) -> Iterator[Task]:
     given: set[str] = set()
     for part in study.parts:
         for arm in PARTS[part]:
-            for seed in seeds_of(part, study.seeds):
+            for seed in seeds_of(part, arm, study.seeds):
                 for task in (*_train(study, arm, seed), *_tests(study, arm, seed)):
                     if task.name not in given:
                         given.add(task.name)
@@ -144,10 +144,13 @@ def _train(study: Study, arm: Arm, seed: int) -> list[Task]:
         settings += (f"train.steps={study.steps_of(arm)}",)
     if arm.teacher is not None:
         teacher = arm_named(arm.teacher)
-        run, label = study.run(teacher, seed), f"label {UNLABELLED} by {teacher.name}-s{seed}"
+        run = study.run(teacher, seed)
         tasks += _train(study, teacher, seed)
-        tasks.append(Task(label, "label", ("label", study.corpus(UNLABELLED), "--idm", run), (f"{teacher.name}-s{seed}", UNLABELLED)))
-        settings, needs = (*settings, f"data.labels=@{run}"), [*needs, label]
+        for name in (name for name in arm.corpora if FOOTAGE[name].withheld):
+            label = f"label {name} by {teacher.name}-s{seed}"
+            tasks.append(Task(label, "label", ("label", study.corpus(name), "--idm", run), (f"{teacher.name}-s{seed}", name)))
+            needs.append(label)
+        settings = (*settings, f"data.labels=@{run}")
     run = study.run(arm, seed)
     words = ("train", "idm", *map(study.corpus, arm.corpora), "--out", run, "--set", *settings)
     return [*tasks, Task(f"{arm.name}-s{seed}", "train idm", words, tuple(needs), Path(run, "calibration.json"))]
@@ -170,7 +173,7 @@ def estimate(study: Study, tasks: list[Task], workers: int) -> str:
         seconds[task.stage] += START_S
     for part in study.parts:
         for arm in PARTS[part]:
-            for seed in seeds_of(part, study.seeds):
+            for seed in seeds_of(part, arm, study.seeds):
                 if not Path(study.run(arm, seed), "calibration.json").exists():
                     step_s = FRAME_STEP_S if "model.variant=frame" in arm.settings else STEP_S
                     seconds["train idm"] += step_s * study.steps_of(arm)
@@ -178,7 +181,7 @@ def estimate(study: Study, tasks: list[Task], workers: int) -> str:
         if task.stage == "record" and not Path(study.corpus(task.name)).exists():
             seconds["record"] += RECORD_S_PER_MIN * FOOTAGE[task.name].minutes * study.minutes_scale
         if task.stage in ("label", "eval idm"):
-            name = UNLABELLED if task.stage == "label" else task.name.rpartition(" on ")[2]
+            name = task.needs[-1]
             seconds[task.stage] += LABEL_S_PER_MIN * FOOTAGE[name].minutes * study.minutes_scale
     minutes = sum(seconds.values()) / min(workers, os.cpu_count() or 1) / 60
     trainings = sum(task.stage == "train idm" for task in left)

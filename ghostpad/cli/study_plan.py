@@ -41,18 +41,19 @@ def _test(game: str, player: str, minutes: float, seed: int, crf: int = 23) -> F
     return Footage(game, player, minutes, seed, crf, withheld=True)
 
 
-UNLABELLED = "doom-unlabelled"
-"""An expert's footage for self-training; its truth is never read."""
-
 LABELLED_MINUTES = (1, 2.5, 5, 10, 20)
 """Minutes of labels in Doom that the curve is drawn over."""
 
 FOOTAGE: dict[str, Footage] = {
     **{f"doom-{minutes:g}min": Footage("doom", "novice", minutes, 1) for minutes in LABELLED_MINUTES},
-    UNLABELLED: _test("doom", "expert", 8, 2),
+    "racing-5min": Footage("racing", "novice", 5, 1),
     "racing-10min": Footage("racing", "novice", 10, 1),
+    "learner-5min": Footage("racing", "learner", 5, 1),
     "defend-10min": Footage("doom-defend", "novice", 10, 1),
     "pedals-5min": Footage("racing-pedals", "novice", 5, 1),
+    "doom-unlabelled": _test("doom", "expert", 8, 2),  # for self-training: the truth of these three is never read
+    "racing-unlabelled": _test("racing", "expert", 8, 2),
+    "defend-unlabelled": _test("doom-defend", "expert", 8, 2),
     "doom-expert": _test("doom", "expert", 4, 11),
     "doom-expert-crf32": _test("doom", "expert", 4, 11, crf=32),
     "doom-novice": _test("doom", "novice", 2, 12),
@@ -65,15 +66,21 @@ FOOTAGE: dict[str, Footage] = {
 }
 """Every corpus by the name of its folder."""
 
-VARIANTS = {"window": "half a second each way", "pair": "two frames", "frame": "a single frame"}
-"""Variants of the model by what they see."""
+SELF_TRAINED = "self-trained"
+VARIANTS = {
+    "window": "half a second each way",
+    SELF_TRAINED: "the same, and a round of self-training on an expert's footage without labels",
+    "pair": "two frames",
+    "frame": "a single frame",
+}
+"""What an IDM sees and learns from, by name."""
 
 GAMES: dict[str, tuple[str, tuple[str, ...]]] = {
     "doom": ("doom-5min", ("doom-expert", "doom-expert-crf32", "doom-novice", "supreme-expert")),
     "racing": ("racing-10min", ("racing-expert", "recoloured-expert")),
     "defend": ("defend-10min", ("defend-expert", "defend-novice")),
 }
-"""Of each game what its specialist learns from, and its tests."""
+"""Of each game what its specialist learns from, and its tests. Footage for self-training is called <game>-unlabelled."""
 
 BINDINGS = {"game": "one for all, told the game", "none": "one for all, not told the game"}
 """Generalists by `model.binding`."""
@@ -86,16 +93,20 @@ def _ablation(name: str, words: str, of: tuple[str, tuple[str, ...]], *settings:
     return Arm(name, words, (of[0],), of[1], settings)
 
 
+def _variant(game: str, variant: str) -> Arm:
+    labelled, tests = GAMES[game]
+    if variant != SELF_TRAINED:
+        return Arm(f"{game}-{variant}", VARIANTS[variant], (labelled,), tests, (f"model.variant={variant}",))
+    corpora = (labelled, f"{game}-unlabelled")
+    return Arm(f"{game}-{variant}", VARIANTS[variant], corpora, tests, ("data.truth_share=0.5",), teacher=f"{game}-window")
+
+
 def _model(*words: str) -> tuple[str, ...]:
     return tuple(f"model.{word}" for word in words)
 
 
 PARTS: dict[str, tuple[Arm, ...]] = {
-    "table": tuple(
-        Arm(f"{game}-{variant}", seen, (corpus,), tests, (f"model.variant={variant}",))
-        for variant, seen in VARIANTS.items()
-        for game, (corpus, tests) in GAMES.items()
-    ),
+    "table": tuple(_variant(game, variant) for variant in VARIANTS for game in GAMES),
     "generalist": tuple(
         Arm(
             f"all-{binding}",
@@ -116,8 +127,8 @@ PARTS: dict[str, tuple[Arm, ...]] = {
         _ablation("doom-no-motion", "without the motion branch", _DOOM, *_model("motion=false")),
         _ablation("defend-no-events", "without the heads for onset and release", _DEFEND, *_model("event_weight=0")),
         Arm(
-            "doom-self", "a round of self-training on 8 min without labels", ("doom-5min", UNLABELLED), ("doom-expert",),
-            ("data.truth_share=0.5", "data.verdicts=none"), teacher="doom-window",
+            "racing-learner", "half of the labels from a learner who keeps to the road", ("racing-5min", "learner-5min"),
+            GAMES["racing"][1],
         ),
         _ablation("doom-plain", "without augmentation", _DOOM, *_model(*_PLAIN)),
         _ablation("doom-no-appearance", "without the pictures themselves, motion alone", _DOOM, *_model("appearance=false")),
@@ -133,8 +144,8 @@ PARTS: dict[str, tuple[Arm, ...]] = {
 }  # fmt: skip
 """The arms of each part, both in the order in which they are worked through."""
 
-MOST_SEEDS = {"ablation": 2, "pedals": 1}
-"""Parts that are trained with the first few training seeds only, so that the study stays near an hour on two cores."""
+MOST_SEEDS = {"curve": 2, "ablation": 2, "pedals": 1, "all-none": 1}
+"""Parts and arms that are trained with the first few training seeds only, so that the study stays near an hour on two cores."""
 
 
 def parts_named(names: Iterable[str]) -> tuple[str, ...]:
@@ -145,16 +156,16 @@ def parts_named(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in PARTS if not wanted or name in wanted)
 
 
-def seeds_of(part: str, seeds: tuple[int, ...]) -> tuple[int, ...]:
-    """The training seeds of a part out of those of the study."""
-    return seeds[: MOST_SEEDS.get(part, len(seeds))]
+def seeds_of(part: str, arm: Arm, seeds: tuple[int, ...]) -> tuple[int, ...]:
+    """The training seeds of an arm of a part out of those of the study."""
+    return seeds[: min(MOST_SEEDS.get(name, len(seeds)) for name in (part, arm.name))]
 
 
 def evaluations(parts: Iterable[str], seeds: tuple[int, ...]) -> Iterator[tuple[str, Arm, str, int]]:
     """(part, arm, test, seed) of every evaluation, all seeds of an arm before the next arm."""
     for part in parts:
         for arm in PARTS[part]:
-            for seed in seeds_of(part, seeds):
+            for seed in seeds_of(part, arm, seeds):
                 yield from ((part, arm, test, seed) for test in arm.tests)
 
 

@@ -81,9 +81,9 @@ def test_every_setting_of_every_arm_exists_and_every_corpus_can_be_recorded() ->
 
 def test_the_estimate_counts_what_is_left(tmp_path: Path) -> None:
     one = study(tmp_path, ("table",))
-    assert estimate(one, list(study_tasks(one)), 2).startswith("27 trainings and 72 evaluations to do, about ")
+    assert estimate(one, list(study_tasks(one)), 2).startswith("36 trainings and 96 evaluations to do, about ")
     put(tmp_path, "doom-window", "doom-expert", {0: report(0.9)})
-    assert estimate(one, list(study_tasks(one)), 2).startswith("27 trainings and 71 evaluations to do, about ")
+    assert estimate(one, list(study_tasks(one)), 2).startswith("36 trainings and 95 evaluations to do, about ")
 
 
 def test_what_would_not_work_or_mix_is_refused_before_any_work(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_tiny_study_runs_to_its_page_and_does_nothing_twice(tmp_path: Path, ca
     results = json.loads((tmp_path / "results.json").read_text())
     assert [row["slot"] for row in results["pedals"]] == ["left_x", "left_trigger", "right_trigger"]
     assert all(0 <= row["confidence"] <= 1 for row in results["pedals"])
-    assert "pedals" not in results["missing"] and len(results["missing"]["table"]) == 24
+    assert "pedals" not in results["missing"] and len(results["missing"]["table"]) == 32
     assert "A shortened study: 2 steps a training" in (tmp_path / "report.html").read_text()
     again = run()
     assert "$ ghostpad train idm" not in again and "$ ghostpad eval idm" not in again

@@ -24,7 +24,7 @@ def play(game: Game, player: Player, seed: int, frames: int) -> tuple[np.ndarray
 
 @pytest.mark.parametrize("name", game_names())
 def test_every_game_has_the_three_players_and_they_repeat_themselves(name: str) -> None:
-    assert player_names(name) == ["expert", "novice", "random"]
+    assert {"expert", "novice", "random"} <= set(player_names(name))
     with make_game(name) as game:
         for player in player_names(name):
             first, _ = play(game, make_player(name, player), 1, 30)
