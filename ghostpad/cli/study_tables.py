@@ -45,6 +45,8 @@ ROWS = (
     Row("trigger, share of kept presses that is wrong", "defend", "defend-expert", f"{_KEPT}.error_share", 0.02, at_least=False),
     Row("Doom, turn stick, R² lost from crf 23 to crf 32", "doom", "doom-expert", _TURN, 0.05, at_least=False, minus="doom-expert-crf32"),
     Row("trigger, share of true presses kept", "defend", "defend-expert", f"{_KEPT}.kept_share"),
+    Row("trigger, ECE on another video of the novice", "defend", "defend-novice", f"{_FIRE}.ece"),
+    Row("trigger, share of kept presses that is wrong, novice", "defend", "defend-novice", f"{_KEPT}.error_share"),
     Row("trigger, ECE before calibration", "defend", "defend-expert", "calibration.ece_before.right_trigger"),
     Row("trigger, average precision", "defend", "defend-expert", f"{_FIRE}.ap"),
     Row("trigger, releases found within 50 ms, F1", "defend", "defend-expert", f"{_FIRE}.release_f1_50ms"),
