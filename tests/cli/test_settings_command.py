@@ -42,3 +42,10 @@ def test_a_changed_setting_keeps_its_value(tmp_path: Path) -> None:
 def test_a_mistyped_kind_gets_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["settings", "polcy"]) == 2
     assert "did you mean 'policy'?" in capsys.readouterr().err
+
+
+def test_the_recipes_that_come_with_ghostpad_fit_the_settings() -> None:
+    recipes = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
+    assert recipes
+    for recipe in recipes:
+        assert load_settings(RUNS[recipe.stem.partition("-")[0]], recipe, ()) != RUNS[recipe.stem.partition("-")[0]]()
