@@ -45,14 +45,22 @@ VIDEOS = pa.schema(
         pa.field("seed", _I64),  # the episode's seed, null for footage we did not record
         pa.field("return_", _F64),  # sum of rewards shown in the video, null where unknown
         pa.field("licence", _TEXT),
-        pa.field("status", _TEXT, nullable=False),  # "ok" or "broken"
+        pa.field("labels", _TEXT),  # NitroGen's "raw" or "processed"; null where the rows are not from there
+        pa.field("overlay_px", pa.list_(_F64)),  # x, y, width, height of a controller drawn into the picture, null for none
+        pa.field("overlay_of_px", pa.list_(_I64)),  # width, height of the picture that `overlay_px` was measured in
+        pa.field("lag_ms", _F64),  # how much later the picture shows what the recorded rows say, null where unknown
+        pa.field("lag_confidence", _F64),  # 0...1
+        pa.field("status", _TEXT, nullable=False),  # "ok", "missing" (known, but its footage is not here) or "broken"
         pa.field("reason", _TEXT),  # why it is not ok
     ]
 )
 """Columns of the table of videos."""
 
 ACTIONS = pa.schema(
-    [pa.field("pts_s", _F64, nullable=False)] + [pa.field(name, pa.bool_()) for name in BUTTONS] + [pa.field(name, _F32) for name in STICKS]
+    [pa.field("pts_s", _F64, nullable=False)]
+    + [pa.field(name, pa.bool_()) for name in BUTTONS]
+    + [pa.field(name, _F32) for name in STICKS]
+    + [pa.field("chunk", _I64)]  # the dataset's number of the piece that a row came in, null where there are no pieces
 )
 """Columns of recorded rows: null is unknown."""
 
@@ -79,8 +87,8 @@ VERDICTS = pa.schema(
 SCHEMAS: Mapping[str, pa.Schema] = {"videos": VIDEOS, "actions": ACTIONS, "labels": LABELS, "verdicts": VERDICTS}
 """Every table kind and its columns."""
 
-VERSION = 1
-"""Version of the schemas above; it is part of every file."""
+VERSIONS: Mapping[str, int] = {"videos": 2, "actions": 2, "labels": 1, "verdicts": 1}
+"""Version of each schema above; it is part of every file."""
 
 
 def write_table(path: str | os.PathLike[str], table: pa.Table, kind: str, facts: Mapping[str, str] | None = None) -> None:
@@ -93,7 +101,7 @@ def write_table(path: str | os.PathLike[str], table: pa.Table, kind: str, facts:
     except (KeyError, pa.ArrowException, ValueError) as error:
         raise FormatError(f"{path}: not a {kind} table ({error})") from None
     metadata = {f"ghostpad.{key}": value for key, value in (facts or {}).items()}
-    metadata |= {"ghostpad.table": f"{kind}/{VERSION}", "ghostpad.layout": LAYOUT}
+    metadata |= {"ghostpad.table": f"{kind}/{VERSIONS[kind]}", "ghostpad.layout": LAYOUT}
     with atomic_path(path) as temporary:
         pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd")
 
@@ -110,8 +118,8 @@ def read_table(path: str | os.PathLike[str], kind: str) -> pa.Table:
     except (pa.ArrowException, OSError) as error:
         raise FormatError(f"{path} is not a readable parquet file ({error})") from None
     facts = table_facts(table)
-    if facts.get("table") != f"{kind}/{VERSION}":
-        raise FormatError(f"{path} holds '{facts.get('table')}', expected '{kind}/{VERSION}'")
+    if facts.get("table") != f"{kind}/{VERSIONS[kind]}":
+        raise FormatError(f"{path} holds '{facts.get('table')}', expected '{kind}/{VERSIONS[kind]}'")
     check_layout(facts.get("layout"), str(path))
     return table
 
@@ -122,14 +130,17 @@ def table_facts(table: pa.Table) -> dict[str, str]:
     return {key.decode()[9:]: value.decode() for key, value in metadata.items() if key.startswith(b"ghostpad.")}
 
 
-def actions_table(pts_s: NDArray[np.float64], pads: NDArray[np.float32], known: NDArray[np.bool_]) -> pa.Table:
-    """An `actions` table from time stamps [n], pads [n, 25] and the mask of known slots [n, 25] or [25]."""
+def actions_table(
+    pts_s: NDArray[np.float64], pads: NDArray[np.float32], known: NDArray[np.bool_], chunks: NDArray[np.int64] | None = None
+) -> pa.Table:
+    """An `actions` table from time stamps [n], pads [n, 25], the mask of known slots [n, 25] or [25] and the rows' chunks [n]."""
     check_shape(pads)
     known = np.broadcast_to(known, pads.shape)
     columns = {"pts_s": pa.array(pts_s, _F64)}
     for index, name in enumerate(SLOTS):
         values = pads[:, index] >= 0.5 if name in BUTTONS else pads[:, index]
         columns[name] = pa.array(values, ACTIONS.field(name).type, mask=~known[:, index])
+    columns["chunk"] = pa.nulls(len(pts_s), _I64) if chunks is None else pa.array(chunks, _I64)
     return pa.table(columns, schema=ACTIONS)
 
 

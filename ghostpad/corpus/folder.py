@@ -24,6 +24,9 @@ from ghostpad.base.errors import FormatError, MissingError, SettingsError, neare
 from ghostpad.base.files import locked, safe_name
 from ghostpad.base.records import VIDEOS, read_table, write_table
 
+STATUSES = ("ok", "missing", "broken")
+"""What a video can be: there, known but not here (never fetched, or dead; the reason says which), or unreadable."""
+
 RECORDED = "recorded"
 """The source of rows that holds the truth."""
 
@@ -193,8 +196,8 @@ def _video_row(row: Mapping[str, Any]) -> dict[str, Any]:
         full["path"] = str(_inside(full["path"] or f"videos/{full['id']}.mp4", full["id"]))
     except SettingsError as error:
         problems += error.problems
-    if full["status"] not in ("ok", "broken"):
-        problems.append(f"status is '{full['status']}': it must be 'ok' or 'broken'")
+    if full["status"] not in STATUSES:
+        problems.append(f"status is '{full['status']}': it must be one of {', '.join(STATUSES)}")
     if problems:
         raise SettingsError(problems)
     return full

@@ -72,7 +72,7 @@ def test_another_version_kind_or_layout_is_refused_by_name(tmp_path: Path, fact:
 
 def test_a_parquet_file_from_elsewhere_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": [1]}), tmp_path / "theirs.parquet")
-    with pytest.raises(FormatError, match="expected 'videos/1'"):
+    with pytest.raises(FormatError, match="expected 'videos/2'"):
         records.read_table(tmp_path / "theirs.parquet", "videos")
 
 
