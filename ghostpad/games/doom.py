@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ghostpad.base.errors import SettingsError
 from ghostpad.base.pad import Pad, is_stick, neutral, slot
@@ -111,6 +112,15 @@ class Doom(Game):
         import vizdoom
 
         return bool(self._engine.get_game_variable(vizdoom.GameVariable.ATTACK_READY))
+
+    @property
+    def pose(self) -> NDArray[np.float64]:
+        """Where the player of the frame now shown is and how it moves, [5]: x, y (Doom units), heading (degrees, anticlockwise), and
+        speed along x and y (units a tic). For oracles: no picture tells it this exactly."""
+        import vizdoom
+
+        names = ("POSITION_X", "POSITION_Y", "ANGLE", "VELOCITY_X", "VELOCITY_Y")
+        return np.array([self._engine.get_game_variable(getattr(vizdoom.GameVariable, name)) for name in names])
 
     def _frame(self) -> Frame:
         return self.spec.hide_controls(np.array(self._engine.get_state().screen_buffer))
