@@ -36,11 +36,6 @@ AIM, HAND_PER_FRAME, KEEP = 3.0, 0.3, 2.0
 must look to become the target. Without a hand and a kept target (3.5, 2, 1) the stick flips between its ends in 8 % of frames, which
 no thumb does and no video shows, and changes sides in 14 %; with them in 0 % and 2.4 % (8 episodes). It returns 44.5 ± 4.4, before
 41.4 ± 5.6; an aim of 2.5 gives 38.9 ± 5.9, of 2 35.0 ± 7.8 (measured)."""
-AIM, HAND_PER_FRAME, KEEP = 3.0, 0.3, 2.0
-"""The expert's stick per half picture that its target is off, the most its stick moves in a frame, and how much larger another monster
-must look to become the target. Without a hand and a kept target (3.5, 2, 1) the stick flips between its ends in 8 % of frames, which
-no thumb does and no video shows, and changes sides in 14 %; with them in 0 % and 2.4 % (8 episodes). It returns 44.5 ± 4.4, before
-41.4 ± 5.6; an aim of 2.5 gives 38.9 ± 5.9, of 2 35.0 ± 7.8 (measured)."""
 
 _TURN, _TRIGGER = slot("right_x"), slot("right_trigger")
 
