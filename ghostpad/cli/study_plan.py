@@ -66,7 +66,7 @@ FOOTAGE: dict[str, Footage] = {
 }
 """Every corpus by the name of its folder."""
 
-SELF_TRAINED = "self-trained"
+SELF_TRAINED = "self-trained"  # the variant that learns from its own labels too
 VARIANTS = {
     "window": "half a second each way",
     SELF_TRAINED: "the same, and a round of self-training on an expert's footage without labels",
