@@ -9,10 +9,9 @@ What a press shows (measured tic by tic; `visible.py` measures it frame by frame
 - the pistol is busy for 19 tics; within them the engine looks at the trigger once, at tic 14: held then, it shoots again at once.
   A held trigger shoots every 14 tics (7 frames), and presses every 19 tics (9-10 frames) at most;
 - so a tap in the other tics is invisible, and so is how long a press lasts, but for whether it covers tic 14.
-Of the rows in which the trigger is down, changing 35 % (expert), 24 % (novice), 21 % (random) changes a picture; of the first
-rows of presses 100, 85, 76 %; removing a whole press, 100, 97, 96 % (measured with `visible.py`, 67-71 presses each, the expert
-before its hand was steadied). An IDM can know when a press begins, hardly when it ends: the first row after a press is visible in 0,
-8, 10 %.
+Of the rows in which the trigger is down, changing 33 % (expert), 25 % (novice) changes a picture; of the first rows of presses 100,
+80 %; removing a whole press, 100, 95 % (`ghostpad study visible`, 78-108 presses each). An IDM can know when a press begins, hardly
+when it ends: the first row after a press is visible in 0, 10 %.
 """
 
 import numpy as np
