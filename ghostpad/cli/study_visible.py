@@ -21,7 +21,7 @@ from ghostpad.games.spec import make_game, make_player
 from ghostpad.games.visible import WITHIN_FRAMES, press_is_visible, presses, row_is_visible
 
 AROUND, SLOTS = 4, ("forward", "turn")
-"""Rows before and after a row that a learned oracle sees (eight changed nothing, measured), and the sticks it tells."""
+"""Rows before and after a row that a learned oracle sees (eight gave less, 0.73 for 0.79, measured), and the sticks it tells."""
 DOOM_FRAMES, DEFEND_FRAMES = {"novice": 400, "expert": 1000}, 120
 """The longest an episode is watched: 14 of the novice's are the five minutes that an IDM learns from; a novice of doom-defend is dead
 after 200."""
