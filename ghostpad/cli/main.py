@@ -40,7 +40,7 @@ COMMANDS: dict[str, Command] = {
     "play": Command("play", "play", "watch an agent or a scripted player: each return, and a clip"),
     "demo": Command("demo", "demo", "run the whole pipeline on a real game and write its report"),
     "study idm": Command("study", "study_idm", "measure the IDM against targets, baselines and parts of itself, on one page"),
-    "study visible": Command("study_visible", "study_visible", "measure how much of sticks and trigger pictures can tell at all, by oracles"),
+    "study visible": Command("study_visible", "study_visible", "measure how much of sticks and trigger pictures can tell, by oracles"),
     "bench label": Command("bench", "bench_label", "measure what labelling costs beside plain decoding, and its memory"),
     "status": Command("status", "status", "say what a corpus holds"),
     "settings": Command("settings", "settings", "list every setting of a training run, as a recipe"),
