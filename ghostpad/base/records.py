@@ -6,6 +6,7 @@ i+1.** A video of n frames therefore has n-1 rows; row i carries the presentatio
     videos    one row a video                       corpus/videos.parquet
     actions   one row a frame, the truth            corpus/actions/recorded/<video>.parquet
     labels    one row a frame, an IDM's belief      corpus/actions/idm-<fingerprint>/<video>.parquet
+    chunks    one row a piece of a dataset's labels  corpus/chunks.parquet
     verdicts  one row a stretch of frames           corpus/verdicts/<name>.parquet
 
 Every file carries `ghostpad.table` (name and version) and `ghostpad.layout` in its schema metadata, plus whatever facts its
@@ -84,10 +85,37 @@ VERDICTS = pa.schema(
 )
 """Columns of a filter's verdicts: stretches of rows in order, together covering each video once."""
 
-SCHEMAS: Mapping[str, pa.Schema] = {"videos": VIDEOS, "actions": ACTIONS, "labels": LABELS, "verdicts": VERDICTS}
+CHUNKS = pa.schema(
+    [
+        pa.field("video", _TEXT),  # null where an archive is damaged and nobody knows whose chunk was lost
+        pa.field("chunk", _I64),  # the dataset's number
+        pa.field("shard", _TEXT, nullable=False),  # the archive or folder it came in
+        pa.field("status", _TEXT, nullable=False),  # "ok" or "broken"
+        pa.field("reason", _TEXT),  # why it is broken
+        pa.field("note", _TEXT),  # what does not fit though it can be used
+        pa.field("game", _TEXT),  # lower snake case; null where the dataset names none
+        pa.field("game_label", _TEXT),  # as the dataset spells it
+        pa.field("controller", _TEXT),
+        pa.field("source", _TEXT),  # the site
+        pa.field("url", _TEXT),
+        pa.field("start_s", _F64),  # in the original video
+        pa.field("duration_s", _F64),
+        pa.field("rows", _I64),
+        pa.field("rate", _TEXT),  # exact rows a second, e.g. "599/10"
+        pa.field("start_frame", _I64),
+        pa.field("end_frame", _I64),  # inclusive
+        pa.field("width_px", _I64),  # of the picture that the boxes were measured in
+        pa.field("height_px", _I64),
+        pa.field("overlay_px", pa.list_(_F64)),  # x, y, width, height of the controller drawn into the picture
+        pa.field("game_area_px", pa.list_(_F64)),  # x, y, width, height of the game in the picture
+    ]
+)
+"""Columns of the pieces that a dataset's labels came in."""
+
+SCHEMAS: Mapping[str, pa.Schema] = {"videos": VIDEOS, "actions": ACTIONS, "labels": LABELS, "chunks": CHUNKS, "verdicts": VERDICTS}
 """Every table kind and its columns."""
 
-VERSIONS: Mapping[str, int] = {"videos": 2, "actions": 2, "labels": 1, "verdicts": 1}
+VERSIONS: Mapping[str, int] = {"videos": 2, "actions": 2, "labels": 1, "chunks": 1, "verdicts": 1}
 """Version of each schema above; it is part of every file."""
 
 

@@ -5,6 +5,8 @@
     proxy/<px>/<id>.mp4               small copies with the same time stamps
     actions/recorded/<id>.parquet     the truth, table kind "actions"
     actions/idm-<fp>/<id>.parquet     an IDM's rows, table kind "labels"
+    chunks.parquet                    the pieces that a dataset's labels came in, table kind "chunks"
+    nitrogen/<shard>-<hash>.parquet   the same by finished shard, see ghostpad.corpus.nitrogen_index
     verdicts/<name>.parquet           what a filter kept and dropped
     cache/                            derived, may be deleted at any time
 
@@ -13,7 +15,7 @@ rewrite, videos.parquet, is changed under a lock of this machine (`fcntl.flock`;
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -22,7 +24,7 @@ import pyarrow as pa
 
 from ghostpad.base.errors import FormatError, MissingError, SettingsError, nearest, unknown
 from ghostpad.base.files import locked, safe_name
-from ghostpad.base.records import VIDEOS, read_table, write_table
+from ghostpad.base.records import CHUNKS, VIDEOS, read_table, write_table
 
 STATUSES = ("ok", "missing", "broken")
 """What a video can be: there, known but not here (never fetched, or dead; the reason says which), or unreadable."""
@@ -103,6 +105,21 @@ class Corpus:
             rows = [old for old in self.rows() if old["id"] != added["id"]] if self._table_path.exists() else []
             self._write_rows([*rows, added])
 
+    def put_videos(
+        self, rows: Iterable[Mapping[str, Any]], join: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]] | None = None
+    ) -> None:
+        """Insert many videos, or replace those with their ids, the table written once. Raises as `add_video`.
+
+        `join(old, new)` says what becomes of a video that is there (default: the new row); it is called under the lock, so what another
+        process wrote in between is not lost.
+        """
+        added = [_video_row(row) for row in rows]
+        with self._locked():
+            found = {row["id"]: row for row in self.rows()} if self._table_path.exists() else {}
+            for row in added:
+                found[row["id"]] = join(found[row["id"]], row) if join and row["id"] in found else row
+            self._write_rows(list(found.values()))
+
     def mark_broken(self, id: str, reason: str) -> None:
         """Set a video's status to "broken" with the reason. Raises `SettingsError` for an unknown id."""
         with self._locked():
@@ -139,6 +156,11 @@ class Corpus:
         """The ids of the videos that have rows from a source, in order."""
         _kind(source)
         return _names(self.root / "actions" / source)
+
+    def chunks(self) -> pa.Table:
+        """The pieces that a dataset's labels came in (schema `CHUNKS`), by video and number; empty where there are none."""
+        path = self.root / "chunks.parquet"
+        return read_table(path, "chunks") if path.exists() else CHUNKS.empty_table()
 
     # ---- verdicts -----------------------------------------------------------------------------------------------
 

@@ -1,48 +1,87 @@
-"""What a corpus holds, counted: videos and hours by game, player and status, label sources, verdicts, small copies.
+"""What a corpus holds, counted: videos and hours by game, site, player and state, chunks of labels, what is broken and why.
 
-Reads videos.parquet, the verdicts and names of files; opens no video and no row. Writes nothing.
+Reads the tables of videos and chunks, the verdicts and names of files; opens no video and no row. Writes nothing.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ghostpad.corpus.folder import Corpus
+from ghostpad.corpus.nitrogen_videos import NO_GOOD_CHUNK
 
 Summary = dict[str, Any]
-"""JSON-able: keys `videos`, `sources`, `verdicts`, `proxies`, `broken`; hours are footage, 3600 s each."""
+"""JSON-able; hours are footage, or for a video whose footage is missing what its labels cover, 3600 s each."""
 
 
 def summarise(corpus: Corpus) -> Summary:
     """Count a corpus. Every list is in a fixed order; raises what reading its tables raises.
 
-    videos    per (game, player, status): number and hours
-    sources   per source of rows: number of videos and hours that have them
-    verdicts  per set of verdicts: hours by reason ("kept", the filter that dropped them, or "broken")
-    proxies   per short side in pixels: number of videos that have a copy
-    broken    per reason: the ids of the videos
+    videos, hours  how many and how long
+    chunks     pieces that a dataset's labels came in, good and broken
+    by_game    per game ("" where none is named): videos and hours
+    by_state   per status "ok", "missing", "broken": videos and hours
+    broken     per reason: how many videos, chunks and shards. A video whose chunks are all broken is counted by their reasons
+    missing    per reason: how many videos
+    groups     per (game, source, player, status): videos and hours
+    broken_videos  per reason: their ids
+    sources    per source of rows: number of videos and hours that have them
+    verdicts   per set of verdicts: hours by reason ("kept", the filter that dropped them, or "broken")
+    proxies    per short side in pixels: number of videos that have a copy
+    aligned    videos whose footage is here and whose lag behind their labels is known
     """
     rows = corpus.rows()
     hours = {row["id"]: (row["duration_s"] or 0.0) / 3600 for row in rows}
-    groups: dict[tuple[str, str, str], list[str]] = {}
-    broken: dict[str, list[str]] = {}
-    for row in rows:
-        groups.setdefault((row["game"] or "", row["player"] or "", row["status"]), []).append(row["id"])
-        if row["status"] != "ok":
-            broken.setdefault(row["reason"] or "no reason given", []).append(row["id"])
+    chunks = corpus.chunks().select(["video", "status", "reason"])
+    broken = Counter(reason for reason in chunks.column("reason").to_pylist() if reason)
+    broken.update(_reason(row) for row in rows if row["status"] == "broken" and row["reason"] != NO_GOOD_CHUNK)
+    proxies = {
+        folder.name: len(_stems(corpus, f"proxy/{folder.name}/*.mp4")) for folder in sorted(corpus.root.glob("proxy/*")) if folder.is_dir()
+    }
     return {
-        "videos": [
-            {"game": game or None, "player": player or None, "status": status} | _amount(ids, hours)
-            for (game, player, status), ids in sorted(groups.items())
-        ],
+        "videos": len(rows),
+        "chunks": chunks.num_rows - chunks.column("video").null_count,
+        "hours": sum(hours.values()),
+        "by_game": _by(rows, hours, "game"),
+        "by_state": _by(rows, hours, "status"),
+        "broken": dict(broken.most_common()),
+        "missing": dict(Counter(_reason(row) for row in rows if row["status"] == "missing").most_common()),
+        "groups": _groups(rows, hours),
+        "broken_videos": _ids_by_reason(rows),
         "sources": {source: _amount(corpus.labelled_ids(source), hours) for source in corpus.sources()},
         "verdicts": {name: _verdict_hours(corpus, name) for name in _stems(corpus, "verdicts/*.parquet")},
-        "proxies": {
-            folder.name: len(_stems(corpus, f"proxy/{folder.name}/*.mp4"))
-            for folder in sorted(corpus.root.glob("proxy/*"))
-            if folder.is_dir()
-        },
-        "broken": broken,
+        "proxies": proxies,
+        "aligned": sum(row["status"] == "ok" and row["lag_ms"] is not None for row in rows),
     }
+
+
+def _by(rows: Iterable[Mapping[str, Any]], hours: Mapping[str, float], column: str) -> dict[str, dict[str, float]]:
+    groups: dict[str, list[str]] = {}
+    for row in rows:
+        groups.setdefault(row[column] or "", []).append(row["id"])
+    return {name: _amount(ids, hours) for name, ids in sorted(groups.items())}
+
+
+def _groups(rows: Iterable[Mapping[str, Any]], hours: Mapping[str, float]) -> list[dict[str, Any]]:
+    names = ("game", "source", "player", "status")
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] or "" for name in names), []).append(row["id"])
+    return [
+        {name: value or None for name, value in zip(names, key, strict=True)} | _amount(ids, hours) for key, ids in sorted(groups.items())
+    ]
+
+
+def _ids_by_reason(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if row["status"] == "broken":
+            found.setdefault(_reason(row), []).append(row["id"])
+    return found
+
+
+def _reason(row: Mapping[str, Any]) -> str:
+    return row["reason"] or "no reason given"
 
 
 def _amount(ids: Iterable[str], hours: Mapping[str, float]) -> dict[str, float]:

@@ -69,11 +69,12 @@ def test_proxy_makes_each_copy_once_and_marks_what_it_cannot_read(recorded: Path
     assert times == {id: corpus.proxy_path(64, id).stat().st_mtime_ns for id in good}
 
     summary = summarise(corpus)
-    assert sorted(id for ids in summary["broken"].values() for id in ids) == ["gone", "torn"]
+    assert sorted(id for ids in summary["broken_videos"].values() for id in ids) == ["gone", "torn"]
+    assert sum(summary["broken"].values()) == 2
     assert summary["proxies"] == {"64": len(good)}
-    assert main(["status", str(recorded)]) == 0
+    assert main(["corpus", "status", str(recorded)]) == 0
     printed = capsys.readouterr().out
-    assert "racing by novice, ok" in printed and "broken" in printed and "small copies at 64 px" in printed
+    assert "racing by novice, recorded by ghostpad, ok" in printed and "next: ghostpad train idm" in printed and "broken" in printed and "small copies at 64 px" in printed
 
 
 def test_an_impossible_size_is_refused_and_breaks_no_video(recorded: Path, tmp_path: Path) -> None:
@@ -84,9 +85,9 @@ def test_an_impossible_size_is_refused_and_breaks_no_video(recorded: Path, tmp_p
 
 
 def test_status_for_programs_counts_hours_and_rows(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["status", str(recorded), "--json"]) == 0
+    assert main(["corpus", "status", str(recorded), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    group = next(group for group in told["videos"] if group["status"] == "ok")
+    group = next(group for group in told["groups"] if group["status"] == "ok")
     assert group["game"] == "racing" and group["hours"] == pytest.approx(0.1 / 60)
     assert told["sources"] == {"recorded": {"videos": group["videos"], "hours": group["hours"]}} and told["verdicts"] == {}
 

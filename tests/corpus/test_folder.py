@@ -144,7 +144,7 @@ def test_withheld_truth_lies_outside(tmp_path: Path) -> None:
     found = truth_table(tmp_path / "truth", "one")
     assert found is not None and found.equals(truth()) and truth_table(tmp_path / "truth", "two") is None
     write_table(tmp_path / "truth" / "two.parquet", labels(), "labels")
-    with pytest.raises(FormatError, match="expected 'actions/1'"):
+    with pytest.raises(FormatError, match="expected 'actions/2'"):
         truth_table(tmp_path / "truth", "two")
 
 
