@@ -150,12 +150,10 @@ def box_px(told: Any, width_px: int | None, height_px: int | None) -> list[float
 def _read_parquet(body: bytes) -> pa.Table:
     try:
         file = pq.ParquetFile(pa.BufferReader(body), memory_map=False)
-        about = file.metadata
-        if about.num_rows == 0:
+        rows = file.metadata.num_rows  # no more of the metadata: asking a damaged one for its columns ends the process (pyarrow 26)
+        if rows == 0:
             raise BrokenChunkError("the table has no rows")
-        groups = [about.row_group(index) for index in range(about.num_row_groups)]
-        cells = sum(group.column(index).num_values for group in groups for index in range(about.num_columns))
-        if about.num_rows > MOST_ROWS or cells > 64 * MOST_ROWS:
+        if rows > MOST_ROWS:
             raise BrokenChunkError("the table is larger than a chunk can be")
         names = file.schema_arrow.names
         wanted = [name for name in _COLUMNS if names.count(name) == 1]

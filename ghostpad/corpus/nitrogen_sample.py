@@ -122,7 +122,7 @@ def write_shard(path: Path, files: Sequence[tuple[str, bytes]], prefix: str = "S
     ):
         for copy in range(copies):
             for name, body in files:
-                video, rest = name.split("/", 1)
+                video, _, rest = name.partition("/")
                 again = name if copy == 0 else f"{video}-{copy}/{rest.replace(video, f'{video}-{copy}', 1)}"
                 about = tarfile.TarInfo(prefix + again)
                 about.size = len(body)
