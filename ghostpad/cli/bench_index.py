@@ -13,8 +13,8 @@ from ghostpad.corpus.nitrogen_bench import WAYS, make_shard, time_ways, weigh
 def bench_index(*, shard: Path | None = None, repeats: int = 5, out: Path | None = None, quick: bool = False) -> None:
     """Measure indexing a shard of NitroGen's labels beside `tar -tzf` on it, and the memory that 100,000 chunks take.
 
-    Prints wall and CPU time as a ratio to tar (median, least and largest), for a game that one chunk in fifty has and for every game, and
-    the peak memory. Takes about five minutes and 300 MB of disk.
+    Prints wall and CPU time as a ratio to tar (median, least and largest), for a game that one video in fifty is of and for every game, and
+    the peak memory. Takes about five minutes and 500 MB of disk.
 
     Args:
         shard: The shard to measure with (default: made-up chunks with random actions, in NitroGen's layout).
@@ -28,8 +28,8 @@ def bench_index(*, shard: Path | None = None, repeats: int = 5, out: Path | None
         folder = Path(temporary)
         if shard is None:
             shard = folder / "SHARD_0000.tar.gz"
-            make_shard(shard, 50 if quick else 4000, 1200)
-        with progress("measure", len(WAYS) * repeats, "runs") as advance:
+            make_shard(shard, 50 if quick else 20_000, 1200)
+        with progress("measure", (len(WAYS) - 1) * repeats + 1, "runs") as advance:
             ways = time_ways(shard, folder, repeats, advance)
         (folder / "memory").mkdir()
         report = {"bytes": shard.stat().st_size, "ways": ways, "memory": weigh(folder / "memory", 100 if quick else 100_000)}

@@ -19,7 +19,17 @@ from typing import Any
 
 from ghostpad.base.errors import SettingsError, unknown
 from ghostpad.base.files import safe_name
-from ghostpad.corpus.nitrogen_chunk import MOST_METADATA_BYTES, MOST_TABLE_BYTES, BrokenChunkError, Chunk, broken, read_chunk, read_metadata
+from ghostpad.corpus.nitrogen_chunk import (
+    MOST_METADATA_BYTES,
+    MOST_TABLE_BYTES,
+    BrokenChunkError,
+    Chunk,
+    broken,
+    describe,
+    game_of,
+    parse_metadata,
+    read_chunk,
+)
 from ghostpad.corpus.nitrogen_source import Source
 from ghostpad.corpus.nitrogen_tar import DamageError, Fault, Member
 
@@ -93,12 +103,15 @@ class ShardReader:
 
     def _learn(self, key: _Key, half: _Half, body: bytes) -> Iterator[Chunk]:
         try:
-            half.about = read_metadata(body)
+            told = parse_metadata(body)
         except BrokenChunkError as error:
             yield self._broken(key, half, str(error))
             return
-        self.seen[half.about["game"]] += 1
-        if self._games is not None and half.about["game"] not in self._games:
+        game = game_of(told)
+        self.seen[game] += 1
+        if self._games is None or game in self._games:
+            half.about = describe(told)
+        else:
             self._finish(key)
 
     def _whole(self, key: _Key, about: dict[str, Any], table: bytes) -> Chunk:

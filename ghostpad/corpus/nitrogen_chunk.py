@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from ghostpad.base.pad import BUTTONS, DATASET_BUTTONS, STICKS
 from ghostpad.base.records import ACTIONS, CHUNKS
@@ -59,28 +60,38 @@ def game_name(label: str) -> str | None:
     return None if name in NO_GAME else name
 
 
-def read_metadata(body: bytes) -> dict[str, Any]:
-    """The columns of `CHUNKS` that a metadata.json tells. Raises `BrokenChunkError` if it is no JSON object.
-
-    A field that is absent or of the wrong type is null; what a chunk cannot do without is asked for by `read_chunk`.
-    """
+def parse_metadata(body: bytes) -> dict[str, Any]:
+    """What a metadata.json holds. Raises `BrokenChunkError` if it is no JSON object."""
     try:
         told = json.loads(body)
     except (ValueError, RecursionError):
         raise BrokenChunkError("metadata.json is not JSON") from None
     if not isinstance(told, dict):
         raise BrokenChunkError("metadata.json is not an object")
+    return told
+
+
+def game_of(told: dict[str, Any]) -> str | None:
+    """The name of the game of a chunk, None if its metadata names none."""
+    label = _text(told.get("game"))
+    return game_name(label) if label else None
+
+
+def describe(told: dict[str, Any]) -> dict[str, Any]:
+    """The columns of `CHUNKS` that a parsed metadata.json tells.
+
+    A field that is absent or of the wrong type is null; what a chunk cannot do without is asked for by `read_chunk`.
+    """
     video = told.get("original_video")
     video = video if isinstance(video, dict) else {}
-    label = _text(told.get("game"))
     start_s, end_s, duration_s = (_number(video.get(key)) for key in ("start_time", "end_time", "duration"))
     if duration_s is None and start_s is not None and end_s is not None:
         duration_s = end_s - start_s
     height_px, width_px = _size(video.get("resolution"))
     return {
         "chunk": _number_of(told.get("chunk_id")),
-        "game": game_name(label) if label else None,
-        "game_label": label,
+        "game": game_of(told),
+        "game_label": _text(told.get("game")),
         "controller": _text(told.get("controller_type")),
         "source": _text(video.get("source")),
         "url": _text(video.get("url")),
@@ -172,9 +183,11 @@ def _buttons(table: pa.Table) -> dict[str, Any]:
         if name not in table.column_names:
             columns[name] = pa.nulls(table.num_rows, pa.bool_())
             continue
-        column = table.column(name)
+        column = _one_piece(table.column(name))
         kind = column.type
-        if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        if pa.types.is_integer(kind) and not column.null_count:
+            column = pa.array(column.to_numpy() > 0)  # half the time of Arrow's own way
+        elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
             column = pc.greater(column, pa.scalar(0, kind))
         elif not pa.types.is_boolean(kind):
             raise BrokenChunkError(f"the column {name} holds no buttons")
@@ -188,29 +201,41 @@ def _sticks(table: pa.Table) -> dict[str, Any]:
         if name not in table.column_names:
             columns |= dict.fromkeys(axes, pa.nulls(table.num_rows, pa.float32()))
             continue
-        column = table.column(name)
+        column = _one_piece(table.column(name))
         kind = column.type
         if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
             raise BrokenChunkError(f"the column {name} holds no lists")
         inner = kind.value_type
         if not (pa.types.is_integer(inner) or pa.types.is_floating(inner) or pa.types.is_null(inner)):
             raise BrokenChunkError(f"the lists of {name} hold no numbers")
-        if not pc.all(pc.equal(pc.list_value_length(column), 2)).as_py() and column.null_count < len(column):
-            raise BrokenChunkError(f"a list of {name} is not two numbers")
+        pairs, unknown = _pairs(column, name)
+        if not (np.abs(pairs) <= 1 + STICK_SLACK).all():  # also where one is not a number
+            raise BrokenChunkError(f"a value of {name} lies outside -1...1")
+        pairs = np.clip(pairs, -1, 1).astype(np.float32)
         for index, axis in enumerate(axes):
-            columns[axis] = _axis(column, index, name)
+            columns[axis] = pa.array(pairs[:, index], mask=None if unknown is None else unknown[:, index])
     return columns
 
 
-def _axis(column: Any, index: int, name: str) -> Any:
-    if column.null_count == len(column):
-        return pa.nulls(len(column), pa.float32())
-    values = pc.list_element(column, index).cast(pa.float64())
-    span = pc.min_max(values)
-    low, high = span["min"].as_py(), span["max"].as_py()
-    if low is not None and not (low >= -1 - STICK_SLACK and high <= 1 + STICK_SLACK and pc.all(pc.is_finite(values)).as_py()):
-        raise BrokenChunkError(f"a value of {name} lies outside -1...1")
-    return pc.max_element_wise(pc.min_element_wise(values, 1.0, skip_nulls=False), -1.0, skip_nulls=False).cast(pa.float32())
+def _pairs(column: Any, name: str) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
+    """A column of lists as numbers [n, 2], 0 where one is null, and which those are (None: none)."""
+    lengths = pc.list_value_length(column).drop_null().to_numpy()
+    if not (lengths == 2).all():
+        raise BrokenChunkError(f"a list of {name} is not two numbers")
+    inner = column.flatten() if len(lengths) else pa.nulls(0, pa.float64())
+    values = inner.cast(pa.float64()).fill_null(0.0).to_numpy().reshape(-1, 2)
+    if not column.null_count and not inner.null_count:
+        return values, None
+    there = column.is_valid().to_numpy(zero_copy_only=False)
+    pairs, unknown = np.zeros((len(column), 2)), np.ones((len(column), 2), np.bool_)
+    pairs[there] = values
+    unknown[there] = inner.is_null().to_numpy(zero_copy_only=False).reshape(-1, 2)
+    return pairs, unknown
+
+
+def _one_piece(column: Any) -> Any:
+    """A column as one array."""
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
 
 
 def _note(row: dict[str, Any], rows: int) -> str | None:

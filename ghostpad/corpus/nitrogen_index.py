@@ -42,6 +42,12 @@ from ghostpad.corpus.nitrogen_videos import keep_footage, video_row
 HELD_ROWS = 2_000_000
 """Rows held in memory before they are joined to their videos' files: a guess, about 120 MB."""
 
+CHUNK_ROWS = 500
+"""What a chunk counts beside its rows: 27 columns have a size of their own."""
+
+CHUNKS_AT_ONCE = 5000
+"""Rows about chunks that are held as Python objects (2 KB each) before they become a table (300 bytes each)."""
+
 
 @dataclass
 class IndexCounts:
@@ -123,13 +129,16 @@ def _finished(corpus: Corpus, source: Source, labels: str, wanted: Collection[st
 
 
 def _index_shard(corpus: Corpus, source: Source, labels: str, wanted: frozenset[str] | None) -> Counter[str]:
-    reader, rows, held_rows = ShardReader(source, labels, wanted), [], 0
+    reader, rows, tables, held_rows = ShardReader(source, labels, wanted), [], [_chunk_table([])], 0
     held: dict[str, list[Chunk]] = {}
     for chunk in reader:
         rows.append(chunk.row)
+        if len(rows) >= CHUNKS_AT_ONCE:
+            tables.append(_chunk_table(rows))
+            rows = []
         if chunk.actions is not None:
             held.setdefault(chunk.row["video"], []).append(chunk)
-            held_rows += chunk.actions.num_rows
+            held_rows += chunk.actions.num_rows + CHUNK_ROWS
         if held_rows > HELD_ROWS:
             _join(corpus, held, labels)
             held, held_rows = {}, 0
@@ -137,7 +146,7 @@ def _index_shard(corpus: Corpus, source: Source, labels: str, wanted: frozenset[
     seen = Counter({name: count for name, count in reader.seen.items() if name})
     facts = {"shard": source.name, "size": str(source.size), "labels": labels, "damaged": "yes" if reader.damaged else "no"}
     facts["seen"] = json.dumps(seen, sort_keys=True)
-    write_table(_part(corpus, source, wanted), _chunk_table(rows), "chunks", facts)
+    write_table(_part(corpus, source, wanted), pa.concat_tables([*tables, _chunk_table(rows)]).combine_chunks(), "chunks", facts)
     return seen
 
 

@@ -8,7 +8,7 @@ import gzip
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,20 +110,14 @@ def tar_bytes(files: Iterable[tuple[str, bytes]], prefix: str = "SHARD_0000/") -
     return sink.getvalue()
 
 
-def write_shard(path: Path, files: Sequence[tuple[str, bytes]], prefix: str = "SHARD_0000/", copies: int = 1) -> None:
-    """Write a `.tar.gz` of some members, atomically; with `copies` > 1 they come again under other videos' names (a suffix `-<copy>`).
-
-    Memory is that of one copy. Names must be `<video>/<video>_chunk_NNNN/<file>`.
-    """
+def write_shard(path: Path, files: Iterable[tuple[str, bytes]], prefix: str = "SHARD_0000/") -> None:
+    """Write a `.tar.gz` of some members, `prefix` before every name, atomically; the same bytes every time. Holds one member at a time."""
     with (
         atomic_path(path) as temporary,
         gzip.GzipFile(temporary, "wb", compresslevel=6, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w|") as archive,
     ):
-        for copy in range(copies):
-            for name, body in files:
-                video, _, rest = name.partition("/")
-                again = name if copy == 0 else f"{video}-{copy}/{rest.replace(video, f'{video}-{copy}', 1)}"
-                about = tarfile.TarInfo(prefix + again)
-                about.size = len(body)
-                archive.addfile(about, io.BytesIO(body))
+        for name, body in files:
+            about = tarfile.TarInfo(prefix + name)
+            about.size = len(body)
+            archive.addfile(about, io.BytesIO(body))

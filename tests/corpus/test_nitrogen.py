@@ -68,7 +68,8 @@ def test_a_chunk_becomes_rows_at_the_times_of_its_frames(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     "count, duration_s, rate",
-    [(1200, 20, "60"), (1198, 20, "599/10"), (1000, 20, "50"), (720, 20, "36"), (600, 20, "30"), (300, 20, "15"), (1201, 20, "1201/20"), (437, 7.3, "4370/73"), (1, 0.5, "2")],
+    [(1200, 20, "60"), (1198, 20, "599/10"), (1000, 20, "50"), (720, 20, "36"),
+     (600, 20, "30"), (300, 20, "15"), (1201, 20, "1201/20"), (437, 7.3, "4370/73"), (1, 0.5, "2")],
 )  # fmt: skip
 def test_the_rate_is_rows_by_duration_chunk_by_chunk(tmp_path: Path, count: int, duration_s: float, rate: str) -> None:
     chunk = one(tmp_path, SampleChunk(number=2, rows=count, duration_s=duration_s))
@@ -195,8 +196,10 @@ def test_both_kinds_of_boxes_become_pixels_cut_to_the_picture(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     "label, name",
-    [("hollow_knight", "hollow_knight"), (" Hollow  Knight ", "hollow_knight"), ("_retro", "retro"), ("Baldur's Gate 3", "baldurs_gate_3"),
-     ("The Witcher 3: Wild-Hunt", "the_witcher_3_wild_hunt"), ("ＤＯＯＭ", "doom"), ("Pokémon", "pokémon"), ("other", None), ("Other ", None), ("", None), ("__", None)],
+    [("hollow_knight", "hollow_knight"), (" Hollow  Knight ", "hollow_knight"), ("_retro", "retro"),
+     ("Baldur's Gate 3", "baldurs_gate_3"),
+     ("The Witcher 3: Wild-Hunt", "the_witcher_3_wild_hunt"), ("ＤＯＯＭ", "doom"), ("Pokémon", "pokémon"),
+     ("other", None), ("Other ", None), ("", None), ("__", None)],
 )  # fmt: skip
 def test_games_are_spelled_in_one_way(label: str, name: str | None) -> None:
     assert game_name(label) == name
