@@ -30,6 +30,7 @@ class Command(NamedTuple):
 COMMANDS: dict[str, Command] = {
     "record": Command("record", "record", "let a scripted player play a game; keep the video and the pad"),
     "corpus index": Command("corpus_index", "corpus_index", "put the labels of NitroGen's shards into a corpus"),
+    "corpus align": Command("corpus_align", "corpus_align", "measure how late each video's picture shows what its rows say"),
     "corpus status": Command("status", "status", "say what a corpus holds, what is missing and why, and what to run next"),
     "proxy": Command("proxy", "proxy", "make small copies of the videos that can be read at any frame"),
     "train idm": Command("train", "train_idm", "learn to read the pad between frames from footage with known pads"),
@@ -43,6 +44,7 @@ COMMANDS: dict[str, Command] = {
     "demo": Command("demo", "demo", "run the whole pipeline on a real game and write its report"),
     "study idm": Command("study", "study_idm", "measure the IDM against targets, baselines and parts of itself, on one page"),
     "study visible": Command("study_visible", "study_visible", "measure how much of sticks and trigger pictures can tell, by oracles"),
+    "bench align": Command("bench_align", "bench_align", "measure whether known lags are found again, by game, player and quality"),
     "bench index": Command("bench_index", "bench_index", "measure what indexing a shard costs beside tar -tzf, and its memory"),
     "bench label": Command("bench", "bench_label", "measure what labelling costs beside plain decoding, and its memory"),
     "status": Command("status", "status", "the same as 'corpus status'"),

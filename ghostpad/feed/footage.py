@@ -1,7 +1,8 @@
 """Footage: one video's kept frames with the rows a model may learn from, from the truth or from labels.
 
 Rows come by time stamp: the pad at a kept frame is the row in force at its pts, so a feed at another rate than the recording
-still follows the alignment sentence. Bad videos are marked in the corpus with the reason and counted, never replaced.
+still follows the alignment sentence. Recorded rows are first moved by the lag of their video (`ghostpad corpus align`; unknown is none).
+Bad videos are marked in the corpus with the reason and counted, never replaced.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from ghostpad.base.errors import FormatError, MediaError, MissingError
 from ghostpad.base.pad import PAD_DIM
 from ghostpad.base.progress import progress
 from ghostpad.base.records import pads_of, table_facts
+from ghostpad.corpus.align import on_pictures
 from ghostpad.corpus.folder import Corpus, truth_table
 from ghostpad.feed.pictures import pictures
 from ghostpad.feed.settings import DataSettings
@@ -112,7 +114,7 @@ def load_footage(corpus: Corpus, videos: Sequence[str], rows_of: RowsOf, spec: W
     With `crf` the pictures are those of the video encoded once more at that quality (x264's 0...51).
     """
     footage = []
-    games = {row["id"]: row["game"] or "" for row in corpus.rows()}
+    rows = {row["id"]: row for row in corpus.rows()}
     with progress(f"read {corpus.root.name}", len(videos), "videos") as advance:
         for video in videos:
             found = rows_of(corpus, video)
@@ -123,9 +125,20 @@ def load_footage(corpus: Corpus, videos: Sequence[str], rows_of: RowsOf, spec: W
                     corpus.mark_broken(video, str(error))
                 else:
                     if len(frames) >= 2:
-                        footage.append(align(video, pts_s, frames, *found, game=games.get(video, "")))
+                        table, weight = found
+                        if rows_of is truth_rows:  # an IDM's rows and withheld truth stand at the pictures' own stamps
+                            table = _on_pictures(table, rows[video]["lag_ms"])
+                        footage.append(align(video, pts_s, frames, table, weight, game=rows[video]["game"] or ""))
             advance(1)
     return footage
+
+
+def _on_pictures(table: pa.Table, lag_ms: float | None) -> pa.Table:
+    """Recorded rows moved by their lag, so that each meets the frame nearest to it: a measured lag is never a whole number of frames."""
+    row_pts_s = table.column("pts_s").to_numpy()
+    if lag_ms is None or len(row_pts_s) < 2:
+        return table
+    return on_pictures(table, lag_ms - 500 * float(np.min(np.diff(row_pts_s))))
 
 
 def align(

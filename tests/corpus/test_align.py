@@ -1,0 +1,159 @@
+"""Lag: a known shift between rows and pictures is found again, and what cannot be known is called unknown."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from ghostpad.base.files import read_json
+from ghostpad.base.pad import slot
+from ghostpad.base.records import actions_table, pads_of
+from ghostpad.cli.main import main
+from ghostpad.corpus.align import Seen, align_corpus, follows, lags, look, on_pictures
+from ghostpad.corpus.folder import Corpus
+from ghostpad.corpus.lag import MAX_LAG_FRAMES, Follow, distinct
+from ghostpad.corpus.motion import HEIGHT_PX, SIGNALS, WIDTH_PX, motion
+from ghostpad.corpus.record import record_corpus
+
+FRAME_MS = 2000 / 35
+"""Of Doom."""
+
+
+@pytest.fixture(scope="module")
+def doom(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """Half a minute of a Doom expert, one video."""
+    root = tmp_path_factory.mktemp("align") / "corpus"
+    record_corpus("doom", "expert", minutes=0.5, seed=5, out=root)
+    return Corpus.open(root)
+
+
+@pytest.fixture(scope="module")
+def seen(doom: Corpus) -> Seen:
+    return look(doom.video_path(doom.ok_ids()[0]), 0.0)
+
+
+def rows_of(corpus: Corpus) -> pa.Table:
+    table = corpus.actions("recorded", corpus.ok_ids()[0])
+    assert table is not None
+    return table
+
+
+def lag_frames(seen: Seen, rows: pa.Table) -> float | None:
+    (row,) = lags({"v": follows(seen, rows)}, {"v": ("doom", "expert")})
+    return None if row["lag_ms"] is None else float(row["lag_ms"] / FRAME_MS)
+
+
+@pytest.mark.parametrize("lag", [-12, -5, 0, 0.5, 1, 12])
+def test_a_lag_is_found_again(doom: Corpus, seen: Seen, lag: float) -> None:
+    assert lag_frames(seen, on_pictures(rows_of(doom), -lag * FRAME_MS)) == pytest.approx(lag, abs=0.7)
+
+
+def test_what_cannot_be_known_is_called_unknown(doom: Corpus, seen: Seen) -> None:
+    rows = rows_of(doom)
+    pads, known = pads_of(rows)
+    pts_s = rows.column("pts_s").to_numpy()
+    other = actions_table(pts_s, np.roll(pads, 200, axis=0)[::-1], known)
+    still = Seen(seen.pts_s, np.zeros_like(seen.signals), 0.0)
+    cases = {
+        "do not change": (seen, actions_table(pts_s, np.ones_like(pads), known)),
+        "does not clearly follow": (seen, other),
+        "does not move": (still, rows),
+        "too little time": (seen, rows.slice(0, 100)),
+    }
+    for reason, (pictures, table) in cases.items():
+        assert reason in follows(pictures, table).reason
+    far = on_pictures(rows, (MAX_LAG_FRAMES + 25) * FRAME_MS)
+    assert follows(seen, far).reason and lag_frames(seen, far) is None
+
+
+def test_rows_may_come_at_another_rate_have_holes_and_unknown_slots(doom: Corpus, seen: Seen) -> None:
+    rows = rows_of(doom)
+    pads, known = pads_of(rows)
+    pts_s = rows.column("pts_s").to_numpy()
+    fine_s = np.arange(pts_s[0], pts_s[-1], 1 / 60)
+    at = np.searchsorted(pts_s, fine_s, side="right") - 1
+    known = known.copy()
+    known[:, slot("left_x")] = False
+    fine = actions_table(fine_s, pads[at], known[at]).filter(pa.array((fine_s < 5) | (fine_s > 7)))
+    assert lag_frames(seen, on_pictures(fine, -4 * FRAME_MS)) == pytest.approx(4, abs=0.7)
+
+
+def test_pictures_that_come_twice_are_found_and_left_out(doom: Corpus, tmp_path: Path) -> None:
+    changes = np.tile([3.0, 0.0], 100).astype(np.float32)
+    assert distinct(changes).mean() == pytest.approx(0.5, abs=0.02)
+    changes = np.full(200, 3.0, np.float32)
+    changes[50:90] = 0  # the game stands still
+    assert distinct(changes).all() and distinct(np.zeros(5, np.float32)).all()
+
+
+def test_the_motion_of_a_picture_that_is_moved_is_the_way_it_moved() -> None:
+    big = np.random.default_rng(0).integers(0, 256, (HEIGHT_PX + 40, WIDTH_PX + 40)).astype(np.uint8)
+    frames = np.stack([big[20 - 2 * i : 20 - 2 * i + HEIGHT_PX, 20 + 3 * i : 20 + 3 * i + WIDTH_PX] for i in range(4)])
+    found = motion(frames)
+    shifts = found[:, :-2].reshape(3, -1, 2)
+    assert found.shape == (3, SIGNALS)
+    np.testing.assert_allclose(np.median(shifts, axis=1), np.tile([-3.0, 2.0], (3, 1)), atol=0.1)
+    assert motion(frames[:1]).shape == (0, SIGNALS)
+
+
+def test_the_inertia_of_a_game_is_taken_off_by_group() -> None:
+    measured = {"a": Follow(0.04, 0, 0.12, 0.0, 0.9), "b": Follow(0.04, 0, 0.22, 0.1, 0.9), "c": Follow(0.04, 0, reason="?"),
+                "d": Follow(0.04, 0, 2.0, 1.9, 0.9)}  # fmt: skip
+    found = lags(measured, dict.fromkeys("abcd", ("racing", None)))
+    assert [row["lag_ms"] for row in found[:2]] == pytest.approx([0, 100]) and found[1]["lag_frames"] == pytest.approx(2.5)
+    assert found[2]["lag_ms"] is None and found[2]["reason"] == "?"
+    assert found[3]["lag_ms"] is None and "beyond" in found[3]["reason"]
+
+
+def test_align_writes_facts_a_plot_and_measures_once(doom: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = Corpus.open(shutil.copytree(doom.root, tmp_path / "corpus"))
+    (id,) = corpus.ok_ids()
+    corpus.write_actions("recorded", id, on_pictures(rows_of(corpus), -3 * FRAME_MS))
+    corpus.add_video({"id": "gone"})
+    corpus.write_actions("recorded", "gone", rows_of(doom))
+    assert main(["corpus", "align", str(corpus.root)]) == 0
+    gone, video = sorted(corpus.rows(), key=lambda row: row["id"] != "gone")
+    assert video["lag_ms"] == pytest.approx(3 * FRAME_MS, abs=0.7 * FRAME_MS) and video["lag_confidence"] > 0.65
+    assert gone["status"] == "broken" and gone["lag_ms"] is None
+    assert "doom by expert" in capsys.readouterr().out and (corpus.root / "lag.png").read_bytes()[:4] == b"\x89PNG"
+    told = read_json(corpus.root / "lag.json")["videos"]
+    assert [row["id"] for row in told] == [id] and told[0]["lag_ms"] == video["lag_ms"]
+    kept = corpus.root / "cache" / "lag" / f"{id}.json"
+    stamp = kept.stat().st_mtime_ns
+    assert align_corpus(corpus) == told and kept.stat().st_mtime_ns == stamp
+    kept.write_text("{}")
+    assert align_corpus(corpus) == told
+
+
+def test_nothing_to_align_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["corpus", "align", str(Corpus.create(tmp_path / "c").root)]) == 1
+    assert "fetch footage, or record some" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("measured_frames", [1.6, 2.0, 2.4])
+def test_training_looks_rows_up_by_their_lag(doom: Corpus, tmp_path: Path, measured_frames: float) -> None:
+    from ghostpad.feed.footage import load_footage, truth_rows
+    from ghostpad.feed.window import WindowSpec
+
+    spec = WindowSpec((0, 1), (0,), 16, 16, True)
+    corpus = Corpus.open(shutil.copytree(doom.root, tmp_path / "corpus"))
+    (id,) = corpus.ok_ids()
+    (straight,) = load_footage(corpus, [id], truth_rows, spec)
+    late: dict[str, Any] = corpus.rows()[0] | {"lag_ms": measured_frames * FRAME_MS}
+    corpus.add_video(late)
+    (moved,) = load_footage(corpus, [id], truth_rows, spec)
+    np.testing.assert_array_equal(moved.pads[2:], straight.pads[:-2])
+    np.testing.assert_array_equal(moved.weight[2:], straight.weight[:-2])
+    assert not moved.weight[:2].any()
+
+
+def test_the_check_runs_and_prints_a_line_for_each_kind(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    from ghostpad.cli.bench_align import recovery_text
+    from ghostpad.corpus.align_check import recover
+
+    found = recover("racing", "expert", 28, (-6, 6), 1 / 3, 1, tmp_path / "c", lambda done: None)
+    assert found.tried == found.told == found.right == 2 and found.worst_frames <= 1
+    assert "racing expert 28:    2, 100.0 % told, 100.0 % right" in recovery_text([found])
