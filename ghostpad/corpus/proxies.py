@@ -11,6 +11,7 @@ from typing import Any
 from ghostpad.base.errors import MediaError, MissingError
 from ghostpad.base.progress import progress
 from ghostpad.corpus.folder import Corpus
+from ghostpad.corpus.overlay import video_mask
 from ghostpad.video.proxy import make_proxy
 
 
@@ -36,7 +37,8 @@ def make_proxies(corpus: Corpus, px: int = 256) -> ProxyCounts:
     with progress(f"copies at {px} px", sum(map(_minutes, missing)), "min") as advance:
         for row in missing:
             try:
-                make_proxy(corpus.video_path(row["id"]), corpus.proxy_path(px, row["id"]), px=px)
+                source = corpus.video_path(row["id"])
+                make_proxy(source, corpus.proxy_path(px, row["id"]), px=px, mask=video_mask(row, source))
                 counts.made += 1
             except (MediaError, MissingError) as error:
                 corpus.mark_broken(row["id"], str(error))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ghostpad.base.errors import SettingsError
 from ghostpad.base.pad import PAD_DIM, Mask, Pad
+from ghostpad.games.overlay import Overlay
 from ghostpad.games.spec import Game, Player
 from ghostpad.video.record import VideoRecorder
 
@@ -40,10 +41,12 @@ def record_episode(
     max_frames: int,
     crf: int = 23,
     on_frame: Callable[[], None] = lambda: None,
+    overlay: Overlay | None = None,
 ) -> Episode:
     """Play the episode of `seed` to its end, or until `max_frames` (2 or more) are shown, into an H.264 file at `path`.
 
-    `on_frame` is called after every frame. The same arguments give the same file. Raises `SettingsError` for `max_frames` below 2.
+    With `overlay` a controller is drawn into every frame after the player saw it, in the state of the frame's own row (the last frame, which
+    has none, shows what the player would have held). `on_frame` is called after every frame. The same arguments give the same file. Raises `SettingsError` for `max_frames` below 2.
     """
     if max_frames < 2:
         raise SettingsError(f"max_frames is {max_frames}: an episode needs 2 frames to have a pad between them")
@@ -52,15 +55,17 @@ def record_episode(
     pads: list[Pad] = []
     return_, done = 0.0, False
     with VideoRecorder(path, game.spec.fps, crf=crf) as video:
-        video.add(frame)
+        pad = player.act(game)
+        video.add(overlay.draw(frame, pad) if overlay else frame)
         on_frame()
         while not done and len(pads) + 1 < max_frames:
-            pad = player.act(game)
             shown, reward, done = game.step(pad)
             return_ += reward
             if shown is not None:
                 pads.append(pad)
-                video.add(shown)
+                if not done:
+                    pad = player.act(game)
+                video.add(overlay.draw(shown, pad) if overlay else shown)
                 on_frame()
     return Episode(
         pts_s=np.array([float(row / game.spec.fps) for row in range(len(pads))]),

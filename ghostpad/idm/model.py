@@ -32,6 +32,7 @@ from ghostpad.nn.frames import SiglipEncoder
 from ghostpad.nn.motion import CHANNELS, MotionMap, normalise
 from ghostpad.nn.temporal import LocalAttention, LocalConv
 from ghostpad.train.model import Model
+from ghostpad.video.paint import Boxes
 
 HALF = 2
 """Motion is matched on pictures of half the size: the fastest turn of Doom, 8 px in the middle of a 128 px picture, is 4 px there."""
@@ -159,16 +160,16 @@ class Idm(Model):
         pads, spreads = self.belief(self.relate(self.encode(frames[None])))
         return pads[0], spreads[0]
 
-    def label(self, path: str | Path, *, game: str | None = None, threads: int = 1) -> pa.Table:
+    def label(self, path: str | Path, *, game: str | None = None, threads: int = 1, mask: Boxes = ()) -> pa.Table:
         """One row for every kept frame of a video file but the last (schema `ghostpad.base.records.LABELS`): `pts_s`, a probability
         a button, a mean and a spread a stick axis, null where this IDM has no head, and the row's confidence. Calibrated if a
-        calibration is attached. With the name of a `game` it learned from, only what that game reads is predicted.
+        calibration is attached. What lies in the boxes of `mask` (pixels of the video) is not seen. With the name of a `game` it learned from, only what that game reads is predicted.
 
         The video is read once, in memory that grows by the labels alone. torch uses `threads` threads meanwhile (1: two processes with
         two each took forty times as long on two busy cores, measured); decoding has a thread of its own. Raises `MissingError`, and
         `MediaError` if the file cannot be read to its end or shows fewer than two frames.
         """
-        return label_video(self, path, game=game, threads=threads)
+        return label_video(self, path, game=game, threads=threads, mask=mask)
 
     # ---- learning -----------------------------------------------------------------------------------------------
 

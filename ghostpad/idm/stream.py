@@ -27,6 +27,7 @@ from ghostpad.feed.window import WindowSpec
 from ghostpad.idm.calibrate import Calibration
 from ghostpad.idm.confidence import row_confidence
 from ghostpad.video.decode import Frame, decode_frames
+from ghostpad.video.paint import Boxes
 
 PIECE_ROWS = 64
 """Rows encoded and related at a time (a guess; the result does not depend on it)."""
@@ -74,10 +75,12 @@ class Reader(Protocol):
         """Pads [1, T, 25] and stick spreads [1, T, 4] of logits."""
 
 
-def label_video(model: Reader, path: str | Path, *, game: str | None = None, threads: int = 1, piece_rows: int = PIECE_ROWS) -> pa.Table:
+def label_video(
+    model: Reader, path: str | Path, *, game: str | None = None, threads: int = 1, piece_rows: int = PIECE_ROWS, mask: Boxes = ()
+) -> pa.Table:
     """The calibrated `labels` table of a video file; see `Idm.label`."""
     spec, columns = model.window, _Columns(model.slots_of(game))
-    frames = decode_frames(path, width_px=spec.width_px, height_px=spec.height_px, gray=spec.gray, rate_hz=spec.rate_hz)
+    frames = decode_frames(path, width_px=spec.width_px, height_px=spec.height_px, gray=spec.gray, rate_hz=spec.rate_hz, mask=mask)
     with torch_threads(threads):
         for pads, spreads in predict_rows(model, columns.noting(read_ahead(frames, AHEAD_FRAMES)), piece_rows, game):
             columns.add(*(pads, spreads) if model.calibration is None else model.calibration.apply(pads, spreads))

@@ -10,10 +10,12 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from ghostpad.base.errors import MediaError, MissingError
 from ghostpad.base.progress import progress
 from ghostpad.corpus.folder import Corpus
+from ghostpad.corpus.overlay import video_mask
 from ghostpad.idm import load
 from ghostpad.idm.model import Idm
 from ghostpad.train.checkpoint import run_fingerprint
@@ -63,11 +65,11 @@ class _Labeller:
         self.corpus, self.run, self.source, self.idm = corpus, run, source, idm
         self.facts = {"run": run.name, "slots": ",".join(idm.facts["slots"]), "licences": "; ".join(idm.facts.get("licences", []))}
 
-    def label(self, video: tuple[str, Path, str | None]) -> tuple[str, str | None]:
-        """The id of the video (id, path, game), and why it could not be labelled or None."""
-        id, path, game = video
+    def label(self, video: tuple[str, Path, dict[str, Any]]) -> tuple[str, str | None]:
+        """The id of the video (id, path, row of the table of videos), and why it could not be labelled or None."""
+        id, path, row = video
         try:
-            table = self.idm.label(path, game=game)
+            table = self.idm.label(path, game=row["game"], mask=video_mask(row, path))
         except (MediaError, MissingError) as error:
             return id, str(error)
         self.corpus.write_actions(self.source, id, table, self.facts)
@@ -75,8 +77,8 @@ class _Labeller:
 
 
 def _results(labeller: _Labeller, todo: list[str], workers: int) -> Iterator[tuple[str, str | None]]:
-    games = {row["id"]: row["game"] for row in labeller.corpus.rows()}
-    videos = [(id, path, games[id]) for id, path in labeller.corpus.video_paths(todo).items()]
+    rows = {row["id"]: row for row in labeller.corpus.rows()}
+    videos = [(id, path, rows[id]) for id, path in labeller.corpus.video_paths(todo).items()]
     if not videos or workers == 0:
         yield from map(labeller.label, videos)
         return
@@ -92,5 +94,5 @@ def _start_worker(corpus: Corpus, run: Path, source: str) -> None:
     _worker.append(_Labeller(corpus, run, source, load(run)))
 
 
-def _label_in_worker(video: tuple[str, Path, str | None]) -> tuple[str, str | None]:
+def _label_in_worker(video: tuple[str, Path, dict[str, Any]]) -> tuple[str, str | None]:
     return _worker[0].label(video)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ghostpad.base.errors import MediaError, SettingsError
 from ghostpad.video.container import frames_from, needed_frames_from, open_video
+from ghostpad.video.paint import Boxes, Painter, paint_resized
 
 Images = NDArray[np.uint8]
 """uint8 [N, H, W, C], C is 3 (RGB) or 1 (gray)."""
@@ -46,6 +47,7 @@ def decode_frames(
     rate_hz: float | Fraction | None = None,
     start_s: float = 0.0,
     end_s: float | None = None,
+    mask: Boxes = (),
 ) -> Iterator[Frame]:
     """Frames with `start_s <= pts < end_s` in order; a `start_s` of 0 or less begins at the first frame.
 
@@ -54,12 +56,13 @@ def decode_frames(
     ticks comes once. So a video slower than the rate keeps every frame, and cutting a video into stretches changes nothing. A
     frame counts as on screen half a millisecond before its stamp, because common containers round stamps to 1 ms. A rate is
     read as the nearest fraction with a denominator up to 10,000, so 29.97002997 means 30000/1001. Frames that are not kept, and that
-    no other frame refers to, are not decoded in H.264 and HEVC: the frames are the same, in less time.
+    no other frame refers to, are not decoded in H.264 and HEVC: the frames are the same, in less time. What lies in the boxes of `mask`
+    is grey, before resizing and again after it, see `ghostpad.video.paint`.
 
     Raises `SettingsError` for impossible arguments, at once; `MissingError`; `MediaError` for a file that is no video, and,
     naming the file and time stamp, where decoding breaks off early.
     """
-    resize = _Resize(width_px, height_px, gray)
+    resize = _Resize(width_px, height_px, gray, mask)
     rate = None if rate_hz is None else _rate(rate_hz)
     if not math.isfinite(start_s) or (end_s is not None and not end_s > start_s):
         raise SettingsError(f"nothing lies between start_s {start_s} and end_s {end_s}: end_s must be after start_s")
@@ -75,13 +78,16 @@ def decode_array(
     rate_hz: float | Fraction | None = None,
     start_s: float = 0.0,
     end_s: float | None = None,
+    mask: Boxes = (),
 ) -> tuple[NDArray[np.float64], Images]:
     """`decode_frames` as arrays, for short videos: time stamps float64 [N] in seconds and images uint8 [N, H, W, C].
 
     C is 3, or 1 if `gray`. Everything is held in memory at once. Raises as `decode_frames`; `MediaError` if no frame lies
     in the stretch.
     """
-    frames = list(decode_frames(path, width_px=width_px, height_px=height_px, gray=gray, rate_hz=rate_hz, start_s=start_s, end_s=end_s))
+    frames = list(
+        decode_frames(path, width_px=width_px, height_px=height_px, gray=gray, rate_hz=rate_hz, start_s=start_s, end_s=end_s, mask=mask)
+    )
     if not frames:
         raise MediaError(f"{path} has no frame between {start_s} s and {'its end' if end_s is None else f'{end_s} s'}")
     images = np.stack([frame.image for frame in frames])
@@ -130,17 +136,19 @@ def resize_image(image: NDArray[np.uint8], width_px: int, height_px: int, gray: 
 class _Resize:
     """Turns decoder frames into arrays of one size. The scaler runs on one thread; PyAV's default takes every core."""
 
-    def __init__(self, width_px: int | None, height_px: int | None, gray: bool):
+    def __init__(self, width_px: int | None, height_px: int | None, gray: bool, mask: Boxes = ()):
         if (width_px is None) != (height_px is None):
             raise SettingsError("give both width_px and height_px, or neither")
         if width_px is not None and height_px is not None and min(width_px, height_px) < 1:
             raise SettingsError(f"a picture of {width_px} x {height_px} pixels is impossible: both must be 1 or more")
         self._width_px, self._height_px, self._format = width_px, height_px, "gray" if gray else "rgb24"
-        self._scaler = VideoReformatter()
+        self._scaler, self._mask, self._painter = VideoReformatter(), tuple(mask), Painter(mask)
 
     def __call__(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
+        frame = self._painter(frame)
         made = self._scaler.reformat(frame, self._width_px, self._height_px, self._format, interpolation="AREA", threads=1)
-        return np.ascontiguousarray(made.to_ndarray(), np.uint8)
+        image = np.ascontiguousarray(made.to_ndarray(), np.uint8)
+        return paint_resized(image, self._mask, frame.width, frame.height) if self._mask else image
 
 
 def _rate(rate_hz: float | Fraction) -> Fraction:

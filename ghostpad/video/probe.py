@@ -57,6 +57,12 @@ def probe_video(path: str | os.PathLike[str]) -> VideoInfo:
         )
 
 
+def video_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Width and height in pixels as the file's header says, without reading on. Raises `MissingError`, and `MediaError` if it is no video."""
+    with open_video(path) as (_, stream):
+        return stream.width, stream.height
+
+
 def read_stamps(path: str | os.PathLike[str]) -> list[Fraction]:
     """The exact time stamp in seconds of every frame, in order, without decoding. Raises as `probe_video`."""
     with open_video(path) as (container, stream):

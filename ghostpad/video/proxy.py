@@ -12,24 +12,33 @@ from av.video.reformatter import ColorRange, VideoReformatter
 from ghostpad.base.errors import MediaError, SettingsError
 from ghostpad.base.files import atomic_path
 from ghostpad.video.container import frames_from, open_video
+from ghostpad.video.paint import Boxes, Painter
 from ghostpad.video.probe import read_stamps
 from ghostpad.video.record import H264Writer, check_encoding
 
 _PRESET = "veryfast"
 
 
-def make_proxy(source: str | os.PathLike[str], target: str | os.PathLike[str], *, px: int = 256, gop: int = 15, crf: int = 20) -> None:
+def make_proxy(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    px: int = 256,
+    gop: int = 15,
+    crf: int = 20,
+    mask: Boxes = (),
+) -> None:
     """Write at `target` a copy of `source` whose short side is `px` pixels (never enlarged; both sides rounded to even numbers).
 
     Every frame is kept with bit-equal time stamps, which is checked before the file appears. H.264 without B-frames, at most
-    `gop` frames between keyframes, x264 quality `crf`. The same source gives the same bytes. Raises `SettingsError` for
+    `gop` frames between keyframes, x264 quality `crf`; what lies in the boxes of `mask` (pixels of the source) is grey. The same source gives the same bytes. Raises `SettingsError` for
     options out of range, `MissingError`, and `MediaError` if the source cannot be read to its end or its stamps cannot be kept.
     """
     check_encoding(crf, _PRESET, gop)
     if px < 2:
         raise SettingsError(f"px is {px}: it must be 2 or more pixels")
     with atomic_path(target) as temporary:
-        writer, stamps, scaler = None, [], VideoReformatter()
+        writer, stamps, scaler, painter = None, [], VideoReformatter(), Painter(mask)
         try:
             with open_video(source) as (container, stream):
                 ticks_hz = _ticks_hz(stream.time_base)
@@ -42,7 +51,7 @@ def make_proxy(source: str | os.PathLike[str], target: str | os.PathLike[str], *
                             crf=crf, preset=_PRESET, gop=gop, colorspace=frame.colorspace,
                         )  # fmt: skip
                     small = scaler.reformat(
-                        frame, width_px, height_px, "yuv420p", interpolation="AREA", dst_color_range=ColorRange.MPEG, threads=1
+                        painter(frame), width_px, height_px, "yuv420p", interpolation="AREA", dst_color_range=ColorRange.MPEG, threads=1
                     )
                     shown = frame.duration * (frame.time_base or 0) or 1 / rate
                     writer.add(small, int(stamp * ticks_hz), max(1, int(shown * ticks_hz)))

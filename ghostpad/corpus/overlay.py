@@ -1,0 +1,57 @@
+"""Where a controller drawn into a video lies in the frames that are here: the mask that hides it.
+
+The dataset gives the box in pixels of the rendition that it annotated, and the footage may have another size; boxes may overflow the
+picture, by 5 to 125 pixels (measured by others). A mask a few pixels too small gives the answers away, one a few too large costs nothing:
+so the box is scaled, padded, rounded outwards and clipped, and what is no box is refused with a reason.
+"""
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ghostpad.base.errors import MediaError
+from ghostpad.video.paint import Box
+from ghostpad.video.probe import video_size
+
+PAD_PX = 4
+"""Pixels of the footage that a mask reaches beyond the box on every side (measured by others: 4 or more)."""
+
+LARGEST_SHARE = 0.6
+"""A mask over a larger part of the picture would leave no game to see (a guess)."""
+
+_SMALLEST_PX = 2
+
+
+def mask_box(overlay_px: Sequence[float], of_px: Sequence[int], width_px: int, height_px: int, *, pad_px: int = PAD_PX) -> Box:
+    """The mask in a frame of `width_px` x `height_px` for the box x, y, width, height in a picture of `of_px` = (width, height).
+
+    `pad_px` may be negative, to make a mask too small on purpose. Raises `MediaError`, saying why, for a box that is empty, not
+    finite, outside the picture, or so large that nothing would be left.
+    """
+    x, y, wide, high = (float(value) for value in overlay_px)
+    if not all(map(math.isfinite, (x, y, wide, high))) or wide <= 0 or high <= 0 or min(of_px) <= 0:
+        raise MediaError(f"its overlay box {list(overlay_px)} of a picture of {list(of_px)} is empty or no box")
+    across, down = width_px / of_px[0], height_px / of_px[1]
+    left, top = max(0, math.floor(x * across) - pad_px), max(0, math.floor(y * down) - pad_px)
+    right = min(width_px, math.ceil((x + wide) * across) + pad_px)
+    bottom = min(height_px, math.ceil((y + high) * down) + pad_px)
+    if right - left < _SMALLEST_PX or bottom - top < _SMALLEST_PX:
+        raise MediaError(f"its overlay box {list(overlay_px)} lies outside the picture of {list(of_px)}")
+    if (share := (right - left) * (bottom - top) / (width_px * height_px)) > LARGEST_SHARE:
+        raise MediaError(f"its overlay box {list(overlay_px)} covers {share:.0%} of the picture: nothing would be left to see")
+    return left, top, right, bottom
+
+
+def video_mask(row: Mapping[str, Any], path: str | os.PathLike[str], *, pad_px: int = PAD_PX) -> tuple[Box, ...]:
+    """The masks of a video from its row of the table of videos, in pixels of the file at `path`; none where nothing is drawn into it.
+
+    Raises `MissingError` or `MediaError` for a file that cannot be read, and as `mask_box`.
+    """
+    if row["overlay_px"] is None:
+        return ()
+    width_px, height_px = video_size(path)
+    try:
+        return (mask_box(row["overlay_px"], row["overlay_of_px"] or (width_px, height_px), width_px, height_px, pad_px=pad_px),)
+    except MediaError as error:
+        raise MediaError(f"{path}: {error}") from None
