@@ -10,6 +10,7 @@ of one game and player and is taken as the median over them; see `ghostpad.corpu
 Cost: about 1.6 ms of CPU a frame of 320x240, most of it block matching (measured).
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -24,7 +25,7 @@ from ghostpad.base.errors import FormatError, MediaError, MissingError
 from ghostpad.base.files import read_json, write_json
 from ghostpad.base.records import pads_of
 from ghostpad.corpus.folder import RECORDED, Corpus
-from ghostpad.corpus.lag import MAX_LAG_FRAMES, Follow, distinct, follow
+from ghostpad.corpus.lag import MAX_LAG_FRAMES, SHORT, Follow, distinct, follow
 from ghostpad.corpus.motion import HEIGHT_PX, WIDTH_PX, motion
 from ghostpad.video.decode import decode_array
 
@@ -45,7 +46,7 @@ def align_corpus(corpus: Corpus, advance: Callable[[int], None] = lambda done: N
     measured = {}
     for id in wanted:
         try:
-            measured[id] = _measured(corpus, id)
+            measured[id] = _measured(corpus, id, rows[id]["duration_s"] or math.inf)
         except (MediaError, MissingError) as error:
             corpus.mark_broken(id, str(error))
         advance(1)
@@ -96,7 +97,11 @@ class Seen:
 def look(path: Path, start_s: float, most_s: float = MOST_S) -> Seen:
     """The motion in `most_s` seconds of the video at `path`. Raises `MediaError` if it cannot be decoded or ends before."""
     pts_s, frames = decode_array(path, width_px=WIDTH_PX, height_px=HEIGHT_PX, gray=True, start_s=start_s, end_s=start_s + most_s)
-    frames = frames[..., 0]
+    return seen_in(pts_s, frames[..., 0])
+
+
+def seen_in(pts_s: NDArray[np.float64], frames: NDArray[np.uint8]) -> Seen:
+    """The motion in pictures uint8 [N, 48, 64] at pts_s [N] seconds."""
     changes = np.array([np.abs(after.astype(np.int16) - before).mean() for before, after in pairwise(frames)], np.float32)
     keep = distinct(changes)
     return Seen(pts_s[keep], motion(frames[keep]), float(1 - keep.mean()))
@@ -107,7 +112,7 @@ def follows(seen: Seen, rows: pa.Table) -> Follow:
     return follow(seen.pts_s, seen.signals, rows.column("pts_s").to_numpy(), *pads_of(rows), copies=seen.copies)
 
 
-def _measured(corpus: Corpus, id: str) -> Follow:
+def _measured(corpus: Corpus, id: str, duration_s: float) -> Follow:
     video, rows, kept = corpus.video_path(id), corpus.actions_path(RECORDED, id), corpus.root / "cache" / "lag" / f"{id}.json"
     if not video.exists():
         raise MissingError(f"{video} does not exist")
@@ -122,8 +127,7 @@ def _measured(corpus: Corpus, id: str) -> Follow:
     table = corpus.actions(RECORDED, id)
     if table is None:
         raise MissingError(f"the recorded rows of {id} are gone")
-    if table.num_rows < 2:
-        return Follow(1.0, 0.0, reason="there are no rows")
-    found = follows(look(video, table.column("pts_s")[0].as_py() - 1.0), table)
+    start_s = table.column("pts_s")[0].as_py() - 1.0 if table.num_rows else math.inf
+    found = follows(look(video, start_s), table) if start_s < duration_s else Follow(1.0, 0.0, reason=SHORT)
     write_json(kept, {"made_of": made_of, "follow": asdict(found)})
     return found

@@ -12,11 +12,12 @@ from ghostpad.base.files import read_json
 from ghostpad.base.pad import slot
 from ghostpad.base.records import actions_table, pads_of
 from ghostpad.cli.main import main
-from ghostpad.corpus.align import Seen, align_corpus, follows, lags, look, on_pictures
+from ghostpad.corpus.align import Seen, align_corpus, follows, lags, look, on_pictures, seen_in
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.lag import MAX_LAG_FRAMES, Follow, distinct
 from ghostpad.corpus.motion import HEIGHT_PX, SIGNALS, WIDTH_PX, motion
 from ghostpad.corpus.record import record_corpus
+from ghostpad.video.decode import decode_array
 
 FRAME_MS = 2000 / 35
 """Of Doom."""
@@ -81,12 +82,32 @@ def test_rows_may_come_at_another_rate_have_holes_and_unknown_slots(doom: Corpus
     assert lag_frames(seen, on_pictures(fine, -4 * FRAME_MS)) == pytest.approx(4, abs=0.7)
 
 
-def test_pictures_that_come_twice_are_found_and_left_out(doom: Corpus, tmp_path: Path) -> None:
-    changes = np.tile([3.0, 0.0], 100).astype(np.float32)
-    assert distinct(changes).mean() == pytest.approx(0.5, abs=0.02)
+@pytest.fixture(scope="module")
+def shown(doom: Corpus) -> tuple[np.ndarray, np.ndarray]:
+    pts_s, frames = decode_array(doom.video_path(doom.ok_ids()[0]), width_px=WIDTH_PX, height_px=HEIGHT_PX, gray=True)
+    return pts_s, frames[..., 0]
+
+
+def test_pictures_that_come_twice_are_found_and_left_out(doom: Corpus, shown: tuple[np.ndarray, np.ndarray]) -> None:
+    pts_s, frames = shown
+    twice_s = np.stack([pts_s, pts_s + FRAME_MS / 2000], 1).reshape(-1)
+    seen = seen_in(twice_s, np.repeat(frames, 2, axis=0))
+    assert seen.copies == pytest.approx(0.5, abs=0.05)
+    found = follows(seen, on_pictures(rows_of(doom), -6 * FRAME_MS))
+    assert found.step_s == pytest.approx(FRAME_MS / 1000) and found.follow_s / found.step_s == pytest.approx(6, abs=0.7)
+
+
+def test_a_game_that_stands_still_is_no_repeat() -> None:
     changes = np.full(200, 3.0, np.float32)
-    changes[50:90] = 0  # the game stands still
+    changes[50:90] = 0
     assert distinct(changes).all() and distinct(np.zeros(5, np.float32)).all()
+
+
+def test_time_is_the_stamp_where_the_rate_varies(doom: Corpus, shown: tuple[np.ndarray, np.ndarray]) -> None:
+    pts_s, frames = shown
+    kept = np.random.default_rng(1).random(len(pts_s)) > 0.25
+    found = follows(seen_in(pts_s[kept], frames[kept]), on_pictures(rows_of(doom), -6 * FRAME_MS))
+    assert not found.reason and found.follow_s * 1000 / FRAME_MS == pytest.approx(6, abs=0.7)
 
 
 def test_the_motion_of_a_picture_that_is_moved_is_the_way_it_moved() -> None:
@@ -114,13 +135,18 @@ def test_align_writes_facts_a_plot_and_measures_once(doom: Corpus, tmp_path: Pat
     corpus.write_actions("recorded", id, on_pictures(rows_of(corpus), -3 * FRAME_MS))
     corpus.add_video({"id": "gone"})
     corpus.write_actions("recorded", "gone", rows_of(doom))
+    shutil.copyfile(corpus.video_path(id), corpus.root / "videos" / "later.mp4")
+    corpus.add_video({"id": "later", "duration_s": 30.0})
+    corpus.write_actions("recorded", "later", on_pictures(rows_of(doom), 90_000))
     assert main(["corpus", "align", str(corpus.root)]) == 0
-    gone, video = sorted(corpus.rows(), key=lambda row: row["id"] != "gone")
+    later = next(row for row in corpus.rows() if row["id"] == "later")
+    assert later["status"] == "ok" and later["lag_ms"] is None, "rows of a part that is not here say nothing against the video"
+    gone, video = sorted((row for row in corpus.rows() if row["id"] != "later"), key=lambda row: row["id"] != "gone")
     assert video["lag_ms"] == pytest.approx(3 * FRAME_MS, abs=0.7 * FRAME_MS) and video["lag_confidence"] > 0.65
     assert gone["status"] == "broken" and gone["lag_ms"] is None
     assert "doom by expert" in capsys.readouterr().out and (corpus.root / "lag.png").read_bytes()[:4] == b"\x89PNG"
     told = read_json(corpus.root / "lag.json")["videos"]
-    assert [row["id"] for row in told] == [id] and told[0]["lag_ms"] == video["lag_ms"]
+    assert [row["id"] for row in told] == [id, "later"] and told[0]["lag_ms"] == video["lag_ms"]
     kept = corpus.root / "cache" / "lag" / f"{id}.json"
     stamp = kept.stat().st_mtime_ns
     assert align_corpus(corpus) == told and kept.stat().st_mtime_ns == stamp
