@@ -85,8 +85,8 @@ def index_shards(corpus: Corpus, sources: Sequence[Source], labels: str = "raw",
         _write_tables(corpus, labels, counts)
     unseen = [name for name in sorted(wanted or ()) if name not in seen]
     if unseen:
-        known = [name for name in seen if name]
-        raise SettingsError([f"no chunk of these shards is of the game '{name}': {nearest(name, known)}" for name in unseen])
+        hints = {name: nearest(name, seen) if seen else "they name no game at all" for name in unseen}
+        raise SettingsError([f"no chunk of these shards is of the game '{name}': {hint}" for name, hint in hints.items()])
     return counts
 
 

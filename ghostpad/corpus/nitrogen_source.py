@@ -105,4 +105,4 @@ def _source(files: Any, path: str) -> Source:
         return Source(f"{name} extracted" if name.endswith(ARCHIVES) else name, path, size, files)
     if not name.endswith(ARCHIVES):
         raise SettingsError(f"{path} is no archive: its name must end in {', '.join(ARCHIVES)}")
-    return Source(name, path, files.size(path), files)
+    return Source(name, path, files.size(path) or 0, files)  # some servers tell no size

@@ -12,6 +12,7 @@ import pytest
 
 from ghostpad.base.errors import MissingError, SettingsError
 from ghostpad.base.pad import BUTTONS, DATASET_BUTTONS, STICKS
+from ghostpad.corpus import nitrogen
 from ghostpad.corpus.nitrogen import ShardReader
 from ghostpad.corpus.nitrogen_chunk import Chunk, box_px, game_name
 from ghostpad.corpus.nitrogen_sample import SampleChunk, parquet_bytes, sample_files, tar_bytes, write_shard
@@ -269,6 +270,18 @@ def test_games_that_nobody_wants_are_counted_and_not_read(tmp_path: Path) -> Non
 def test_a_chunk_that_comes_twice_is_read_once(tmp_path: Path) -> None:
     files = SampleChunk(rows=20).files()
     assert len(read(shard(tmp_path, files * 2))) == 1
+
+
+def test_tables_that_wait_too_long_for_their_metadata_are_broken_and_memory_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = sample_files([SampleChunk(number=n, rows=20) for n in range(6)])
+    apart = [file for file in files if file[0].endswith("parquet")] + [file for file in files if file[0].endswith("json")]
+    path = shard(tmp_path, apart)
+    assert all(chunk.row["status"] == "ok" for chunk in read(path))
+    monkeypatch.setattr(nitrogen, "MOST_WAITING_BYTES", 3 * max(len(body) for _, body in files))
+    found = {chunk.row["chunk"]: chunk.row["reason"] for chunk in read(path)}
+    assert {number for number, reason in found.items() if reason is None} == {3, 4, 5} and "lies too far" in str(found[0])
 
 
 def test_files_that_are_too_large_are_not_read(tmp_path: Path) -> None:
