@@ -47,7 +47,7 @@ class Corpus:
         """The corpus at `path`. Raises `MissingError` if there is none."""
         corpus = cls(path)
         if not corpus._table_path.exists():
-            raise MissingError(f"no corpus at {path} (no videos.parquet): make one with `ghostpad record` or `ghostpad corpus index`")
+            raise MissingError(f"there is no corpus at {path} (no videos.parquet): make one with `ghostpad record` or `corpus index`")
         return corpus
 
     @classmethod
