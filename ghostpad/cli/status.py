@@ -55,7 +55,7 @@ def next_steps(corpus: Path, summary: Summary) -> list[tuple[str, str]]:
     if unfetched:
         steps.append((f"corpus fetch {corpus}", f"{unfetched} videos are not fetched yet"))
     if summary["chunks"] and summary["aligned"] < ok:
-        steps.append((f"corpus align {corpus}", f"the lag of {ok - summary['aligned']} videos is not known"))
+        steps.append((f"corpus align {corpus}", f"the lag of {ok - summary['aligned']} videos was not measured"))
     if copies < ok:
         steps.append((f"proxy {corpus}", f"{ok - copies} videos have no small copy"))
     if ok and RECORDED in summary["sources"]:

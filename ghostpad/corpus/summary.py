@@ -28,7 +28,7 @@ def summarise(corpus: Corpus) -> Summary:
     sources    per source of rows: number of videos and hours that have them
     verdicts   per set of verdicts: hours by reason ("kept", the filter that dropped them, or "broken")
     proxies    per short side in pixels: number of videos that have a copy
-    aligned    videos whose footage is here and whose lag behind their labels is known
+    aligned    videos whose footage is here and whose lag was measured, found or not
     """
     rows = corpus.rows()
     hours = {row["id"]: (row["duration_s"] or 0.0) / 3600 for row in rows}
@@ -51,7 +51,7 @@ def summarise(corpus: Corpus) -> Summary:
         "sources": {source: _amount(corpus.labelled_ids(source), hours) for source in corpus.sources()},
         "verdicts": {name: _verdict_hours(corpus, name) for name in _stems(corpus, "verdicts/*.parquet")},
         "proxies": proxies,
-        "aligned": sum(row["status"] == "ok" and row["lag_ms"] is not None for row in rows),
+        "aligned": sum(row["status"] == "ok" and row["lag_confidence"] is not None for row in rows),
     }
 
 
