@@ -1,0 +1,69 @@
+"""`ghostpad corpus fetch`: the footage of videos whose labels are there."""
+
+import re
+from pathlib import Path
+
+from ghostpad.base.errors import SettingsError
+from ghostpad.cli.arguments import CorpusPath
+from ghostpad.corpus.fetch import FetchSettings, fetch_corpus
+from ghostpad.corpus.fetch_errors import KINDS
+from ghostpad.corpus.fetch_ledger import link_rot
+from ghostpad.corpus.folder import Corpus
+
+
+def corpus_fetch(
+    corpus: CorpusPath,
+    *,
+    videos: str | None = None,
+    rate_limit: str | None = None,
+    cookies: Path | None = None,
+    workers: int = 4,
+    max_height: int = 720,
+    retry_failed: bool = False,
+    report: bool = False,
+) -> None:
+    """Download the videos that are missing, with yt-dlp: the site's own file, its frame rate at least that of the labels.
+
+    A video appears in videos/ whole and of the right length, or not at all. Two at a time from one site; a site that asks for fewer
+    requests gets a pause. Every try is kept in fetch/ledger.jsonl. Stopped, the same command goes on, also within a file.
+
+    Args:
+        videos: Only these, by id, with commas (--videos=-abc for an id that begins with a dash).
+        rate_limit: Bytes a second of one download, for example 2M.
+        cookies: A file of cookies of your browser (Netscape format), for what needs a login.
+        workers: Downloads at a time, over all sites.
+        max_height: Pixels; more only where nothing smaller has the frame rate of the labels.
+        retry_failed: Ask again for what failed for good before (dead, private, geo-blocked, ...).
+        report: Download nothing; say by site what became of what was asked for.
+    """
+    opened = Corpus.open(corpus)
+    if not report:
+        settings = FetchSettings(
+            max_height=max_height, workers=workers, rate_limit=bytes_of(rate_limit), cookies=cookies, retry_failed=retry_failed
+        )
+        counts = fetch_corpus(opened, settings, videos.split(",") if videos else None)
+        again = f"; {counts.skipped} that failed before were not asked again (--retry-failed)" if counts.skipped else ""
+        print(f"{corpus}: {counts.fetched} videos fetched, {len(counts.failed)} failed{again}")
+        for id, failure in sorted(counts.failed.items()):
+            print(f"  {id}: {failure.kind}: {failure.words}")
+    print(report_text(link_rot(opened.root)))
+
+
+def report_text(sites: dict[str, dict[str, int]]) -> str:
+    """A line a site: how many videos were asked for and what became of them; then what the words mean."""
+    if not sites:
+        return "nothing was asked for yet"
+    lines = []
+    for site, outcomes in sites.items():
+        lines.append(f"{site}: {sum(outcomes.values())} asked for: " + ", ".join(f"{count} {kind}" for kind, count in outcomes.items()))
+    seen = [kind for kind in KINDS if any(kind in outcomes for outcomes in sites.values())]
+    return "\n".join(lines + [f"  {kind}: {KINDS[kind]}" for kind in seen])
+
+
+def bytes_of(text: str | None) -> float | None:
+    """Bytes out of 500K, 2M, 1.5G or plain digits. Raises `SettingsError` for anything else."""
+    if text is None:
+        return None
+    if not (found := re.fullmatch(r"(\d+(?:\.\d+)?)([KMG]?)", text.upper())):
+        raise SettingsError(f"--rate-limit is '{text}': write bytes a second, for example 500K or 2M")
+    return float(found[1]) * {"": 1, "K": 1e3, "M": 1e6, "G": 1e9}[found[2]]

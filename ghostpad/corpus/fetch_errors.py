@@ -1,0 +1,82 @@
+"""Why a download failed, in one word: what a site said, sorted into kinds that decide whether asking again makes sense.
+
+Sites say it in many ways, so the sentence is searched for the words yt-dlp's extractors use; a status of HTTP counts where there is one.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+KINDS: dict[str, str] = {
+    "dead": "the site no longer has it",
+    "private": "its owner shows it to few",
+    "geo-blocked": "the site does not show it in this country",
+    "login": "the site wants a login, an age check or proof of a person: give --cookies",
+    "refused": "the site refused without saying why (HTTP 403)",
+    "format": "yt-dlp finds no video at this address",
+    "not a video": "what came cannot be read as a video",
+    "wrong length": "what came is not as long as it should be",
+    "throttled": "the site asked for fewer requests (HTTP 429)",
+    "server": "the site had an error of its own (HTTP 5xx)",
+    "network": "the connection failed, stalled or was cut",
+}
+"""Every kind of failure and what it means."""
+
+PASSING = ("throttled", "server", "network")
+"""Kinds that pass: tried again after a wait in this run, and in every later one."""
+
+_WORDS = {
+    "geo-blocked": r"geo.?restrict|not (made this video )?available (in|from) your (country|location)"
+    r"|blocked it in your country|unavailable in your region",
+    "private": r"private video|video is private|only available to members|members.only|subscriber",
+    "login": r"sign in|log ?in|cookies|confirm your age|not a bot|age.restricted",
+    "throttled": r"too many requests|rate.?limit|try again later|throttl",
+    "dead": r"removed|deleted|no longer (available|exists)|does not exist|unavailable|terminated|not found|expired",
+    "format": r"unsupported url|requested format|no video formats|unable to extract|is not a valid url|no video",
+    "network": r"timed? ?out|connection|reset|refused|resolve|bytes read|more expected|content too short|incomplete|ssl|network",
+}
+
+
+class Failure(NamedTuple):
+    """What went wrong: one of `KINDS`, the site's own words on one line, and the wait in seconds it asked for (None: none)."""
+
+    kind: str
+    words: str
+    wait_s: float | None = None
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Sort an error of yt-dlp. What is not recognised counts as "network", which is tried again."""
+    words = re.sub(r"\x1b\[[\d;]*m|^ERROR: ", "", str(error)).strip().replace("\n", " ")[:300]
+    for cause in _causes(error):
+        if type(cause).__name__ == "GeoRestrictedError":
+            return Failure("geo-blocked", words)
+        status = getattr(cause, "status", None)
+        if isinstance(status, int) and (kind := _kind_of_status(status)):
+            headers = getattr(getattr(cause, "response", None), "headers", None) or {}
+            asked = str(headers.get("Retry-After", ""))
+            return Failure(kind, words, float(asked) if asked.isdigit() else None)
+    for kind, pattern in _WORDS.items():
+        if re.search(pattern, words, re.IGNORECASE):
+            return Failure(kind, words)
+    return Failure("network", words)
+
+
+def _kind_of_status(status: int) -> str | None:
+    if status >= 500:
+        return "server"
+    return {401: "login", 403: "refused", 404: "dead", 410: "dead", 429: "throttled", 451: "geo-blocked"}.get(status)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and what it came from, by Python's chain and by the two fields yt-dlp keeps."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        found = waiting.pop(0)
+        if found is None or id(found) in seen:
+            continue
+        seen.add(id(found))
+        yield found
+        info = getattr(found, "exc_info", None)
+        waiting += [info[1] if isinstance(info, tuple) else None, getattr(found, "cause", None), found.__cause__, found.__context__]
