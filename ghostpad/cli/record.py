@@ -1,11 +1,14 @@
 """`ghostpad record`: a scripted player plays, and a corpus grows."""
 
 from pathlib import Path
+from typing import Literal
 
 from ghostpad.base.errors import SettingsError
 from ghostpad.base.progress import progress
 from ghostpad.cli.arguments import GameName, PlayerName
 from ghostpad.corpus.record import record_corpus
+from ghostpad.corpus.record_nitrogen import TRUTH, write_nitrogen
+from ghostpad.games.overlay import Overlay
 from ghostpad.games.spec import game_spec
 
 
@@ -19,6 +22,12 @@ def record(
     withhold: bool = False,
     truth: Path | None = None,
     crf: int = 23,
+    overlay: Literal["none", "xbox", "ps5"] = "none",
+    corner: Literal["top-left", "top-right", "bottom-left", "bottom-right"] = "bottom-right",
+    opacity: float = 0.9,
+    lag_frames: int = 0,
+    rebind: str = "",
+    as_nitrogen: bool = False,
 ) -> None:
     """Let a scripted player play a game, and keep the video and the pad of every frame.
 
@@ -32,10 +41,19 @@ def record(
         withhold: Keep the true pads out of the corpus, as if this were footage from elsewhere.
         truth: Where withheld pads go, a folder outside the corpus [default: <out>-truth].
         crf: Quality of the video, x264's scale: 0 is exact, 23 ordinary, 51 worst.
+        overlay: Draw this controller into the picture, as creators do.
+        corner: Where it stands.
+        opacity: How solid it is, above 0 and up to 1.
+        lag_frames: How many frames later the picture shows what the rows say (below 0: earlier).
+        rebind: Buttons that the player has swapped, such as south=east,west=north; needs --overlay.
+        as_nitrogen: Write NitroGen's layout: SHARD_0000.tar.gz and videos/, with the true rows in a corpus truth/ beside them.
     """
     if truth is not None and not withhold:
         raise SettingsError("--truth says where withheld pads go: add --withhold, or leave --truth out")
     aside = (truth or out.with_name(f"{out.name}-truth")) if withhold else None
+    drawn = _overlay(overlay, corner, opacity, rebind)
+    if as_nitrogen and (drawn is None or withhold):
+        raise SettingsError("--as-nitrogen needs --overlay xbox or ps5, which its labels tell of, and goes without --withhold")
     fps = float(game_spec(game).fps)
     with progress(f"record {game}", minutes, "minutes") as advance:
         told = 0
@@ -45,10 +63,27 @@ def record(
             advance((done - told) / fps / 60)  # the first call also tells what an earlier run had recorded
             told = done
 
-        recorded = record_corpus(game, player, minutes=minutes, seed=seed, out=out, withhold=aside, crf=crf, progress=tell)
+        recorded = record_corpus(
+            game, player, minutes=minutes, seed=seed, out=out / TRUTH if as_nitrogen else out, withhold=aside, crf=crf,
+            overlay=drawn, lag_frames=0 if as_nitrogen else lag_frames, progress=tell,
+        )  # fmt: skip
     print(
         f"{out}: {recorded.minutes:.1f} min of {game} by {player} in {recorded.episodes} episodes, "
         f"{recorded.recorded_now} of them recorded now; mean return {recorded.mean_return:.1f}"
     )
+    if as_nitrogen:
+        print(f"{write_nitrogen(out, overlay, lag_frames)}: its labels, {lag_frames} frames ahead of the picture; {out / TRUTH}: the truth")
     if aside is not None:
         print(f"{aside}: the true pads, withheld from the corpus")
+
+
+def _overlay(style: str, corner: str, opacity: float, rebind: str) -> Overlay | None:
+    if style == "none":
+        if rebind:
+            raise SettingsError("--rebind changes what a drawn controller shows: add --overlay xbox or ps5")
+        return None
+    swaps = []
+    for pair in filter(None, rebind.split(",")):
+        one, _, other = pair.partition("=")
+        swaps.append((one.strip(), other.strip()))
+    return Overlay(style, corner, opacity, tuple(swaps))

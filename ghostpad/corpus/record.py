@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from ghostpad.base.errors import SettingsError
-from ghostpad.base.records import actions_table, write_table
+from ghostpad.base.records import ACTIONS, actions_table, write_table
 from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.games.episode import Episode, record_episode
+from ghostpad.games.overlay import Overlay, swapped
 from ghostpad.games.spec import GameSpec, make_game, make_player
 
 SOURCE = "recorded by ghostpad"
@@ -48,11 +50,17 @@ def record_corpus(
     out: Path,
     withhold: Path | None = None,
     crf: int = 23,
+    overlay: Overlay | None = None,
+    lag_frames: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Recorded:
     """Record `minutes` of footage of a game and a player, both by name, into the corpus at `out`, made if need be.
 
     With `withhold` the truth goes to `<withhold>/<video>.parquet`, a folder outside the corpus, and not into the corpus.
+    With `overlay` a controller is drawn into the picture, and its box stands in the table of videos. With `lag_frames` = k row i holds
+    the pad that the picture shows k frames later (k < 0: earlier), as labels do that run ahead of their pixels; rows without such a
+    frame are left out, and `lag_ms` stays null: to be measured.
+
     The footage is exact to the frame, but for one left over, which could hold no pad. More minutes than before add episodes
     after the one that was cut. `progress(done, total)` is told the frames after each. Raises `SettingsError` for unknown names or
     values that cannot work, or where an earlier run left the truth elsewhere, and `MissingError` without the games extra.
@@ -63,16 +71,18 @@ def record_corpus(
     corpus, stem = Corpus.create(out), f"{game}-{player}-s{seed}"
     rows = _finished_rows(corpus, stem, withhold)
     before = len(rows)
+    if any(row["overlay_px"] != _overlay_px(overlay, engine.spec) for row in rows):
+        raise SettingsError(f"{out} holds {stem} recorded with another --overlay or --corner: use those of before, or another --out")
     shown = count(_frames(rows) + 1)
     with engine:
         while (left := total - _frames(rows)) >= 2:
             name, own_seed = _episode_name(stem, len(rows)), episode_seed(seed, len(rows))
             video, truth = corpus.root / "videos" / f"{name}.mp4", _truth_path(corpus, name, withhold)
             episode = record_episode(
-                engine, hands, own_seed, video, max_frames=left, crf=crf, on_frame=lambda: progress(next(shown), total)
+                engine, hands, own_seed, video, max_frames=left, crf=crf, on_frame=lambda: progress(next(shown), total), overlay=overlay
             )
-            write_table(truth, actions_table(episode.pts_s, episode.pads, episode.known), "actions", {"licence": engine.spec.licence})
-            rows.append(_row(name, video, player, engine.spec, own_seed, episode))
+            write_table(truth, lagged(_table(episode, overlay), lag_frames), "actions", {"licence": engine.spec.licence})
+            rows.append(_row(name, video, player, engine.spec, own_seed, episode, overlay))
             corpus.add_video(rows[-1])  # written last: with its row, the episode is finished
     return Recorded(
         episodes=len(rows),
@@ -87,7 +97,19 @@ def episode_seed(seed: int, episode: int) -> int:
     return int(np.random.SeedSequence((seed, episode)).generate_state(1)[0])
 
 
-def _row(name: str, video: Path, player: str, spec: GameSpec, seed: int, episode: Episode) -> dict[str, Any]:
+def lagged(table: pa.Table, lag_frames: int) -> pa.Table:
+    """Rows of an `actions` table in which row i holds what row i + `lag_frames` held; rows for which there is none are left out."""
+    count = max(0, table.num_rows - abs(lag_frames))
+    stamps, pads = table.slice(max(0, -lag_frames), count), table.slice(max(0, lag_frames), count)
+    return pads.set_column(0, ACTIONS.field("pts_s"), stamps.column("pts_s"))
+
+
+def _table(episode: Episode, overlay: Overlay | None) -> pa.Table:
+    swaps = overlay.swaps if overlay else ()
+    return actions_table(episode.pts_s, swapped(episode.pads, swaps), swapped(episode.known, swaps))
+
+
+def _row(name: str, video: Path, player: str, spec: GameSpec, seed: int, episode: Episode, overlay: Overlay | None) -> dict[str, Any]:
     with open(video, "rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return {
@@ -106,8 +128,14 @@ def _row(name: str, video: Path, player: str, spec: GameSpec, seed: int, episode
         "seed": seed,
         "return_": episode.return_,
         "licence": spec.licence,
+        "overlay_px": _overlay_px(overlay, spec),
+        "overlay_of_px": [spec.width_px, spec.height_px] if overlay else None,
         "status": "ok",
     }
+
+
+def _overlay_px(overlay: Overlay | None, spec: GameSpec) -> list[float] | None:
+    return list(map(float, overlay.box(spec.width_px, spec.height_px))) if overlay else None
 
 
 def _episode_name(stem: str, episode: int) -> str:

@@ -45,8 +45,9 @@ def record_episode(
 ) -> Episode:
     """Play the episode of `seed` to its end, or until `max_frames` (2 or more) are shown, into an H.264 file at `path`.
 
-    With `overlay` a controller is drawn into every frame after the player saw it, in the state of the frame's own row (the last frame, which
-    has none, shows what the player would have held). `on_frame` is called after every frame. The same arguments give the same file. Raises `SettingsError` for `max_frames` below 2.
+    With `overlay` a controller is drawn into every frame after the player saw it, in the state of the frame's own row (the
+    last frame has none and shows what the player would have held). `on_frame` is called after every frame.
+    The same arguments give the same file. Raises `SettingsError` for `max_frames` below 2.
     """
     if max_frames < 2:
         raise SettingsError(f"max_frames is {max_frames}: an episode needs 2 frames to have a pad between them")

@@ -7,12 +7,14 @@ overlays that people use, and are not theirs. Colours of the lit buttons are eac
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from ghostpad.base.errors import SettingsError, nearest
-from ghostpad.base.pad import Pad, slot
+from ghostpad.base.pad import BUTTONS, Pad, slot
 from ghostpad.games.spec import Frame, Region
 
 STYLES = ("xbox", "ps5")
@@ -26,6 +28,9 @@ WIDTH_SHARE = 0.2
 
 _WIDTH, _HEIGHT, _SMOOTH = 100, 66, 2  # units; drawn this many times larger and averaged down
 _MARGIN_SHARE = 0.02
+
+Swaps = tuple[tuple[str, str], ...]
+"""Pairs of buttons that stand for each other."""
 
 _Colour = tuple[int, int, int]
 _BODY: dict[str, _Colour] = {"xbox": (24, 26, 30), "ps5": (226, 228, 232)}
@@ -53,11 +58,13 @@ _STICK_RADIUS, _KNOB_RADIUS, _TRAVEL, _KEY = 11, 6.5, 7, 5.5
 
 @dataclass(frozen=True)
 class Overlay:
-    """How the controller is drawn. Raises `SettingsError`, naming every problem, for an unknown style or corner or an opacity outside 0...1."""
+    """How the controller is drawn. Raises `SettingsError`, naming every problem, for what cannot be drawn."""
 
     style: str = "xbox"
     corner: str = "bottom-right"
     opacity: float = 0.9
+    swaps: Swaps = ()
+    """Buttons that the player has bound the other way round; the controller shows the player's."""
 
     def __post_init__(self) -> None:
         problems = []
@@ -67,6 +74,7 @@ class Overlay:
             problems.append(f"no corner '{self.corner}': {nearest(self.corner, CORNERS)}")
         if not 0 < self.opacity <= 1:
             problems.append(f"opacity is {self.opacity}: it must be above 0 and at most 1")
+        problems += [f"'{name}' cannot be swapped: {nearest(name, BUTTONS)}" for pair in self.swaps for name in pair if name not in BUTTONS]
         if problems:
             raise SettingsError(problems)
 
@@ -83,13 +91,21 @@ class Overlay:
         """A copy of `frame` with the controller in the state of `pad`, float32 [25]; triggers and buttons light up from 0.5 on."""
         x, y, wide, high = self.box(frame.shape[1], frame.shape[0])
         image = _body(self.style, wide, high).copy()
-        _state(ImageDraw.Draw(image), self.style, wide * _SMOOTH / _WIDTH, pad)
+        _state(ImageDraw.Draw(image), self.style, wide * _SMOOTH / _WIDTH, swapped(pad, self.swaps))
         drawn = np.asarray(image.reduce(_SMOOTH), np.float32)
         solid = drawn[..., 3:] * (self.opacity / 255)
         shown = frame.copy()
         part = shown[y : y + high, x : x + wide]
         part[:] = (part * (1 - solid) + drawn[..., :3] * solid + 0.5).astype(np.uint8)
         return shown
+
+
+def swapped(pads: NDArray[Any], swaps: Swaps) -> NDArray[Any]:
+    """Pads or masks [..., 25] with the buttons of each pair exchanged."""
+    found = pads.copy()
+    for one, other in swaps:
+        found[..., [slot(one), slot(other)]] = found[..., [slot(other), slot(one)]]
+    return found
 
 
 @lru_cache(maxsize=16)

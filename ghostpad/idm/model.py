@@ -163,7 +163,8 @@ class Idm(Model):
     def label(self, path: str | Path, *, game: str | None = None, threads: int = 1, mask: Boxes = ()) -> pa.Table:
         """One row for every kept frame of a video file but the last (schema `ghostpad.base.records.LABELS`): `pts_s`, a probability
         a button, a mean and a spread a stick axis, null where this IDM has no head, and the row's confidence. Calibrated if a
-        calibration is attached. What lies in the boxes of `mask` (pixels of the video) is not seen. With the name of a `game` it learned from, only what that game reads is predicted.
+        calibration is attached. What lies in the boxes of `mask` (pixels of the video) is not seen. With the name of a
+        `game` it learned from, only what that game reads is predicted.
 
         The video is read once, in memory that grows by the labels alone. torch uses `threads` threads meanwhile (1: two processes with
         two each took forty times as long on two busy cores, measured); decoding has a thread of its own. Raises `MissingError`, and

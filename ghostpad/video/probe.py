@@ -58,7 +58,7 @@ def probe_video(path: str | os.PathLike[str]) -> VideoInfo:
 
 
 def video_size(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Width and height in pixels as the file's header says, without reading on. Raises `MissingError`, and `MediaError` if it is no video."""
+    """Width and height in pixels as the file's header says, at once. Raises `MissingError`, and `MediaError` if it is no video."""
     with open_video(path) as (_, stream):
         return stream.width, stream.height
 

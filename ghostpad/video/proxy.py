@@ -31,7 +31,8 @@ def make_proxy(
     """Write at `target` a copy of `source` whose short side is `px` pixels (never enlarged; both sides rounded to even numbers).
 
     Every frame is kept with bit-equal time stamps, which is checked before the file appears. H.264 without B-frames, at most
-    `gop` frames between keyframes, x264 quality `crf`; what lies in the boxes of `mask` (pixels of the source) is grey. The same source gives the same bytes. Raises `SettingsError` for
+    `gop` frames between keyframes, x264 quality `crf`; what lies in the boxes of `mask` (pixels of the source) is grey.
+    The same source gives the same bytes. Raises `SettingsError` for
     options out of range, `MissingError`, and `MediaError` if the source cannot be read to its end or its stamps cannot be kept.
     """
     check_encoding(crf, _PRESET, gop)

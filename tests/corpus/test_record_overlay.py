@@ -1,0 +1,126 @@
+"""The truth machine: real games with a controller drawn in, as a corpus and as NitroGen's shards, with labels that run ahead."""
+
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ghostpad.base.errors import SettingsError
+from ghostpad.base.pad import pack
+from ghostpad.base.records import pads_of
+from ghostpad.cli.main import main
+from ghostpad.corpus.folder import Corpus
+from ghostpad.corpus.record import lagged, record_corpus
+from ghostpad.games.overlay import CORNERS, STYLES, Overlay, swapped
+from ghostpad.video.decode import decode_array
+
+RECORD = ["record", "doom", "--player", "novice", "--minutes", "0.8", "--overlay", "xbox", "--corner", "top-left"]
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("corner", CORNERS)
+def test_a_controller_stays_in_its_box_and_shows_the_pad(style: str, corner: str) -> None:
+    overlay, frame = Overlay(style, corner, 1.0), np.full((240, 320, 3), 99, np.uint8)
+    x, y, wide, high = overlay.box(320, 240)
+    assert 0 <= x <= 320 - wide and 0 <= y <= 240 - high and wide == 64
+    idle = overlay.draw(frame, pack({})[0])
+    changed = (idle != frame).any(axis=2)
+    assert changed[y : y + high, x : x + wide].mean() > 0.5
+    changed[y : y + high, x : x + wide] = False
+    assert not changed.any() and (frame == 99).all()
+    for name, value in {"south": 1, "left_trigger": 1, "dpad_up": 1, "left_x": -1, "right_y": 1, "right_thumb": 1, "start": 1}.items():
+        assert (overlay.draw(frame, pack({name: value})[0]) != idle).any(), name
+
+
+def test_impossible_controllers_name_every_problem() -> None:
+    with pytest.raises(SettingsError) as caught:
+        Overlay("xbocks", "top", 0, (("south", "eastt"),))
+    assert len(caught.value.problems) == 4 and "'east'" in str(caught.value)
+
+
+def test_a_binding_is_swapped_in_picture_and_rows() -> None:
+    pad, frame = pack({"south": 1})[0], np.zeros((240, 320, 3), np.uint8)
+    swaps = (("south", "east"),)
+    np.testing.assert_array_equal(swapped(pad, swaps), pack({"east": 1})[0])
+    np.testing.assert_array_equal(Overlay(swaps=swaps).draw(frame, pad), Overlay().draw(frame, pack({"east": 1})[0]))
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("nitrogen") / "shards"
+    assert main([*RECORD, "--as-nitrogen", "--lag-frames", "4", "--out", str(out)]) == 0
+    return out
+
+
+def test_shards_tell_what_the_truth_says_four_frames_later(shards: Path) -> None:
+    assert main(["corpus", "index", str(shards / "SHARD_0000.tar.gz"), "--out", str(shards.parent / "c")]) == 0
+    indexed, truth = Corpus.open(shards.parent / "c"), Corpus.open(shards / "truth")
+    assert [row["id"] for row in indexed.rows()] == truth.ok_ids()
+    for row, true_row in zip(indexed.rows(), truth.rows(), strict=True):
+        assert row["overlay_px"] == true_row["overlay_px"] and row["overlay_of_px"] == [320, 240]
+        assert row["fps"] == true_row["fps"] and (shards / "videos" / f"{row['id']}.mp4").exists()
+        table, true_table = indexed.actions("recorded", row["id"]), truth.actions("recorded", row["id"])
+        assert table is not None and true_table is not None
+        found, true = pads_of(table)[0], pads_of(true_table)[0]
+        assert len(true) - 4 - 7 < len(found) <= len(true) - 4
+        np.testing.assert_allclose(found, true[4 : 4 + len(found)], atol=1e-6)
+        np.testing.assert_allclose(table["pts_s"].to_numpy(), true_table["pts_s"].to_numpy()[: len(found)], atol=1e-9)
+
+
+def test_metadata_is_the_dataset_s(shards: Path) -> None:
+    with tarfile.open(shards / "SHARD_0000.tar.gz") as archive:
+        told = [json.load(archive.extractfile(member)) for member in archive if member.name.endswith("metadata.json")]  # type: ignore[arg-type]
+    assert told[0]["original_video"]["resolution"] == [240, 320] and told[0]["controller_type"] == "xboxone"
+    for one in told:
+        video = one["original_video"]
+        assert video["end_frame"] - video["start_frame"] + 1 == one["chunk_size"] == video["duration"] * 17.5
+    assert any(one["chunk_size"] == 350 for one in told)
+
+
+def test_the_same_command_gives_the_same_bytes_and_records_nothing_twice(shards: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (shards / "SHARD_0000.tar.gz").read_bytes()
+    assert main([*RECORD, "--as-nitrogen", "--lag-frames", "4", "--out", str(shards)]) == 0
+    assert (shards / "SHARD_0000.tar.gz").read_bytes() == before and "0 of them recorded now" in capsys.readouterr().out
+    assert main([*RECORD[:-1], "top-right", "--as-nitrogen", "--out", str(shards)]) == 2
+    assert "another --overlay" in capsys.readouterr().err
+
+
+def test_the_controller_is_drawn_into_the_same_play(tmp_path: Path) -> None:
+    for name, overlay in (("bare", None), ("drawn", Overlay(corner="top-left"))):
+        record_corpus("doom", "novice", minutes=0.05, seed=3, out=tmp_path / name, crf=0, overlay=overlay)
+    bare, drawn = (Corpus.open(tmp_path / name) for name in ("bare", "drawn"))
+    (id,) = bare.ok_ids()
+    assert bare.actions("recorded", id) == drawn.actions("recorded", id)
+    (_, one), (_, other) = (decode_array(corpus.video_path(id)) for corpus in (bare, drawn))
+    x, y, wide, high = (int(value) for value in drawn.rows()[0]["overlay_px"])
+    changed = (abs(one.astype(int) - other) > 3).any(axis=(0, 3))
+    assert changed[y : y + high, x : x + wide].mean() > 0.5
+    changed[y - 2 : y + high + 2, x - 2 : x + wide + 2] = False
+    assert changed.mean() < 0.001
+
+
+@pytest.mark.parametrize("lag", [0, 3, -3, 99])
+def test_lag_moves_rows_and_drops_what_has_no_frame(small: object, lag: int) -> None:
+    corpus = Corpus.open(small.novice)  # type: ignore[attr-defined]
+    table = corpus.actions("recorded", corpus.ok_ids()[1])
+    assert table is not None
+    moved = lagged(table, lag)
+    count = table.num_rows - abs(lag)
+    assert moved.num_rows == count and moved.schema == table.schema
+    assert moved.drop_columns("pts_s") == table.drop_columns("pts_s").slice(max(0, lag), count)
+    assert moved["pts_s"].to_pylist() == table["pts_s"].slice(max(0, -lag), count).to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--as-nitrogen"], "needs --overlay"),
+        (["--rebind", "south=east"], "add --overlay"),
+        (["--overlay", "ps5", "--opacity", "2"], "at most 1"),
+    ],
+)
+def test_flags_that_cannot_go_together(tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str], says: str) -> None:
+    assert main(["record", "doom", "--out", str(tmp_path / "o"), *flags]) == 2
+    assert says in capsys.readouterr().err
