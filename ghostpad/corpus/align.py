@@ -5,7 +5,8 @@ lag is not known, and `lag.json` (every video with its measurements and the reas
 `cache/lag/<id>.json`, so the same command goes on where it was stopped and measures only what is new.
 
 What the lag is counted from: the frame in which the game begins to answer the pad. The inertia on top of that is common to the videos
-of one game and player and is taken as the median over them; see `ghostpad.corpus.lag`. Footage that `ghostpad record` made has lag 0.
+of one game and player and is taken as the median over them; see `ghostpad.corpus.lag`, which also says how
+far off that is: do not align racing footage that `ghostpad record` made, its lag is 0 and is measured as about a frame.
 
 Cost: about 1.6 ms of CPU a frame of 320x240, most of it block matching (measured).
 """
