@@ -31,6 +31,7 @@ COMMANDS: dict[str, Command] = {
     "record": Command("record", "record", "let a scripted player play a game; keep the video and the pad"),
     "corpus index": Command("corpus_index", "corpus_index", "put the labels of NitroGen's shards into a corpus"),
     "corpus fetch": Command("corpus_fetch", "corpus_fetch", "download the footage that is missing; say which sites lost it"),
+    "corpus add": Command("corpus_add", "corpus_add", "add footage from elsewhere: probed, hashed, each content once"),
     "corpus align": Command("corpus_align", "corpus_align", "measure how late each video's picture shows what its rows say"),
     "corpus status": Command("status", "status", "say what a corpus holds, what is missing and why, and what to run next"),
     "proxy": Command("proxy", "proxy", "make small copies of the videos that can be read at any frame"),
