@@ -33,6 +33,7 @@ COMMANDS: dict[str, Command] = {
     "corpus fetch": Command("corpus_fetch", "corpus_fetch", "download the footage that is missing; say which sites lost it"),
     "corpus add": Command("corpus_add", "corpus_add", "add footage from elsewhere: probed, hashed, each content once"),
     "corpus align": Command("corpus_align", "corpus_align", "measure how late each video's picture shows what its rows say"),
+    "corpus leaks": Command("corpus_leaks", "corpus_leaks", "check that no button can be read beside the masks of drawn controllers"),
     "corpus status": Command("status", "status", "say what a corpus holds, what is missing and why, and what to run next"),
     "proxy": Command("proxy", "proxy", "make small copies of the videos that can be read at any frame"),
     "train idm": Command("train", "train_idm", "learn to read the pad between frames from footage with known pads"),
