@@ -26,7 +26,8 @@ class Painter:
     """Paints the same boxes onto frame after frame; without boxes it hands the frames back as they are."""
 
     def __init__(self, boxes: Boxes):
-        self._boxes, self._graph, self._key = tuple(boxes), Graph(), None
+        self._boxes, self._graph = tuple(boxes), Graph()
+        self._key: tuple[int, int, str] | None = None
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
         """The frame with its boxes grey, grown to even numbers, because most videos have one colour for 2 x 2 pixels."""
