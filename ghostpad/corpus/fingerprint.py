@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from ghostpad.video.decode import decode_frames
 
 MOST_BITS = 8.0
-"""The mean of differing bits, of 64, up to which two videos count as the same."""
+"""The mean of differing bits, of 64, up to which two videos count as the same.
+
+Measured here on 33 recorded videos of 10 to 30 s: no false match in 528 pairs, but the nearest two (doom-defend, where one stands still)
+differ by 9.2 bits. The same video at 120 pixels and crf 35 differs by 2 in racing, 7 to 10 in Doom and 10 to 12 in doom-defend: so
+strong an encoding is mostly missed there, and kept as a video of its own.
+"""
 
 LEAST_S = 5
 """Seconds a video must have; less says too little."""
