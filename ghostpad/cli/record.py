@@ -48,12 +48,9 @@ def record(
         rebind: Buttons that the player has swapped, such as south=east,west=north; needs --overlay.
         as_nitrogen: Write NitroGen's layout: SHARD_0000.tar.gz and videos/, with the true rows in a corpus truth/ beside them.
     """
-    if truth is not None and not withhold:
-        raise SettingsError("--truth says where withheld pads go: add --withhold, or leave --truth out")
+    _check(truth, withhold, as_nitrogen and (overlay == "none" or withhold))
     aside = (truth or out.with_name(f"{out.name}-truth")) if withhold else None
     drawn = _overlay(overlay, corner, opacity, rebind)
-    if as_nitrogen and (drawn is None or withhold):
-        raise SettingsError("--as-nitrogen needs --overlay xbox or ps5, which its labels tell of, and goes without --withhold")
     fps = float(game_spec(game).fps)
     with progress(f"record {game}", minutes, "minutes") as advance:
         told = 0
@@ -87,3 +84,10 @@ def _overlay(style: str, corner: str, opacity: float, rebind: str) -> Overlay | 
         one, _, other = pair.partition("=")
         swaps.append((one.strip(), other.strip()))
     return Overlay(style, corner, opacity, tuple(swaps))
+
+
+def _check(truth: Path | None, withhold: bool, not_nitrogen: bool) -> None:
+    if truth is not None and not withhold:
+        raise SettingsError("--truth says where withheld pads go: add --withhold, or leave --truth out")
+    if not_nitrogen:
+        raise SettingsError("--as-nitrogen needs --overlay xbox or ps5, which its labels tell of, and goes without --withhold")
