@@ -37,6 +37,7 @@ COMMANDS: dict[str, Command] = {
     "corpus status": Command("status", "status", "say what a corpus holds, what is missing and why, and what to run next"),
     "proxy": Command("proxy", "proxy", "make small copies of the videos that can be read at any frame"),
     "train idm": Command("train", "train_idm", "learn to read the pad between frames from footage with known pads"),
+    "adapt idm": Command("adapt", "adapt_idm", "teach an IDM another game from a few minutes of known pads"),
     "label": Command("label", "label", "write the IDM's belief under every frame of a corpus"),
     "filter": Command("filter", "filter_labels", "say which labelled rows to believe, and count the hours"),
     "report": Command("report", "report", "put what came of it on one HTML page"),

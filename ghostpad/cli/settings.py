@@ -11,20 +11,20 @@ import tyro
 
 from ghostpad.base.errors import unknown
 from ghostpad.base.settings import Settings
-from ghostpad.idm.settings import IdmRun
+from ghostpad.idm.settings import AdaptRun, IdmRun
 from ghostpad.policy.settings import PolicyRun
 
-RUNS: dict[str, type[Settings]] = {"idm": IdmRun, "policy": PolicyRun}
-"""What can be trained, and the class of all its settings."""
+RUNS: dict[str, type[Settings]] = {"idm": IdmRun, "adapt": AdaptRun, "policy": PolicyRun}
+"""What can be trained, or adapted, and the class of all its settings."""
 
-Kind = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="KIND", help=f"What is trained, one of: {', '.join(RUNS)}.")]
+Kind = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="KIND", help=f"What is trained or adapted, one of: {', '.join(RUNS)}.")]
 """A kind of training run by name."""
 
 
 def settings(kind: Kind) -> None:
     """Print every setting of a training run with its meaning and default, as a recipe.
 
-    Keep the lines that you change and hand the file to 'ghostpad train' with --recipe, or name them behind --set.
+    Keep the lines that you change and hand the file to 'ghostpad train' or 'adapt' with --recipe, or name them behind --set.
     """
     if kind not in RUNS:
         raise unknown("kind of settings", kind, RUNS)

@@ -37,6 +37,11 @@ class Calibration:
             spreads[:, STICKS.index(name)] *= scale
         return pads, spreads
 
+    def updated(self, newer: "Calibration") -> "Calibration":
+        """This calibration with what a newer one says in its place."""
+        temperatures, scales = self.temperatures | newer.temperatures, self.spread_scales | newer.spread_scales
+        return Calibration(temperatures, scales, newer.rows)
+
     def save(self, run: Path) -> None:
         """Write `run/calibration.json`."""
         facts: dict[str, Any] = {"temperatures": self.temperatures, "spread_scales": self.spread_scales, "rows": self.rows}

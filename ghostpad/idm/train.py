@@ -60,14 +60,14 @@ def train_idm(corpora: Sequence[Path], out: Path, run: IdmRun) -> TrainedIdm:
     groups, shares = [learned], [1.0]
     if labelled:
         groups, shares = [learned, labelled], [run.data.truth_share, 1 - run.data.truth_share]
-    facts = corpus_facts(opened) | {"slots": known_slots(learned), "by_game": _slots_by_game(learned), "labels": run.data.labels}
+    facts = corpus_facts(opened) | {"slots": known_slots(learned), "by_game": slots_by_game(learned), "labels": run.data.labels}
     model = train(Training("idm", run.model, facts, groups, shares, run.data, run.train, out))
     assert isinstance(model, Idm)
     calibration, rows, r2 = calibrate(model, held_out)
     if rows is not None:
         write_json(out / "risk.json", choose(rows, RISK))
     calibration.save(out)
-    return TrainedIdm(_minutes(learned), _minutes(labelled), _minutes(held_out), r2)
+    return TrainedIdm(minutes(learned), minutes(labelled), minutes(held_out), r2)
 
 
 def known_slots(footage: Sequence[Footage]) -> list[str]:
@@ -76,15 +76,21 @@ def known_slots(footage: Sequence[Footage]) -> list[str]:
     return [name for name, known in zip(SLOTS, weighed, strict=True) if known]
 
 
-def calibrate(model: Idm, held_out: Sequence[Footage]) -> tuple[Calibration, Matched | None, dict[str, float]]:
-    """Fit the calibration on held-out footage; also its calibrated rows beside the truth, and the R2 of each stick there."""
+def calibrate(
+    model: Idm, held_out: Sequence[Footage], before: Calibration | None = None
+) -> tuple[Calibration, Matched | None, dict[str, float]]:
+    """Fit the calibration on held-out footage; also its calibrated rows beside the truth, and the R2 of each stick there.
+
+    What the footage says nothing about is left as `before` has it.
+    """
+    before = before or Calibration({}, {}, 0)
     if not held_out:
-        return Calibration({}, {}, 0), None, {}
+        return before, None, {}
     read = [_read(model, clip) for clip in held_out]
     pads, spreads = (np.concatenate([belief[part] for belief in read]) for part in (0, 1))
     truth = np.concatenate([clip.pads for clip in held_out])
     known = np.concatenate([clip.weight > 0 for clip in held_out])
-    calibration = fit_calibration(pads, spreads, truth, known, model.facts["slots"])
+    calibration = before.updated(fit_calibration(pads, spreads, truth, known, model.facts["slots"]))
     rows = [
         aligned(clip.pts_s[:-1], *calibration.apply(*belief), clip.pads, clip.weight > 0, 1 / float(np.median(np.diff(clip.pts_s))))
         for clip, belief in zip(held_out, read, strict=True)
@@ -104,7 +110,8 @@ def _labelled(corpus: Corpus, videos: Sequence[str], run: IdmRun, spec: WindowSp
     return [] if source is None else load_footage(corpus, videos, labelled_rows(corpus, source, run.data), spec)
 
 
-def _slots_by_game(footage: Sequence[Footage]) -> dict[str, list[str]]:
+def slots_by_game(footage: Sequence[Footage]) -> dict[str, list[str]]:
+    """The slots that each game's footage knows."""
     games = sorted({clip.game for clip in footage if clip.game})
     return {game: known_slots([clip for clip in footage if clip.game == game]) for game in games}
 
@@ -119,5 +126,6 @@ def _r2(model: Idm, pads: np.ndarray, truth: np.ndarray, known: np.ndarray) -> d
     return found
 
 
-def _minutes(footage: Sequence[Footage]) -> float:
+def minutes(footage: Sequence[Footage]) -> float:
+    """How long `footage` lasts."""
     return float(sum(clip.pts_s[-1] - clip.pts_s[0] for clip in footage) / 60)

@@ -98,7 +98,8 @@ def load_model(run: str | Path, kind: str) -> Model:
     if description.get("kind") != kind:
         raise FormatError(f"{run} holds a model of kind '{description.get('kind')}', a '{kind}' is needed here")
     if not (run / "model.safetensors").exists():
-        raise MissingError(f"{run} is not finished: run its 'ghostpad train {kind}' command again, it continues")
+        verb = "adapt" if "adapted_from" in description["facts"] else "train"
+        raise MissingError(f"{run} is not finished: run its 'ghostpad {verb} {kind}' command again, it continues")
     cls = model_class(kind)
     model = cls(build_settings(cls.settings_class, description["model"], str(run / "run.json")), description["facts"])
     try:

@@ -6,7 +6,7 @@ starts one: measured). Every random draw of a step comes from (seed, step), so a
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,7 @@ class Training:
     """One training: which model, from what, how long, where to.
 
     groups   footage in groups that are mixed by `shares` in every batch
+    prepare  called with the fresh model: gives it weights to start from, freezes parts of it
     """
 
     kind: str
@@ -46,6 +47,7 @@ class Training:
     data: DataSettings
     train: TrainSettings
     out: Path
+    prepare: Callable[[Model], None] = lambda model: None
 
 
 def train(training: Training) -> Model:
@@ -76,6 +78,7 @@ def train(training: Training) -> Model:
 
 def _steps(accelerator: Accelerator, model: Model, dataset: WindowDataset, order: Order, training: Training) -> None:
     settings, run = training.train, training.out
+    training.prepare(model)
     optimizer = make_optimizer(model, settings)
     model.to(accelerator.device)
     ema = Ema(model, settings.ema)

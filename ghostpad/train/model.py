@@ -30,6 +30,7 @@ class Model(nn.Module):
         super().__init__()
         self.settings: Any = settings
         self.facts = facts
+        self._frozen: list[nn.Module] = []
 
     @property
     @abstractmethod
@@ -39,6 +40,19 @@ class Model(nn.Module):
     @abstractmethod
     def loss(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """The scalar loss of a batch and detached scalars to log. `generator` is the only source of chance."""
+
+    def freeze(self, *parts: nn.Module | None) -> None:
+        """Keep parts as they are: no gradients, and evaluation mode while the rest trains (batch norms would move otherwise)."""
+        for part in parts:
+            if part is not None:
+                self._frozen.append(part.requires_grad_(False).eval())
+
+    def train(self, mode: bool = True) -> "Model":
+        """As torch does, but frozen parts stay in evaluation mode."""
+        super().train(mode)
+        for part in self._frozen:
+            part.eval()
+        return self
 
     def forward(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """`loss`, under the name that wrappers for many processes call."""

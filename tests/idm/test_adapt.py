@@ -1,0 +1,272 @@
+"""Adapting an IDM to another game: what it keeps, what it learns, what it says where something is missing."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+
+from ghostpad.base.errors import FormatError, MediaError, MissingError, SettingsError
+from ghostpad.base.files import read_json
+from ghostpad.base.pad import BUTTONS, SLOTS, STICKS, slot
+from ghostpad.base.records import actions_table, pads_of, write_table
+from ghostpad.base.settings import load_settings
+from ghostpad.cli.main import main
+from ghostpad.corpus.folder import Corpus, truth_table
+from ghostpad.corpus.given import take_files
+from ghostpad.idm import load
+from ghostpad.idm.adapt import AdaptedIdm, adapt_idm, inherit
+from ghostpad.idm.model import Idm
+from ghostpad.idm.settings import AdaptRun, IdmSettings
+from ghostpad.train import loop
+from ghostpad.train.checkpoint import run_fingerprint, save_checkpoint
+
+QUICK = ["data.batch_size=4", "train.threads=1", "train.steps=4", "data.validation_share=0"]
+
+
+def adapted(base: Path, paths: list[Path], out: Path, *words: str, game: str | None = None) -> AdaptedIdm:
+    return adapt_idm(base, paths, out, load_settings(AdaptRun, None, [*QUICK, *words]), game)
+
+
+@pytest.fixture(scope="session")
+def given_files(small: Any, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two videos of another game, rows beside them: Doom with its turn stick reversed, and a button down while it is to the left."""
+    folder = tmp_path_factory.mktemp("given")
+    corpus = Corpus.open(small.novice)
+    for name, id in zip(("one", "two"), corpus.ok_ids(), strict=True):
+        shutil.copy(corpus.video_path(id), folder / f"{name}.mp4")
+        table = corpus.actions("recorded", id)
+        pads, known = pads_of(table)
+        pads[:, slot("right_x")] *= -1
+        pads[:, slot("west")] = pads[:, slot("right_x")] < -0.3
+        known[:] = False
+        known[:, [slot("right_x"), slot("west")]] = True
+        write_table(folder / f"{name}.parquet", actions_table(table.column("pts_s").to_numpy(), pads, known), "actions")
+    return [folder / "one.mp4", folder / "two.mp4"]
+
+
+# ---- what is inherited ------------------------------------------------------------------------------------------
+
+TINY = {"width_px": 32, "height_px": 32, "dim": 8, "heads": 2, "search_x_px": 1, "search_y_px": 1, "bins": 5}
+
+
+def tiny(slots: set[str], games: set[str], seed: int, **changes: Any) -> Idm:
+    torch.manual_seed(seed)
+    names = sorted(slots, key=SLOTS.index)
+    model = Idm(IdmSettings(**(TINY | changes)), {"slots": names, "by_game": dict.fromkeys(games, names)}).eval()
+    if model.binding is not None:
+        torch.nn.init.normal_(model.binding.weight)
+    return model
+
+
+def by_slot(model: Idm, rows: torch.Tensor, game: str | None) -> dict[str, torch.Tensor]:
+    """Everything that is believed of rows, by the name of the slot."""
+    logits = model.relate(rows, [game])
+    found = {SLOTS[index]: torch.cat([logits.held[..., n : n + 1], logits.events[..., n]], -1) for n, index in enumerate(model.buttons)}
+    return found | {SLOTS[index]: logits.bins[:, :, n] for n, index in enumerate(model.sticks)}
+
+
+slot_sets = st.tuples(st.sets(st.sampled_from(BUTTONS), max_size=3), st.sets(st.sampled_from(STICKS), max_size=2)).map(
+    lambda both: both[0] | both[1]
+)
+
+
+@hypothesis_settings(max_examples=25)
+@given(slot_sets.filter(bool), slot_sets, st.sampled_from(["none", "game"]))
+def test_what_was_known_is_believed_as_before_and_a_new_game_begins_as_an_unknown_one(old: set[str], new: set[str], binding: str) -> None:
+    base = tiny(old, {"b", "d"}, 1, binding=binding)
+    model = tiny(old | new, {"a", "b", "c", "d"}, 2, binding=binding)
+    fresh = {name: value.clone() for name, value in model.state_dict().items()}
+    inherit(model, base)
+    rows = torch.randn(1, 6, 8, generator=torch.Generator().manual_seed(0))
+    for game, then in (("b", "b"), ("d", "d"), (None, None), ("a", None), ("c", None)):
+        before, after = by_slot(base, rows, then), by_slot(model, rows, game)
+        assert set(after) == old | new
+        assert all(torch.allclose(after[name], before[name], atol=1e-6) for name in old)
+    if added := [name for name in BUTTONS if name in new - old]:
+        at = [model.buttons.index(slot(name)) for name in added]
+        assert torch.equal(model.state_dict()["button_head.weight"][at], fresh["button_head.weight"][at])
+
+
+def test_an_idm_that_met_no_game_by_name_gives_a_new_one_a_plain_start() -> None:
+    base, model = tiny({"south"}, set(), 1, binding="game"), tiny({"south"}, {"a"}, 2, binding="game")
+    assert base.binding is None and model.binding is not None
+    inherit(model, base)
+    assert torch.equal(*(by_slot(model, torch.ones(1, 3, 8), game)["south"] for game in ("a", None)))
+
+
+# ---- what is learned --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def adapted_run(idm_run: Path, given_files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("adapt") / "run"
+    before = {path: path.read_bytes() for path in idm_run.rglob("*") if path.is_file()}
+    found = adapted(idm_run, given_files, out, "train.steps=60", "data.validation_share=0.5", "train.lr=0.01", game="mirrored")
+    assert found.new_slots == ["west"] and found.train_minutes > 0 < found.held_out_minutes and set(found.r2) == {"right_x"}
+    assert {path: path.read_bytes() for path in idm_run.rglob("*") if path.is_file()} == before
+    return out
+
+
+def test_another_game_is_learned_in_a_few_steps(small: Any, idm_run: Path, adapted_run: Path) -> None:
+    corpus = Corpus.open(small.wild)
+    (id,) = corpus.ok_ids()
+    truth = -pads_of(truth_table(small.truth, id))[0][:, slot("right_x")]
+
+    def r2(run: Path) -> float:
+        predicted = pads_of(load(run).label(corpus.video_path(id), game="mirrored"))[0][:, slot("right_x")]
+        return float(1 - np.mean((predicted - truth) ** 2) / truth.var())
+
+    assert r2(idm_run) < 0 < 0.2 < r2(adapted_run)
+
+
+def test_the_adapted_idm_predicts_what_each_game_reads(small: Any, idm_run: Path, adapted_run: Path) -> None:
+    old, new = load(idm_run), load(adapted_run)
+    assert new.slots_of("mirrored") == ["west", "right_x"] and new.slots_of("doom") == old.facts["slots"]
+    assert new.slots_of(None) == sorted({*old.facts["slots"], "west"}, key=SLOTS.index)
+
+
+def test_facts_say_where_it_comes_from_and_licences_stay(small: Any, idm_run: Path, adapted_run: Path, tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(idm_run, old)
+    text = (old / "run.json").read_text()
+    (old / "run.json").write_text(text.replace('"licences": [', '"licences": [\n "CC BY-NC 4.0",'))
+    adapted(old, [small.novice], tmp_path / "new")
+    before, after = read_json(old / "run.json"), read_json(tmp_path / "new" / "run.json")
+    assert after["facts"]["adapted_from"] == run_fingerprint(old) and after["model"] == before["model"]
+    assert "CC BY-NC 4.0" in after["facts"]["licences"] and set(before["facts"]["licences"]) <= set(after["facts"]["licences"])
+    assert read_json(adapted_run / "run.json")["facts"]["games"] == ["doom", "mirrored"]
+
+
+@pytest.mark.parametrize("temporal", [False, True])
+def test_the_eyes_do_not_move_and_are_not_in_the_optimiser(
+    temporal: bool, idm_run: Path, given_files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    averaged: set[str] = set()
+
+    def noting(run: Path, *rest: Any) -> None:
+        save_checkpoint(run, *rest)
+        averaged.update(load_file(next(run.glob("checkpoints/*/ema.safetensors"))))
+        count = len({name.partition(".")[0] for name in load_file(next(run.glob("checkpoints/*/optimizer.safetensors")))})
+        assert count == len(averaged)
+
+    monkeypatch.setattr(loop, "save_checkpoint", noting)
+    adapted(idm_run, given_files, tmp_path / "new", "train.checkpoint_every=2", f"adapt.temporal={str(temporal).lower()}")
+    before, after = load_file(idm_run / "model.safetensors"), load_file(tmp_path / "new" / "model.safetensors")
+    learned = {"norm", "button_head", "event_head", "stick_head"} | ({"conv", "attention"} if temporal else set())
+    assert {name.partition(".")[0] for name in averaged} == learned
+    for name in after:
+        if name.partition(".")[0] not in learned:
+            assert torch.equal(after[name], before[name]), name
+    assert not torch.equal(after["stick_head.weight"], before["stick_head.weight"])
+
+
+def test_frozen_parts_stay_in_evaluation_mode() -> None:
+    model = tiny({"south"}, set(), 0)
+    model.freeze(model.motion, None)
+    model.train()
+    assert model.training and model.conv.training and not any(part.training for part in model.motion.modules())
+    assert not any(weight.requires_grad for weight in model.motion.parameters())
+
+
+def test_without_enough_held_out_the_calibration_of_before_is_kept_and_that_is_said(
+    idm_run: Path, given_files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["adapt", "idm", str(idm_run), "--labelled", str(given_files[0]), "--out", str(tmp_path / "new"), "--set", *QUICK]
+    assert main(words) == 0
+    told = capsys.readouterr().out
+    assert "new: west" in told and "keeps its calibration" in told
+    assert (tmp_path / "new" / "calibration.json").read_bytes() == (idm_run / "calibration.json").read_bytes()
+    assert Corpus.open(tmp_path / "new" / "labelled").rows()[0]["game"] == "one"
+
+
+# ---- stopped and continued --------------------------------------------------------------------------------------
+
+
+def test_a_killed_adaptation_continues_to_the_same_bytes(idm_run: Path, given_files: list[Path], tmp_path: Path) -> None:
+    def words(out: Path) -> list[str]:
+        paths = [str(path) for path in given_files]
+        more = ["train.steps=40", "train.checkpoint_every=3", "data.validation_share=0.5"]
+        return ["adapt", "idm", str(idm_run), "--labelled", *paths, "--game", "other", "--out", str(out), "--set", *QUICK, *more]
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert main(words(whole)) == 0
+    process = subprocess.Popen([sys.executable, "-m", "ghostpad", *words(killed)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not list(killed.glob("checkpoints/step-*")):
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "the adaptation was over before it could be killed"
+    with pytest.raises(MissingError, match="is not finished: run its 'ghostpad adapt idm' command again"):
+        load(killed)
+    assert main(words(killed)) == 0
+    for name in ("model.safetensors", "run.json", "calibration.json", "risk.json"):
+        assert (killed / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+def test_files_taken_once_are_left_alone_and_half_taken_ones_are_taken_again(given_files: list[Path], tmp_path: Path) -> None:
+    corpus = Corpus.create(tmp_path / "corpus")
+    (corpus.root / "videos").mkdir()
+    (corpus.root / "videos" / "one.mp4").write_bytes(b"half")  # no row in the table of videos yet
+    assert take_files(corpus, given_files, "g") == ["one", "two"] == corpus.ok_ids() == corpus.labelled_ids("recorded")
+    files = [path for path in corpus.root.rglob("*") if path.is_file()]
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+    take_files(corpus, given_files, "g")
+    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files} == before
+    assert corpus.video_path("one").read_bytes() == given_files[0].read_bytes()
+    assert {row["game"] for row in corpus.rows()} == {"g"} and all(row["frames"] and row["sha256"] for row in corpus.rows())
+
+
+# ---- what cannot work -------------------------------------------------------------------------------------------
+
+
+def test_what_cannot_be_learned_from_is_refused_with_what_to_do(small: Any, idm_run: Path, given_files: list[Path], tmp_path: Path) -> None:
+    alone, plain, broken = (Path(shutil.copy(given_files[0], tmp_path / f"{name}.mp4")) for name in ("alone", "plain", "broken"))
+    pq.write_table(pa.table({"pts_s": [0.0]}), plain.with_suffix(".parquet"))
+    broken.write_bytes(b"not a video")
+    out = tmp_path / "out"
+    with pytest.raises(MissingError, match=r"alone\.parquet is missing.*actions_table"):
+        adapted(idm_run, [alone], out)
+    with pytest.raises(FormatError, match=r"plain\.parquet holds.*actions_table"):
+        adapted(idm_run, [plain], out)
+    with pytest.raises(MediaError, match=r"broken\.mp4"):
+        adapted(idm_run, [broken], out)
+    with pytest.raises(MissingError, match=r"no\.mp4"):
+        adapted(idm_run, [tmp_path / "no.mp4"], out)
+    with pytest.raises(MissingError, match="no corpus at"):
+        adapted(idm_run, [tmp_path], out)
+    with pytest.raises(MissingError, match="has recorded pads to learn from: 'ghostpad record'"):
+        adapted(idm_run, [small.wild], out)
+    with pytest.raises(SettingsError, match="holds rows: name the video"):
+        adapted(idm_run, [given_files[0].with_suffix(".parquet")], out)
+    with pytest.raises(SettingsError, match="two videos are called 'one'"):
+        adapted(idm_run, [given_files[0], given_files[0]], out)
+    assert not (out / "run.json").exists()
+
+
+def test_what_does_not_fit_together_is_refused(small: Any, idm_run: Path, given_files: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="the run to start from"):
+        adapted(idm_run, [small.novice], idm_run)
+    with pytest.raises(SettingsError, match="leave --game out"):
+        adapted(idm_run, [small.novice], tmp_path / "a", game="doom")
+    with pytest.raises(SettingsError, match="recorded pads alone"):
+        adapted(idm_run, [small.novice], tmp_path / "a", "data.labels=latest")
+    with pytest.raises(SettingsError, match="no setting called 'model"):
+        adapted(idm_run, [small.novice], tmp_path / "a", "model.dim=8")
+    adapted(idm_run, given_files[:1], tmp_path / "b")
+    with pytest.raises(SettingsError, match="another 'one'.*choose another --out"):
+        adapted(idm_run, given_files[:1], tmp_path / "b", game="other")
+    with pytest.raises(SettingsError, match="holds a run with another settings"):
+        adapted(idm_run, given_files[:1], tmp_path / "b", "train.steps=5")
