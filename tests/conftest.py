@@ -58,3 +58,18 @@ def idm_run(small: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("idm") / "run"
     train_idm([small.novice], out, load_settings(IdmRun, None, [*SMALL_IDM, "train.steps=100", "train.lr=0.005", "train.warmup_steps=5"]))
     return out
+
+
+@pytest.fixture(scope="session")
+def siglip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny SigLIP vision tower with random weights, as `transformers` saves it."""
+    import torch
+
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    config = transformers.SiglipVisionConfig(
+        hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=32, patch_size=16
+    )
+    folder = tmp_path_factory.mktemp("siglip")
+    transformers.SiglipVisionModel(config).save_pretrained(folder)
+    return folder

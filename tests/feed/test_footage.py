@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ghostpad.base.errors import FormatError, MissingError, SettingsError, TrainingError
 from ghostpad.base.pad import PAD_DIM, slot
 from ghostpad.base.records import VERDICTS, actions_table, labels_table, pads_of
+from ghostpad.base.settings import load_settings
 from ghostpad.corpus.folder import Corpus
 from ghostpad.feed.dataset import WindowDataset, batches
 from ghostpad.feed.footage import Footage, align, label_source, labelled_rows, load_footage, truth_rows, withheld_rows
@@ -21,6 +22,7 @@ from ghostpad.feed.order import Order
 from ghostpad.feed.settings import DataSettings
 from ghostpad.feed.split import split_videos
 from ghostpad.feed.window import WindowSpec
+from ghostpad.idm.settings import IdmRun
 
 SPEC = WindowSpec((0, 1), (0,), 16, 16, True)
 ROWS = 6
@@ -73,13 +75,13 @@ def test_windows_repeat_the_edge_frame_and_weigh_nothing_outside(row: int, befor
 def clip_of(rows: int, video: str = "a") -> Footage:
     frames = np.broadcast_to(np.arange(rows + 1, dtype=np.uint8)[:, None, None, None], (rows + 1, 8, 8, 1))
     pads = np.broadcast_to(np.arange(rows, dtype=np.float32)[:, None] / np.float32(100), (rows, PAD_DIM))
-    return Footage(video, np.arange(rows + 1) / 10, frames, pads, np.ones((rows, PAD_DIM), np.float32))
+    return Footage(video, np.arange(rows + 1) / 10, frames, pads, np.ones((rows, PAD_DIM), np.float32), f"game of {video}")
 
 
 def test_a_window_of_the_dataset_holds_its_frames_rows_and_name() -> None:
     dataset = WindowDataset([[clip_of(4, "first"), clip_of(6, "second")]], WindowSpec((-1, 0), (0, 1), 8, 8, True))
     frames, pads, weight, ref = dataset[0, 4 + 5]
-    assert (ref.video, ref.row) == ("second", 5) and frames[:, 0, 0, 0].tolist() == [4, 5]
+    assert (ref.video, ref.row, ref.game) == ("second", 5, "game of second") and frames[:, 0, 0, 0].tolist() == [4, 5]
     assert pads[:, 0].tolist() == pytest.approx([0.05, 0.05]) and weight[:, 0].tolist() == [1, 0]
 
 
@@ -194,6 +196,25 @@ def test_real_footage_has_a_row_between_every_two_frames_and_is_decoded_once(sma
     np.testing.assert_array_equal(first.pads, pads_of(table)[0])
     np.testing.assert_array_equal(first.weight, pads_of(table)[1])
     np.testing.assert_array_equal(first.frames, again[0].frames)
+
+
+def test_footage_encoded_again_has_the_same_rows_under_other_pictures_and_a_cache_of_its_own(small: Any, tmp_path: Path) -> None:
+    corpus = Corpus.open(shutil.copytree(small.novice, tmp_path / "corpus"))
+    id = corpus.ok_ids()[1]
+    (plain,), (again,) = (load_footage(corpus, [id], truth_rows, SPEC, crf) for crf in (None, 45))
+    for part in ("pts_s", "pads", "weight"):
+        np.testing.assert_array_equal(getattr(again, part), getattr(plain, part))
+    assert (again.video, again.game) == (plain.video, plain.game) == (id, "doom") and again.frames.shape == plain.frames.shape
+    apart = np.abs(again.frames.astype(int) - plain.frames).mean()
+    assert 0.5 < apart < 0.5 * np.abs(plain.frames.astype(int) - plain.frames.mean()).mean(), "worse, but the same pictures"
+    assert {SPEC.picture, f"{SPEC.picture}-crf45"} <= {folder.name for folder in (corpus.root / "cache").iterdir()}
+    assert {path.name for path in (corpus.root / "videos").iterdir()} == {f"{row['id']}.mp4" for row in corpus.rows()}
+
+
+@pytest.mark.parametrize("crf", ["[52]", "[-1]", "[23, 99]", "[2.5]"])
+def test_a_quality_that_does_not_exist_is_refused(crf: str) -> None:
+    with pytest.raises(SettingsError, match="data.reencode_crf"):
+        load_settings(IdmRun, None, [f"data.reencode_crf={crf}"])
 
 
 def test_a_video_that_was_replaced_is_decoded_again(small: Any, tmp_path: Path) -> None:

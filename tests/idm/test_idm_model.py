@@ -1,4 +1,4 @@
-"""The IDM: what a row depends on, reading in pieces, mirrors, and that it learns something real."""
+"""The IDM: what a row depends on, reading in pieces, games told apart, and that it learns something real."""
 
 import shutil
 from pathlib import Path
@@ -12,14 +12,21 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from ghostpad.base.errors import MediaError, SettingsError
+from ghostpad.base.files import read_json, write_json
 from ghostpad.base.pad import PAD_DIM, SLOTS, STICKS, slot
 from ghostpad.base.records import pads_of
 from ghostpad.corpus.folder import Corpus, truth_table
 from ghostpad.feed.batch import Batch, WindowRef
+from ghostpad.feed.footage import Footage
+from ghostpad.feed.settings import DataSettings
 from ghostpad.idm import load
-from ghostpad.idm.model import Idm
+from ghostpad.idm.model import Idm, events_of
 from ghostpad.idm.settings import IdmSettings
 from ghostpad.idm.stream import label_video, predict_rows
+from ghostpad.label.label import label_corpus
+from ghostpad.train.checkpoint import load_model
+from ghostpad.train.loop import Training, train
+from ghostpad.train.settings import TrainSettings
 
 TINY = {
     "width_px": 32,
@@ -35,9 +42,9 @@ PAD_SLOTS = ["dpad_left", "dpad_right", "south", "left_x", "right_x"]
 FRAMES = torch.randint(0, 256, (40, 32, 32, 1), generator=torch.Generator().manual_seed(5), dtype=torch.uint8)
 
 
-def tiny(slots: list[str] = PAD_SLOTS, **changes: Any) -> Idm:
+def tiny(slots: list[str] = PAD_SLOTS, by_game: dict[str, list[str]] | None = None, **changes: Any) -> Idm:
     torch.manual_seed(0)
-    return Idm(IdmSettings(**(TINY | changes)), {"slots": slots}).eval()
+    return Idm(IdmSettings(**(TINY | changes)), {"slots": slots, "by_game": by_game or {}}).eval()
 
 
 WINDOW = tiny(layers=2)
@@ -63,6 +70,30 @@ def changed_rows(model: Idm, frame: int) -> list[int]:
 def test_a_row_of_the_pair_variant_depends_on_its_two_frames_alone() -> None:
     model = tiny(variant="pair")
     assert model.reach == 0 and changed_rows(model, 20) == [19, 20]
+
+
+def test_a_row_of_the_frame_variant_depends_on_its_own_frame_alone() -> None:
+    model = tiny(variant="frame")
+    assert model.reach == 0 and model.motion is None and changed_rows(model, 20) == [20]
+
+
+@pytest.mark.parametrize("off", ["motion", "appearance"])
+def test_motion_and_pictures_each_do_alone(off: str) -> None:
+    model = tiny(variant="pair", **{off: False})
+    assert (model.motion is None, model.picture is None) == (off == "motion", off == "appearance")
+    assert changed_rows(model, 20) == [19, 20] and torch.isfinite(model.loss(batch_of(2), torch.Generator().manual_seed(0))[0])
+
+
+def test_what_only_looks_at_motion_does_not_see_light() -> None:
+    darker = FRAMES // 2
+    model = tiny(appearance=False)
+    torch.testing.assert_close(model.predict(darker + 60)[0], model.predict(darker)[0], atol=1e-4, rtol=0)
+
+
+def test_an_idm_that_sees_nothing_is_refused() -> None:
+    for blind in ({"motion": False}, {"variant": "frame"}):
+        with pytest.raises(SettingsError, match="sees nothing: turn one of them on"):
+            tiny(appearance=False, **blind)
 
 
 def test_a_row_of_the_window_variant_depends_on_its_reach() -> None:
@@ -91,6 +122,77 @@ def test_an_idm_without_slots_is_refused() -> None:
         tiny([])
 
 
+# ---- games ------------------------------------------------------------------------------------------------------
+
+GAMES = {"a": ["south", "right_x"], "b": ["dpad_left"]}
+
+
+@pytest.fixture
+def bound() -> Idm:
+    """An IDM that knows two games apart; what is peculiar to each is set by hand."""
+    model = tiny(by_game=GAMES, binding="game")
+    assert model.binding is not None
+    torch.nn.init.normal_(model.binding.weight)
+    return model
+
+
+def read(model: Idm, game: str | None, piece_rows: int = 64) -> np.ndarray:
+    return np.concatenate([pads for pads, _ in predict_rows(model, FRAMES.numpy(), piece_rows, game)])
+
+
+def test_known_games_differ_and_an_unknown_one_is_no_game(bound: Idm) -> None:
+    a, b, unknown, none = (read(bound, game) for game in ("a", "b", "tetris", None))
+    np.testing.assert_array_equal(unknown, none)
+    assert all(np.abs(one - other).max() > 1e-3 for one, other in ((a, b), (a, none), (b, none)))
+    without = tiny(by_game=GAMES)
+    np.testing.assert_array_equal(read(without, "a"), read(without, None))
+
+
+@pytest.mark.parametrize("piece_rows", [1, 7, 40])
+def test_the_cut_into_pieces_does_not_show_with_a_game_either(bound: Idm, piece_rows: int) -> None:
+    with torch.no_grad():
+        whole = bound.belief(bound.relate(bound.encode(FRAMES[None]), ["b"]))[0][0]
+    np.testing.assert_allclose(read(bound, "b", piece_rows), whole.numpy(), atol=1e-5)
+
+
+def test_games_whose_controls_differ_are_learned_apart_and_only_if_they_are_told() -> None:
+    """The same pictures, the stick to the right in one game and to the left in the other."""
+
+    def learned(binding: str) -> tuple[float, float]:
+        model = tiny(["right_x"], {"a": ["right_x"], "b": ["right_x"]}, binding=binding, binding_dropout=0.0, dropout=0.0, mirror=False)
+        pads = torch.zeros(2, 8, PAD_DIM)
+        pads[0, :, slot("right_x")], pads[1, :, slot("right_x")] = 0.8, -0.8
+        batch = Batch(FRAMES[:9].expand(2, -1, -1, -1, -1), pads, torch.ones_like(pads), (WindowRef("v", 0, "a"), WindowRef("w", 0, "b")))
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+        for step in range(30):
+            optimizer.zero_grad()
+            model.loss(batch, torch.Generator().manual_seed(step))[0].backward()
+            optimizer.step()
+        return tuple(float(read(model, game)[:8, slot("right_x")].mean()) for game in "ab")  # type: ignore[return-value]
+
+    a, b = learned("game")
+    assert a > 0.4 and b < -0.4
+    a, b = learned("none")
+    assert a == b
+
+
+def test_a_game_is_labelled_with_the_slots_it_reads(small: Any, idm_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(idm_run, tmp_path / "run")
+    facts = read_json(run / "run.json")["facts"]
+    write_json(run / "run.json", read_json(run / "run.json") | {"facts": facts | {"by_game": {"doom": ["right_x"]}}})
+    corpus = Corpus.open(shutil.copytree(small.wild, tmp_path / "wild"))
+    (id,) = corpus.ok_ids()
+
+    def known(table: Any) -> list[str]:
+        return [SLOTS[index] for index in np.flatnonzero(pads_of(table)[1].any(0))]
+
+    model = load(run)
+    tables = {game: model.label(corpus.video_path(id), game=game) for game in ("doom", "tetris", None)}
+    assert known(tables["doom"]) == ["right_x"] and known(tables["tetris"]) == known(tables[None]) == facts["slots"] != ["right_x"]
+    source = label_corpus(corpus, run).source
+    assert corpus.actions(source, id).equals(tables["doom"])  # the table of videos says which game it is
+
+
 # ---- learning ---------------------------------------------------------------------------------------------------
 
 
@@ -111,6 +213,39 @@ def test_what_weighs_nothing_teaches_nothing() -> None:
     assert torch.equal(*losses)
     empty = Batch(batch.frames, batch.pads, torch.zeros_like(batch.weight), batch.refs)
     assert model.loss(empty, torch.Generator().manual_seed(0))[0].item() == 0
+
+
+@hypothesis_settings(max_examples=50)
+@given(
+    st.lists(
+        st.lists(st.sampled_from([(0, 0), (1, 0), (0, 1), (1, 1), (0, 0.4), (1, 0.4)]), min_size=3, max_size=3), min_size=1, max_size=8
+    )
+)
+def test_events_are_where_a_known_row_differs_from_the_known_row_before(rows: list[list[tuple[int, float]]]) -> None:
+    held, weight = (torch.tensor([[[cell[part] for cell in row] for row in rows]], dtype=torch.float32) for part in (0, 1))
+    events, known = events_of(held, weight)
+    assert events.shape == known.shape == (1, len(rows), 2, 3)
+    for row in range(len(rows)):
+        for button in range(3):
+            now, trust = rows[row][button]
+            before, trust_before = rows[row - 1][button] if row else (now, 0)
+            assert events[0, row, :, button].tolist() == [float(now > before), float(now < before)]
+            assert known[0, row, :, button].tolist() == pytest.approx([min(trust, trust_before)] * 2)
+
+
+def test_siglip_trains_a_step_and_comes_back_without_its_folder(siglip_folder: Path, tmp_path: Path) -> None:
+    weights = shutil.copytree(siglip_folder, tmp_path / "weights")
+    settings = IdmSettings(**(TINY | {"encoder": "siglip", "siglip": str(weights), "clip_rows": 4}))
+    pads = np.zeros((39, PAD_DIM), np.float32)
+    footage = Footage("v", np.arange(40) / 10, FRAMES.numpy(), pads, np.ones_like(pads))
+    plan = TrainSettings(steps=1, threads=1, warmup_steps=0)
+    trained = train(
+        Training("idm", settings, {"slots": ["right_x"]}, [[footage]], [1.0], DataSettings(batch_size=2), plan, tmp_path / "run")
+    )
+    shutil.rmtree(weights)
+    again = load_model(tmp_path / "run", "idm")
+    assert isinstance(trained, Idm) and isinstance(again, Idm) and again.facts["siglip_config"]["hidden_size"] == 16
+    assert torch.equal(again.predict(FRAMES[:6])[0], trained.predict(FRAMES[:6])[0])
 
 
 def test_a_little_training_beats_the_prior_on_another_player(small: Any, idm_run: Path) -> None:

@@ -29,19 +29,6 @@ def test_conv_takes_bytes_and_floats_of_the_same_range() -> None:
     assert torch.allclose(encoder(frames), encoder(frames.float()))
 
 
-@pytest.fixture(scope="module")
-def siglip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny SigLIP vision tower with random weights, as `transformers` saves it."""
-    transformers = pytest.importorskip("transformers")
-    torch.manual_seed(0)
-    config = transformers.SiglipVisionConfig(
-        hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=32, patch_size=16
-    )
-    folder = tmp_path_factory.mktemp("siglip")
-    transformers.SiglipVisionModel(config).save_pretrained(folder)
-    return folder
-
-
 def test_siglip_gives_the_towers_own_tokens_frame_after_frame(siglip_folder: Path) -> None:
     import transformers
 
