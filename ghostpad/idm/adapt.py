@@ -1,8 +1,9 @@
 """Adapt an IDM to another game with a few minutes of labels: its eyes stay, what it concludes from them is learned anew.
 
 Reads a finished run and footage with pads; writes another run, complete in itself (see `ghostpad.train.checkpoint`), with
-`calibration.json` as its last file, and for video files a corpus `labelled/` in it. Only the heads, the norm before them and the game's
-own row of the binding embedding learn. Cost: about half a minute with default settings, on one core (measured).
+`calibration.json` as its last file, and for video files a corpus `labelled/` in it. The encoders of motion and pictures are frozen; what
+relates rows, the heads and the game's own row of the binding embedding learn (docs/design.md has what that brings). Cost: half a
+minute with default settings on one core, whatever the minutes of labels (measured).
 """
 
 from collections.abc import Iterable, Sequence
@@ -65,14 +66,12 @@ def adapt_idm(base_run: Path, labelled: Sequence[Path], out: Path, run: AdaptRun
         held_out += load_footage(corpus, tested, truth_rows, base.window)
     if not learned:
         raise MissingError(f"nothing to learn from in {', '.join(map(str, labelled))}: no video of more than a frame could be read")
-    facts = _facts(base, run_fingerprint(base_run), [corpus for corpus, _ in chosen], learned, run)
+    facts = _facts(base, run_fingerprint(base_run), [corpus for corpus, _ in chosen], learned)
 
     def prepare(model: Model) -> None:
         assert isinstance(model, Idm)
         inherit(model, base)
         model.freeze(model.motion, model.picture, model.pair_in)
-        if not run.adapt.temporal:
-            model.freeze(model.conv, model.attention)
 
     model = train(Training("idm", base.settings, facts, [learned], [1.0], run.data, run.train, out, prepare))
     assert isinstance(model, Idm)
@@ -114,6 +113,8 @@ def _move(new: Tensor, old: Tensor | None, slots: list[int], before: list[int], 
 
 def _labelled(paths: Sequence[Path], folder: Path, game: str | None) -> list[tuple[Corpus, list[str]]]:
     """Corpora and their videos with recorded pads; video files are gathered in a corpus at `folder`."""
+    if not paths:
+        raise SettingsError("--labelled names nothing: give corpus folders with recorded pads, or video files with pads beside them")
     files = [path for path in paths if not path.is_dir()]
     if game is not None and not files:
         raise SettingsError(f"--game is '{game}', but a corpus says itself which games it holds: leave --game out")
@@ -131,7 +132,7 @@ def _labelled(paths: Sequence[Path], folder: Path, game: str | None) -> list[tup
     return chosen
 
 
-def _facts(base: Idm, fingerprint: str, corpora: Sequence[Corpus], learned: Sequence[Footage], run: AdaptRun) -> dict[str, Any]:
+def _facts(base: Idm, fingerprint: str, corpora: Sequence[Corpus], learned: Sequence[Footage]) -> dict[str, Any]:
     """What `base` knew and what is new: nothing is forgotten, licences least of all."""
     facts = dict(base.facts)
     for name, found in corpus_facts(corpora).items():
@@ -139,8 +140,8 @@ def _facts(base: Idm, fingerprint: str, corpora: Sequence[Corpus], learned: Sequ
     by_game = dict(facts.get("by_game", {}))
     for game, slots in slots_by_game(learned).items():
         by_game[game] = _in_order(slots, by_game.get(game, ()))
-    facts |= {"slots": _in_order(facts["slots"], known_slots(learned)), "by_game": by_game}
-    return facts | {"adapted_from": fingerprint, "adapted": run.adapt.model_dump(mode="json")}
+    slots = _in_order(facts["slots"], known_slots(learned))
+    return facts | {"slots": slots, "by_game": by_game, "adapted_from": fingerprint}
 
 
 def _in_order(*slots: Iterable[str]) -> list[str]:

@@ -58,15 +58,8 @@ class IdmRun(Settings):
     train: TrainSettings = TrainSettings(steps=500, lr=3e-3)
 
 
-class AdaptSettings(Settings):
-    """What an adapted IDM learns anew."""
-
-    temporal: bool = Field(False, description="learn how rows relate in time too, besides the heads and what is peculiar to the game")
-
-
 class AdaptRun(Settings):
     """Everything `ghostpad adapt idm` can be told; the model's settings are those of the IDM it starts from."""
 
-    adapt: AdaptSettings = AdaptSettings()
     data: DataSettings = DataSettings(batch_size=16, validation_share=0.15, labels="none", verdicts="none")
     train: TrainSettings = TrainSettings(steps=150, lr=3e-3, weight_decay=0.0, warmup_steps=10, checkpoint_every=50)

@@ -151,9 +151,8 @@ def test_facts_say_where_it_comes_from_and_licences_stay(small: Any, idm_run: Pa
     assert read_json(adapted_run / "run.json")["facts"]["games"] == ["doom", "mirrored"]
 
 
-@pytest.mark.parametrize("temporal", [False, True])
 def test_the_eyes_do_not_move_and_are_not_in_the_optimiser(
-    temporal: bool, idm_run: Path, given_files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    idm_run: Path, given_files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     averaged: set[str] = set()
 
@@ -164,9 +163,9 @@ def test_the_eyes_do_not_move_and_are_not_in_the_optimiser(
         assert count == len(averaged)
 
     monkeypatch.setattr(loop, "save_checkpoint", noting)
-    adapted(idm_run, given_files, tmp_path / "new", "train.checkpoint_every=2", f"adapt.temporal={str(temporal).lower()}")
+    adapted(idm_run, given_files, tmp_path / "new", "train.checkpoint_every=2")
     before, after = load_file(idm_run / "model.safetensors"), load_file(tmp_path / "new" / "model.safetensors")
-    learned = {"norm", "button_head", "event_head", "stick_head"} | ({"conv", "attention"} if temporal else set())
+    learned = {"conv", "attention", "norm", "button_head", "event_head", "stick_head"}
     assert {name.partition(".")[0] for name in averaged} == learned
     for name in after:
         if name.partition(".")[0] not in learned:
@@ -259,6 +258,8 @@ def test_what_cannot_be_learned_from_is_refused_with_what_to_do(small: Any, idm_
 def test_what_does_not_fit_together_is_refused(small: Any, idm_run: Path, given_files: list[Path], tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="the run to start from"):
         adapted(idm_run, [small.novice], idm_run)
+    with pytest.raises(SettingsError, match="--labelled names nothing"):
+        adapted(idm_run, [], tmp_path / "a")
     with pytest.raises(SettingsError, match="leave --game out"):
         adapted(idm_run, [small.novice], tmp_path / "a", game="doom")
     with pytest.raises(SettingsError, match="recorded pads alone"):
