@@ -1,9 +1,9 @@
 """Adapt an IDM to another game with a few minutes of labels: its eyes stay, what it concludes from them is learned anew.
 
 Reads a finished run and footage with pads; writes another run, complete in itself (see `ghostpad.train.checkpoint`), with
-`calibration.json` as its last file, and for video files a corpus `labelled/` in it. The encoders of motion and pictures are frozen; what
-relates rows, the heads and the game's own row of the binding embedding learn (docs/design.md has what that brings). Cost: half a
-minute with default settings on one core, whatever the minutes of labels (measured).
+`calibration.json` as its last file, and for video files a corpus `labelled/` in it. What looks at motion and pictures is frozen (convolutions,
+batch norms, a SigLIP tower); what makes row vectors of it, relates rows and concludes from them learns, and so does the game's own row of
+the binding embedding (docs/design.md has what that brings). Cost: 34 s with default settings on one core, whatever the minutes (measured).
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ghostpad.base.errors import MissingError, SettingsError
 from ghostpad.base.files import write_json
@@ -26,6 +26,7 @@ from ghostpad.idm.model import Idm
 from ghostpad.idm.risk import choose
 from ghostpad.idm.settings import AdaptRun
 from ghostpad.idm.train import RISK, calibrate, known_slots, minutes, slots_by_game
+from ghostpad.nn.frames import SiglipEncoder
 from ghostpad.train.checkpoint import load_model, run_fingerprint
 from ghostpad.train.facts import corpus_facts
 from ghostpad.train.loop import Training, train
@@ -71,7 +72,7 @@ def adapt_idm(base_run: Path, labelled: Sequence[Path], out: Path, run: AdaptRun
     def prepare(model: Model) -> None:
         assert isinstance(model, Idm)
         inherit(model, base)
-        model.freeze(model.motion, model.picture, model.pair_in)
+        model.freeze(*_eyes(model))
 
     model = train(Training("idm", base.settings, facts, [learned], [1.0], run.data, run.train, out, prepare))
     assert isinstance(model, Idm)
@@ -101,6 +102,12 @@ def inherit(model: Idm, base: Idm) -> None:
             _move(value, old.get(name), model.sticks, base.sticks, (1, -1, model.settings.bins))
         else:
             value.copy_(old[name])
+
+
+def _eyes(model: Idm) -> list[nn.Module]:
+    """What looks at pictures and their motion, without the linear layers that make row vectors of it."""
+    parts = [part for eye in (model.motion, model.picture) if eye is not None for part in eye.modules()]
+    return [part for part in parts if isinstance(part, nn.Conv2d | nn.BatchNorm1d | nn.BatchNorm2d | SiglipEncoder)]
 
 
 def _move(new: Tensor, old: Tensor | None, slots: list[int], before: list[int], shape: tuple[int, int, int]) -> None:
