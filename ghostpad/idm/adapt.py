@@ -1,9 +1,10 @@
 """Adapt an IDM to another game with a few minutes of labels: its eyes stay, what it concludes from them is learned anew.
 
 Reads a finished run and footage with pads; writes another run, complete in itself (see `ghostpad.train.checkpoint`), with
-`calibration.json` as its last file, and for video files a corpus `labelled/` in it. What looks at motion and pictures is frozen (convolutions,
-batch norms, a SigLIP tower); what makes row vectors of it, relates rows and concludes from them learns, and so does the game's own row of
-the binding embedding (docs/design.md has what that brings). Cost: 34 s with default settings on one core, whatever the minutes (measured).
+`calibration.json` as its last file, and for video files a corpus `labelled/` in it. What looks at motion and pictures is frozen
+(convolutions, batch norms, a SigLIP tower; with `adapt.eyes=learn` the batch norms alone); what makes row vectors of it, relates rows
+and concludes from them learns, and so does the game's own row of the binding embedding (docs/design.md has what that brings). Cost:
+35 s of one core with default settings, whatever the minutes (measured).
 """
 
 from collections.abc import Iterable, Sequence
@@ -67,12 +68,12 @@ def adapt_idm(base_run: Path, labelled: Sequence[Path], out: Path, run: AdaptRun
         held_out += load_footage(corpus, tested, truth_rows, base.window)
     if not learned:
         raise MissingError(f"nothing to learn from in {', '.join(map(str, labelled))}: no video of more than a frame could be read")
-    facts = _facts(base, run_fingerprint(base_run), [corpus for corpus, _ in chosen], learned)
+    facts = _facts(base, run_fingerprint(base_run), [corpus for corpus, _ in chosen], learned, run)
 
     def prepare(model: Model) -> None:
         assert isinstance(model, Idm)
         inherit(model, base)
-        model.freeze(*_eyes(model))
+        model.freeze(*_frozen(model, run))
 
     model = train(Training("idm", base.settings, facts, [learned], [1.0], run.data, run.train, out, prepare))
     assert isinstance(model, Idm)
@@ -104,10 +105,14 @@ def inherit(model: Idm, base: Idm) -> None:
             value.copy_(old[name])
 
 
-def _eyes(model: Idm) -> list[nn.Module]:
-    """What looks at pictures and their motion, without the linear layers that make row vectors of it."""
-    parts = [part for eye in (model.motion, model.picture) if eye is not None for part in eye.modules()]
-    return [part for part in parts if isinstance(part, nn.Conv2d | nn.BatchNorm1d | nn.BatchNorm2d | SiglipEncoder)]
+def _frozen(model: Idm, run: AdaptRun) -> list[nn.Module]:
+    """What stays: batch norms, which few labels would only unsettle, and unless the eyes learn, all that looks at pictures and motion
+    but the linear layers that make row vectors of it."""
+    kinds: tuple[type[nn.Module], ...] = (nn.BatchNorm1d, nn.BatchNorm2d)
+    if run.adapt.eyes == "frozen":
+        kinds += (nn.Conv2d, SiglipEncoder)
+    eyes = [eye for eye in (model.motion, model.picture) if eye is not None]
+    return [part for eye in eyes for part in eye.modules() if isinstance(part, kinds)]
 
 
 def _move(new: Tensor, old: Tensor | None, slots: list[int], before: list[int], shape: tuple[int, int, int]) -> None:
@@ -139,7 +144,7 @@ def _labelled(paths: Sequence[Path], folder: Path, game: str | None) -> list[tup
     return chosen
 
 
-def _facts(base: Idm, fingerprint: str, corpora: Sequence[Corpus], learned: Sequence[Footage]) -> dict[str, Any]:
+def _facts(base: Idm, fingerprint: str, corpora: Sequence[Corpus], learned: Sequence[Footage], run: AdaptRun) -> dict[str, Any]:
     """What `base` knew and what is new: nothing is forgotten, licences least of all."""
     facts = dict(base.facts)
     for name, found in corpus_facts(corpora).items():
@@ -148,7 +153,7 @@ def _facts(base: Idm, fingerprint: str, corpora: Sequence[Corpus], learned: Sequ
     for game, slots in slots_by_game(learned).items():
         by_game[game] = _in_order(slots, by_game.get(game, ()))
     slots = _in_order(facts["slots"], known_slots(learned))
-    return facts | {"slots": slots, "by_game": by_game, "adapted_from": fingerprint}
+    return facts | {"slots": slots, "by_game": by_game, "adapted_from": fingerprint, "adapted": run.adapt.model_dump(mode="json")}
 
 
 def _in_order(*slots: Iterable[str]) -> list[str]:

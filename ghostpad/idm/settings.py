@@ -58,8 +58,17 @@ class IdmRun(Settings):
     train: TrainSettings = TrainSettings(steps=500, lr=3e-3)
 
 
+class AdaptSettings(Settings):
+    """What an adapted IDM learns anew."""
+
+    eyes: Literal["frozen", "learn"] = Field(
+        "frozen", description="whether the convolutions that look at motion and pictures learn too; for a game that moves otherwise: learn"
+    )
+
+
 class AdaptRun(Settings):
     """Everything `ghostpad adapt idm` can be told; the model's settings are those of the IDM it starts from."""
 
+    adapt: AdaptSettings = AdaptSettings()
     data: DataSettings = DataSettings(batch_size=16, validation_share=0.15, labels="none", verdicts="none")
     train: TrainSettings = TrainSettings(steps=150, lr=3e-3, weight_decay=0.0, warmup_steps=10, checkpoint_every=50)
