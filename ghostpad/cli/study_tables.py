@@ -261,14 +261,15 @@ def _missing(out: Path, part: str, seeds: tuple[int, ...]) -> list[str]:
 
 
 def table_text(results: Mapping[str, Any]) -> str:
-    """The table for a terminal: the window IDM beside the target, the two smaller models behind it."""
-    lines = [f"{'':<60}{'target':>8}{'window':>16}{'':>11}{'pair':>8}{'frame':>8}"]
+    """The table for a terminal: the window IDM beside the target, the other variants behind it."""
+    first, *rest = VARIANTS
+    lines = [f"{'':<60}{'target':>8}{first:>16}{'':>11}" + "".join(f"{name:>14}" for name in rest)]
     for row in results["table"]:
         target = "" if row["target"] is None else f"{'≥' if row['at_least'] else '≤'} {row['target']:g}"
         window, *others = (row["figures"].get(variant) for variant in VARIANTS)
         spread = "" if window is None or window["sd"] is None else f" ± {window['sd']:.3f}"
         value = "-" if window is None else f"{window['mean']:.3f}{spread}"
-        cells = "".join(f"{'-' if one is None else format(one['mean'], '.3f'):>8}" for one in others)
+        cells = "".join(f"{'-' if one is None else format(one['mean'], '.3f'):>14}" for one in others)
         lines.append(f"{row['words']:<60}{target:>8}{value:>16}{row['verdict'] or '':>11}{cells}")
     if results["missing"]:
         lines.append("not done yet: " + ", ".join(f"{len(names)} evaluations of {part}" for part, names in results["missing"].items()))
