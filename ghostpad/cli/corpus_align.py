@@ -18,8 +18,8 @@ def corpus_align(corpus: CorpusPath) -> None:
 
     Writes lag_ms and lag_confidence of the table of videos, which training applies; lag.json with every measurement and why a lag is
     unknown; and lag.png, the distribution. A lag is counted from the game's first answer to the pad, the median over the videos of a game
-    and player; one that is not clear is left unknown and taken as none. A game that answers slowly is measured late, racing by about a frame: do not
-    align footage that ghostpad recorded without a lag. Stopped, the same command goes on.
+    and player; one that is not clear is left unknown and taken as none. A game that answers slowly is measured late, racing by about a
+    frame: do not align footage that ghostpad recorded without a lag. Stopped, the same command goes on.
     """
     opened = Corpus.open(corpus)
     wanted = len(set(opened.labelled_ids(RECORDED)) & set(opened.ok_ids()))

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ghostpad.base.errors import SettingsError
 from ghostpad.base.files import read_json, write_json
 from ghostpad.cli.arguments import seed_numbers
-from ghostpad.cli.tasks import Task, run_tasks
+from ghostpad.cli.tasks import Task, claim, run_tasks
 
 ARMS = ("labelled", "pseudo", "oracle")
 """Trained arms: the labelled footage alone, with the IDM's labels under the rest, with the withheld truth in their place."""
@@ -80,13 +79,8 @@ def _claim(plan: Demo, workers: int) -> None:
     problems = [
         f"{name} is {value}: it must be 1 or more" for name, value in (("episodes", plan.episodes), ("workers", workers)) if value < 1
     ]
-    path, facts = plan.out / "demo.json", {"game": plan.game, "episodes": plan.episodes, "evaluation_seed": EVALUATION_SEED}
-    if path.exists() and (old := read_json(path)) != facts:
-        told = ", ".join(f"{name} {old.get(name)}" for name in facts if old.get(name) != facts[name])
-        problems.append(f"{plan.out} holds a demo with {told}: choose another --out, or remove the folder")
-    if problems:
-        raise SettingsError(problems)
-    write_json(path, facts)
+    facts = {"game": plan.game, "episodes": plan.episodes, "evaluation_seed": EVALUATION_SEED}
+    claim(plan.out / "demo.json", facts, problems)
 
 
 def _tasks(plan: Demo) -> list[Task]:

@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ghostpad.base.errors import SettingsError
 from ghostpad.base.files import read_json, write_json
 from ghostpad.cli.arguments import seed_numbers
 from ghostpad.cli.study_plan import FOOTAGE, PARTS, Arm, arm_named, parts_named, seeds_of
 from ghostpad.cli.study_tables import collect, evaluation_file, table_text
-from ghostpad.cli.tasks import Task, run_tasks
+from ghostpad.cli.tasks import Task, claim, run_tasks
 
 STEP_S, FRAME_STEP_S, START_S, RECORD_S_PER_MIN, LABEL_S_PER_MIN = 0.23, 0.06, 5.0, 2.3, 0.5
 """What a step (of a single-frame model), a command's start and a minute of footage take on one loaded core (measured), for the
@@ -95,13 +94,7 @@ def _claim(study: Study, workers: int) -> None:
     problems = [f"{name} is {value}: it must be 1 or more" for name, value in numbers.items() if value < 1]
     if not 0 < study.minutes_scale <= 100:
         problems.append(f"minutes-scale is {study.minutes_scale}: it must be above 0 and at most 100")
-    path, facts = study.out / "study.json", {"steps": study.steps, "minutes_scale": study.minutes_scale}
-    if path.exists() and (old := read_json(path)) != facts:
-        told = ", ".join(f"{name} {old.get(name)}" for name in facts if old.get(name) != facts[name])
-        problems.append(f"{study.out} holds a study with {told}: choose another --out, or remove the folder")
-    if problems:
-        raise SettingsError(problems)
-    write_json(path, facts)
+    claim(study.out / "study.json", {"steps": study.steps, "minutes_scale": study.minutes_scale}, problems)
 
 
 def _write(study: Study) -> str:

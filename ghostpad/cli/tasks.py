@@ -10,14 +10,28 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from ghostpad.base.errors import GhostpadError
+from ghostpad.base.errors import GhostpadError, SettingsError
 from ghostpad.base.files import read_json, write_json
+
+
+def claim(path: Path, facts: Mapping[str, Any], problems: Sequence[str]) -> None:
+    """Make the folder of `path` that of a work with these `facts`, which `path` then holds.
+
+    Raises one `SettingsError` for the `problems` found so far and for a folder that holds a work with other facts.
+    """
+    refused = list(problems)
+    if path.exists() and (old := read_json(path)) != facts:
+        told = ", ".join(f"{name} {old.get(name)}" for name in facts if old.get(name) != facts[name])
+        refused.append(f"{path.parent} holds a {path.stem} with {told}: choose another --out, or remove the folder")
+    if refused:
+        raise SettingsError(refused)
+    write_json(path, facts)
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,8 @@ CONTROLS = {
 """Pad slots that a Doom game can read: the engine's button, and what it gets from a full stick or a pressed trigger."""
 LONG_HOLD_FRAMES, LONG_SHARE, PUSH = (18, 45), 0.25, 1.8
 """A quarter of the novice's holds are long and 44 % of its pushes full, as an expert's are. With short holds and a range of 1.3 an IDM
-that learned from it reads the expert's turns at R2 0.93 instead of 0.96, and on the unseen level at 0.85 instead of 0.90 (measured, one seed, on episodes that
-no table uses)."""
+that learned from it reads the expert's turns at R2 0.93 instead of 0.96, and on the unseen level at 0.85 instead of 0.90 (measured, one
+seed, on episodes that no table uses)."""
 
 _FORWARD, _TURN = slot("left_y"), slot("right_x")
 
