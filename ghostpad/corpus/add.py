@@ -29,7 +29,7 @@ from ghostpad.base.progress import progress
 from ghostpad.base.records import VIDEOS, read_table
 from ghostpad.corpus.fingerprint import MOST_BITS, differing_bits, fingerprint_video
 from ghostpad.corpus.folder import RECORDED, Corpus
-from ghostpad.video.probe import VideoInfo, probe_video
+from ghostpad.video.probe import probe_video
 
 SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".ts", ".flv", ".m4v", ".mpg", ".mpeg")
 """Files of a folder that are taken for videos."""
@@ -133,7 +133,7 @@ def _add(corpus: Corpus, given: Given, incoming: Path, link: bool, rows: dict[st
     _keep_prints(corpus, id, prints)
     if actions is not None:
         corpus.write_actions(RECORDED, id, actions)
-    rows[id] = row | _measures(info) | {"status": "ok"}
+    rows[id] = row | info.columns() | {"status": "ok"}
     corpus.add_video(rows[id])
     counts.added += 1
 
@@ -196,12 +196,6 @@ def _actions_beside(given: Given) -> pa.Table | None:
     if not isinstance(given.files, LocalFileSystem) or not path.exists():
         return None
     return read_table(path, "actions")
-
-
-def _measures(info: VideoInfo) -> dict[str, Any]:
-    return {
-        "fps": str(info.fps), "frames": info.frames, "duration_s": info.duration_s, "width_px": info.width_px, "height_px": info.height_px,
-    }  # fmt: skip
 
 
 def _files(place: str) -> tuple[Any, str]:

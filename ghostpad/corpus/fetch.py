@@ -276,10 +276,7 @@ def _wrong_length(info: VideoInfo, promised_s: float | None, labels_end_s: float
 def _ok_row(row: dict[str, Any], path: Path, info: VideoInfo) -> dict[str, Any]:
     with open(path, "rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return row | {
-        "path": f"videos/{path.name}", "sha256": sha256, "fps": str(info.fps), "frames": info.frames, "duration_s": info.duration_s,
-        "width_px": info.width_px, "height_px": info.height_px, "status": "ok", "reason": None,
-    }  # fmt: skip
+    return row | info.columns() | {"path": f"videos/{path.name}", "sha256": sha256, "status": "ok", "reason": None}
 
 
 def _keep_labels(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

@@ -56,19 +56,7 @@ def _take(corpus: Corpus, id: str, video: Path, game: str) -> None:
     with atomic_path(corpus.root / name) as temporary:
         shutil.copyfile(video, temporary)
     corpus.write_actions(RECORDED, id, rows)
-    corpus.add_video(
-        {
-            "id": id,
-            "path": name,
-            "game": game,
-            "sha256": sha256,
-            "fps": str(info.fps),
-            "frames": info.frames,
-            "duration_s": info.duration_s,
-            "width_px": info.width_px,
-            "height_px": info.height_px,
-        }
-    )
+    corpus.add_video({"id": id, "path": name, "game": game, "sha256": sha256} | info.columns())
 
 
 def _rows_beside(video: Path) -> Any:

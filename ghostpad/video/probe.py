@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from av.video.stream import VideoStream
 
@@ -31,6 +32,16 @@ class VideoInfo:
     duration_s: float
     codec: str
     variable_rate: bool
+
+    def columns(self) -> dict[str, Any]:
+        """Its part of a row of the table of videos."""
+        return {
+            "fps": str(self.fps),
+            "frames": self.frames,
+            "duration_s": self.duration_s,
+            "width_px": self.width_px,
+            "height_px": self.height_px,
+        }
 
 
 def probe_video(path: str | os.PathLike[str]) -> VideoInfo:
