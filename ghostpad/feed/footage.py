@@ -5,6 +5,7 @@ still follows the alignment sentence. Recorded rows are first moved by the lag o
 Bad videos are marked in the corpus with the reason and counted, never replaced.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,9 +88,43 @@ def labelled_rows(corpus: Corpus, source: str, settings: DataSettings) -> RowsOf
         weight = pads_of(table)[1] * (trusts[video] / average)[:, None]
         for first, last in dropped.get(video, []):
             weight[first : last + 1] = 0
+        if settings.shuffle_seed is not None:
+            table = shuffled(table, np.flatnonzero(weight.any(axis=1)), settings.shuffle_seed, video)
         return table, weight.astype(np.float32)
 
     return rows
+
+
+def shuffled(table: pa.Table, rows: NDArray[np.intp], seed: int, video: str) -> pa.Table:
+    """Labels under other moments of their video: what a policy gains from these it does not gain from knowing when things were done.
+
+    These `rows` (the believed ones) hand their pads on in a ring, by one shift of a quarter to three quarters of their number, drawn from
+    `seed` and the id of the video. So each label is used once, presses keep their number and length, and every frame its weight.
+    """
+    chance = np.random.default_rng([seed, int(hashlib.sha256(video.encode()).hexdigest()[:16], 16)])
+    shift = int(chance.integers(max(1, len(rows) // 4), max(2, 3 * len(rows) // 4 + 1)))
+    order = np.arange(table.num_rows)
+    order[rows] = np.roll(rows, shift)
+    moved = table.take(order)
+    for name in (name for name in ("pts_s", "confidence") if name in table.column_names):
+        moved = moved.set_column(moved.column_names.index(name), table.schema.field(name), table.column(name))
+    return moved
+
+
+def first_minutes(footage: Sequence[Footage], minutes: float | None) -> list[Footage]:
+    """The first `minutes` of footage, the last video cut; all of it for None."""
+    if minutes is None:
+        return list(footage)
+    kept: list[Footage] = []
+    left_s = 60 * minutes
+    for clip in footage:
+        frames = int(np.searchsorted(clip.pts_s, clip.pts_s[0] + left_s, side="right"))
+        if frames < 2:
+            break
+        pads, weight = clip.pads[: frames - 1], clip.weight[: frames - 1]
+        kept.append(Footage(clip.video, clip.pts_s[:frames], clip.frames[:frames], pads, weight, clip.game))
+        left_s -= float(clip.pts_s[frames - 1] - clip.pts_s[0])
+    return kept
 
 
 def _trust(table: pa.Table, settings: DataSettings) -> NDArray[np.float32]:

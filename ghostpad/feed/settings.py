@@ -20,6 +20,14 @@ class DataSettings(Settings):
     labels: str = Field("latest", description="label source for videos without recorded pads: 'idm-<fingerprint>', 'latest' or 'none'")
     verdicts: str = Field("default", description="filter verdicts applied to labelled rows, or 'none'")
     confidence_power: float = Field(1.0, ge=0, description="a labelled row weighs confidence to this power, 1 on average (0: all alike)")
+    label_minutes: float | None = Field(
+        None, gt=0, description="learn from this many minutes of labelled (or withheld) videos at most, the first by id (none: all of them)"
+    )
+    shuffle_seed: int | None = Field(
+        None,
+        ge=0,
+        description="control: labels lie under other moments of their video, drawn from this seed (none: where they belong)",
+    )
     validation_share: float = Field(
         0.0, ge=0, lt=1, description="share of the videos with recorded pads kept out of training, whole videos"
     )

@@ -15,7 +15,7 @@ from ghostpad.base.errors import MissingError
 from ghostpad.base.files import write_json
 from ghostpad.base.pad import SLOTS
 from ghostpad.corpus.folder import Corpus
-from ghostpad.feed.footage import Footage, label_source, labelled_rows, load_footage, truth_rows
+from ghostpad.feed.footage import Footage, first_minutes, label_source, labelled_rows, load_footage, truth_rows
 from ghostpad.feed.split import split_videos
 from ghostpad.feed.window import WindowSpec
 from ghostpad.idm.calibrate import Calibration, fit_calibration
@@ -107,7 +107,9 @@ def _read(model: Idm, clip: Footage) -> tuple[np.ndarray, np.ndarray]:
 def _labelled(corpus: Corpus, videos: Sequence[str], run: IdmRun, spec: WindowSpec) -> list[Footage]:
     """Footage with an IDM's rows in the place of recorded pads, if labels are asked for."""
     source = label_source(corpus, run.data.labels) if videos else None
-    return [] if source is None else load_footage(corpus, videos, labelled_rows(corpus, source, run.data), spec)
+    if source is None:
+        return []
+    return first_minutes(load_footage(corpus, videos, labelled_rows(corpus, source, run.data), spec), run.data.label_minutes)
 
 
 def slots_by_game(footage: Sequence[Footage]) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ghostpad.base.errors import MissingError
 from ghostpad.corpus.folder import Corpus
-from ghostpad.feed.footage import Footage, label_source, labelled_rows, load_footage, truth_rows, withheld_rows
+from ghostpad.feed.footage import Footage, first_minutes, label_source, labelled_rows, load_footage, truth_rows, withheld_rows
 from ghostpad.feed.split import split_videos
 from ghostpad.feed.window import WindowSpec
 from ghostpad.idm.train import known_slots
@@ -48,7 +48,7 @@ def train_policy(corpora: Sequence[Path], out: Path, run: PolicyRun, oracle: Pat
         truth += load_footage(corpus, learned, truth_rows, spec)
         if others:
             found, source = _labels(corpus, others, run, spec, oracle)
-            labelled += found
+            labelled += first_minutes(found, run.data.label_minutes)
             sources.append(source)
     groups = [group for group in (truth, labelled) if group]
     if not groups:
