@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ghostpad.feed.batch import Batch
 from ghostpad.idm.settings import IdmSettings
+from ghostpad.nn.distributed import rand
 from ghostpad.nn.frames import shake
 
 LARGEST_MASK = 0.4
@@ -24,8 +25,8 @@ def augment(batch: Batch, settings: IdmSettings, mirror: tuple[Tensor, Tensor], 
     """
     frames, pads, weight, count = batch.frames, batch.pads, batch.weight, len(batch.frames)
 
-    def chance(*shape: int) -> Tensor:
-        return torch.rand(*shape, generator=generator, device=frames.device)
+    def chance(*shape: int, axis: int = 0) -> Tensor:
+        return rand(shape, generator, axis)
 
     if settings.mirror:
         flip = chance(count) < 0.5
@@ -37,7 +38,7 @@ def augment(batch: Batch, settings: IdmSettings, mirror: tuple[Tensor, Tensor], 
         frames, pads, weight = _at_another_pace(frames, pads, weight, settings, chance)
     frames = shake(frames, settings.shift_px, settings.light, generator)
     if settings.mask:
-        frames = _masked(frames, chance(count) < settings.mask, chance(5, count))
+        frames = _masked(frames, chance(count) < settings.mask, chance(5, count, axis=1))
     return Batch(frames, pads, weight, batch.refs)
 
 

@@ -28,6 +28,7 @@ from ghostpad.idm.augment import augment
 from ghostpad.idm.calibrate import Calibration
 from ghostpad.idm.settings import IdmSettings
 from ghostpad.idm.stream import Logits, label_video
+from ghostpad.nn.distributed import rand, weighted_mean
 from ghostpad.nn.frames import SiglipEncoder
 from ghostpad.nn.motion import CHANNELS, MotionMap, normalise
 from ghostpad.nn.temporal import LocalAttention, LocalConv
@@ -178,24 +179,24 @@ class Idm(Model):
         """Plain BCE of the buttons and their events; for the sticks the error of the mean plus the likelihood of softened bins."""
         s = self.settings
         batch = augment(batch, s, (self.mirror_source, self.mirror_sign), generator)
-        told = torch.rand(len(batch.frames), generator=generator, device=batch.frames.device) >= s.binding_dropout
+        told = rand((len(batch.frames),), generator) >= s.binding_dropout
         logits = self.relate(
             self.encode(batch.frames), [ref.game if tell else None for ref, tell in zip(batch.refs, told.tolist(), strict=False)]
         )
         total, logs = logits.held.new_zeros(()), {}
         if self.buttons:
             truth, weight = batch.pads[..., self.buttons], batch.weight[..., self.buttons]
-            logs["buttons"] = _weighted(F.binary_cross_entropy_with_logits(logits.held, truth, reduction="none"), weight)
+            logs["buttons"] = weighted_mean(F.binary_cross_entropy_with_logits(logits.held, truth, reduction="none"), weight)
             total = total + logs["buttons"]
             if self.event_head is not None:
                 events, event_weight = events_of(truth, weight)
-                logs["events"] = _weighted(F.binary_cross_entropy_with_logits(logits.events, events, reduction="none"), event_weight)
+                logs["events"] = weighted_mean(F.binary_cross_entropy_with_logits(logits.events, events, reduction="none"), event_weight)
                 total = total + s.event_weight * logs["events"]
         if self.sticks:
             truth, weight = batch.pads[..., self.sticks], batch.weight[..., self.sticks]
             mean = (logits.bins.softmax(-1) * self.bins).sum(-1)
-            logs["stick_mean"] = _weighted(F.smooth_l1_loss(mean, truth, beta=0.2, reduction="none"), weight)
-            logs["stick_bins"] = _weighted(-(self._soft_bins(truth) * logits.bins.log_softmax(-1)).sum(-1), weight)
+            logs["stick_mean"] = weighted_mean(F.smooth_l1_loss(mean, truth, beta=0.2, reduction="none"), weight)
+            logs["stick_bins"] = weighted_mean(-(self._soft_bins(truth) * logits.bins.log_softmax(-1)).sum(-1), weight)
             total = total + s.mean_weight * logs["stick_mean"] + s.bins_weight * logs["stick_bins"]
         return total, {name: value.detach() for name, value in logs.items()}
 
@@ -254,11 +255,6 @@ def events_of(held: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     events = F.pad(torch.stack([began, ended], 2).to(held.dtype), (0, 0, 0, 0, 1, 0))
     known = F.pad(torch.minimum(weight[:, 1:], weight[:, :-1]), (0, 0, 1, 0))
     return events, known[:, :, None].expand_as(events)
-
-
-def _weighted(each: Tensor, weight: Tensor) -> Tensor:
-    """The mean of `each` by `weight`, 0 where all weigh nothing."""
-    return (each * weight).sum() / weight.sum().clamp(min=1e-6)
 
 
 def _encoder(channels: list[int], first: tuple[int, int], size: tuple[int, int], dim: int) -> nn.Sequential:

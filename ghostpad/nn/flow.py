@@ -10,6 +10,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ghostpad.nn.distributed import rand, weighted_mean
+
 LATEST_TIME = 0.999
 """Training times stay below this (the reference's `noise_s`)."""
 
@@ -28,8 +30,7 @@ def velocity_loss(predicted: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
 
     `weight`, >= 0, broadcasts against the velocities.
     """
-    weight = weight.expand_as(wanted)
-    return (weight * (predicted - wanted).square()).sum() / weight.sum().clamp(min=1e-6)
+    return weighted_mean((predicted - wanted).square(), weight.expand_as(wanted))
 
 
 def draw_times(shape: tuple[int, ...], alpha: float, generator: torch.Generator) -> Tensor:
@@ -37,7 +38,7 @@ def draw_times(shape: tuple[int, ...], alpha: float, generator: torch.Generator)
 
     `alpha` 1 is uniform, above 1 prefers the noisy end. They lie on the generator's device.
     """
-    uniform = torch.rand(shape, generator=generator, device=generator.device)
+    uniform = rand(shape, generator)
     return (1 - uniform ** (1 / alpha)) * LATEST_TIME  # u^(1/alpha) is Beta(alpha, 1), by its inverse distribution
 
 

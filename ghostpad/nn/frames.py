@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ghostpad.base.errors import MissingError, SettingsError
+from ghostpad.nn.distributed import rand
 
 
 class ConvEncoder(nn.Module):
@@ -80,7 +81,7 @@ def shake(frames: Tensor, shift_px: int, light: float, generator: torch.Generato
     batch, _, height, width, _ = frames.shape
 
     def draw(low: float, high: float) -> Tensor:
-        return low + (high - low) * torch.rand(batch, generator=generator, device=generator.device)
+        return low + (high - low) * rand((batch,), generator)
 
     if shift_px:
         for axis in (2, 3):  # repeat the edges, then cut every sample out where it may lie: much cheaper than indexing pixels

@@ -17,6 +17,7 @@ from ghostpad.base.pad import BUTTONS, PAD_DIM, slot
 from ghostpad.base.settings import Settings
 from ghostpad.feed.batch import Batch
 from ghostpad.feed.window import WindowSpec
+from ghostpad.nn.distributed import randn
 from ghostpad.nn.flow import draw_times, make_path, sample, velocity_loss
 from ghostpad.nn.frames import ConvEncoder, SiglipEncoder, shake
 from ghostpad.nn.transformer import Block, Denoiser, KeysValues
@@ -62,7 +63,7 @@ class Policy(Model):
         clean = self._to_flow(batch.pads[..., self.slots]).unsqueeze(1)
         weight = batch.weight[..., self.slots].unsqueeze(1)
         shape = (len(clean), s.draws, s.chunk, len(self.slots))
-        noise = torch.randn(shape, generator=generator, device=generator.device).to(clean.device)
+        noise = randn(shape, generator).to(clean.device)
         time = draw_times(shape[:2], s.time_alpha, generator).to(clean.device)
         noisy, wanted = make_path(torch.where(weight > 0, clean, noise), noise, time)
         reading = self._read(shake(batch.frames, s.shift_px, s.light, generator))

@@ -1,0 +1,43 @@
+"""What makes a batch shared by several processes the same as one batch in a single process: chance, and means by weight.
+
+Process r of R holds the samples r, r + R, ... of every batch (`ghostpad.feed.dataset.batches`). Chance is drawn for the whole batch
+from one seed, and each process keeps its own rows of it; a mean by weight is divided by the weight that all processes hold. With one
+process both are the plain thing, bit for bit. Cost: R times the (small) draws, and one number sent per mean.
+"""
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def place() -> tuple[int, int]:
+    """(r, R): which process this is, and of how many."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
+
+
+def rand(shape: tuple[int, ...], generator: torch.Generator, axis: int = 0) -> Tensor:
+    """Uniform 0...1 float32 `shape` on the generator's device; `axis` runs over the samples of this process's batch."""
+    rank, ranks = place()
+    whole = [size * ranks if index == axis else size for index, size in enumerate(shape)]
+    drawn = torch.rand(whole, generator=generator, device=generator.device)
+    return drawn.movedim(axis, 0)[rank::ranks].movedim(0, axis)
+
+
+def randn(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Standard normal float32 `shape` on the generator's device; the first axis runs over the samples of this process's batch."""
+    rank, ranks = place()
+    return torch.randn((shape[0] * ranks, *shape[1:]), generator=generator, device=generator.device)[rank::ranks]
+
+
+def weighted_mean(each: Tensor, weight: Tensor) -> Tensor:
+    """The mean of `each` by `weight` (>= 0, of the same shape), a scalar; 0 where everything weighs nothing.
+
+    With R processes it is R times this one's part of the mean over all of them, so the average over processes, which is what
+    distributed training takes of gradients, is that mean, however unevenly the weight is spread.
+    """
+    total = weight.sum()
+    if place()[1] > 1:
+        total = total.detach().clone()
+        dist.all_reduce(total)
+        total = total / place()[1]
+    return (weight * each).sum() / total.clamp(min=1e-6)
