@@ -7,11 +7,11 @@ so the box is scaled, padded, rounded outwards and clipped, and what is no box i
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ghostpad.base.errors import MediaError
-from ghostpad.video.paint import Box
+from ghostpad.video.paint import Box, Share
 from ghostpad.video.probe import video_size
 
 PAD_PX = 4
@@ -21,6 +21,20 @@ LARGEST_SHARE = 0.6
 """A mask over a larger part of the picture would leave no game to see (a guess)."""
 
 _SMALLEST_PX = 2
+_USUAL_WIDTHS, _USUAL_ASPECT, _USUAL_MARGIN = (0.15, 0.2, 0.25), 0.66 * 16 / 9, 0.02  # of a controller in a picture of 16:9
+
+
+def _usual_masks() -> Iterator[Share]:
+    for wide in _USUAL_WIDTHS:
+        high = wide * _USUAL_ASPECT
+        for left in (_USUAL_MARGIN, 1 - _USUAL_MARGIN - wide):
+            for top in (_USUAL_MARGIN, 1 - _USUAL_MARGIN - high):
+                yield left, top, left + wide, top + high
+
+
+USUAL_MASKS = tuple(_usual_masks())
+"""Masks like those of creators' controllers, for footage that knows none: three sizes in each corner (a guess; the dataset card's
+example is 19 % of the width)."""
 
 
 def mask_box(overlay_px: Sequence[float], of_px: Sequence[int], width_px: int, height_px: int, *, pad_px: int = PAD_PX) -> Box:
@@ -55,3 +69,11 @@ def video_mask(row: Mapping[str, Any], path: str | os.PathLike[str], *, pad_px: 
         return (mask_box(row["overlay_px"], row["overlay_of_px"] or (width_px, height_px), width_px, height_px, pad_px=pad_px),)
     except MediaError as error:
         raise MediaError(f"{path}: {error}") from None
+
+
+def mask_shares(row: Mapping[str, Any], path: str | os.PathLike[str]) -> tuple[Share, ...]:
+    """The masks of a video as shares of its picture, for pictures of another size. Raises as `video_mask`."""
+    if not (boxes := video_mask(row, path)):
+        return ()
+    width_px, height_px = video_size(path)
+    return tuple((left / width_px, top / height_px, right / width_px, bottom / height_px) for left, top, right, bottom in boxes)

@@ -8,11 +8,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class WindowRef:
-    """One window by name: the video, the row it stands at, and the game, "" where nobody said which."""
+    """One window by name: the video, the row it stands at, the game, "" where nobody said which, and whether its pictures have a mask."""
 
     video: str
     row: int
     game: str = ""
+    masked: bool = False
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class WindowDataset(Dataset[Sample]):
         rows, inside = self.spec.rows_at(row, len(clip.pads))
         frames = clip.frames[self.spec.frames_at(row, len(clip.frames))]
         weight = clip.weight[rows] * inside[:, None]
-        ref = WindowRef(clip.video, int(row), clip.game)
+        ref = WindowRef(clip.video, int(row), clip.game, bool(clip.masks))
         return torch.from_numpy(frames), torch.from_numpy(clip.pads[rows]), torch.from_numpy(weight), ref
 
 

@@ -7,7 +7,7 @@ Bad videos are marked in the corpus with the reason and counted, never replaced.
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +20,11 @@ from ghostpad.base.progress import progress
 from ghostpad.base.records import pads_of, table_facts
 from ghostpad.corpus.align import on_pictures
 from ghostpad.corpus.folder import Corpus, truth_table
+from ghostpad.corpus.overlay import mask_shares
 from ghostpad.feed.pictures import pictures
 from ghostpad.feed.settings import DataSettings
 from ghostpad.feed.window import WindowSpec
+from ghostpad.video.paint import Share
 
 RowsOf = Callable[[Corpus, str], "tuple[pa.Table, NDArray[np.float32]] | None"]
 """Gives a video's table of rows and the loss weight [n, 25] of each number, or None where the video has no rows."""
@@ -32,7 +34,8 @@ RowsOf = Callable[[Corpus, str], "tuple[pa.Table, NDArray[np.float32]] | None"]
 class Footage:
     """Frames uint8 [N, H, W, C] at pts_s [N]; pads and weight float32 [N-1, 25], one row between every two frames.
 
-    game   the game's name, "" where the table of videos does not say
+    game    the game's name, "" where the table of videos does not say
+    masks   the grey boxes over its pictures, as shares of width and height
     """
 
     video: str
@@ -41,6 +44,7 @@ class Footage:
     pads: NDArray[np.float32]
     weight: NDArray[np.float32]
     game: str = ""
+    masks: tuple[Share, ...] = ()
 
 
 def truth_rows(corpus: Corpus, video: str) -> tuple[pa.Table, NDArray[np.float32]] | None:
@@ -122,7 +126,7 @@ def first_minutes(footage: Sequence[Footage], minutes: float | None) -> list[Foo
         if frames < 2:
             break
         pads, weight = clip.pads[: frames - 1], clip.weight[: frames - 1]
-        kept.append(Footage(clip.video, clip.pts_s[:frames], clip.frames[:frames], pads, weight, clip.game))
+        kept.append(Footage(clip.video, clip.pts_s[:frames], clip.frames[:frames], pads, weight, clip.game, clip.masks))
         left_s -= float(clip.pts_s[frames - 1] - clip.pts_s[0])
     return kept
 
@@ -156,6 +160,7 @@ def load_footage(corpus: Corpus, videos: Sequence[str], rows_of: RowsOf, spec: W
             if found is not None:
                 try:
                     pts_s, frames = pictures(corpus, video, spec, crf)
+                    masks = mask_shares(rows[video], corpus.root / rows[video]["path"])
                 except (MediaError, MissingError) as error:
                     corpus.mark_broken(video, str(error))
                 else:
@@ -163,7 +168,8 @@ def load_footage(corpus: Corpus, videos: Sequence[str], rows_of: RowsOf, spec: W
                         table, weight = found
                         if rows_of is truth_rows:  # an IDM's rows and withheld truth stand at the pictures' own stamps
                             table = _on_pictures(table, rows[video]["lag_ms"])
-                        footage.append(align(video, pts_s, frames, table, weight, game=rows[video]["game"] or ""))
+                        clip = align(video, pts_s, frames, table, weight, game=rows[video]["game"] or "")
+                        footage.append(replace(clip, masks=masks))
             advance(1)
     return footage
 

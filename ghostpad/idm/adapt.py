@@ -26,7 +26,7 @@ from ghostpad.idm.calibrate import MIN_ROWS, Calibration
 from ghostpad.idm.model import Idm
 from ghostpad.idm.risk import choose
 from ghostpad.idm.settings import AdaptRun
-from ghostpad.idm.train import RISK, calibrate, known_slots, minutes, slots_by_game
+from ghostpad.idm.train import RISK, calibrate, known_slots, masks_of, minutes, slots_by_game
 from ghostpad.nn.frames import SiglipEncoder
 from ghostpad.train.checkpoint import load_model, run_fingerprint
 from ghostpad.train.facts import corpus_facts
@@ -153,6 +153,7 @@ def _facts(base: Idm, fingerprint: str, corpora: Sequence[Corpus], learned: Sequ
     for game, slots in slots_by_game(learned).items():
         by_game[game] = _in_order(slots, by_game.get(game, ()))
     slots = _in_order(facts["slots"], known_slots(learned))
+    facts |= {"masks": masks_of(learned) or facts.get("masks", [])}
     return facts | {"slots": slots, "by_game": by_game, "adapted_from": fingerprint, "adapted": run.adapt.model_dump(mode="json")}
 
 

@@ -4,30 +4,34 @@ Works on the pictures before anything is computed from them. Loss of quality by 
 (`data.reencode_crf`), not an imitation here. Sizes are guesses; docs/design.md has what they brought.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from ghostpad.feed.batch import Batch
+from ghostpad.corpus.overlay import USUAL_MASKS
+from ghostpad.feed.batch import Batch, WindowRef
 from ghostpad.idm.settings import IdmSettings
 from ghostpad.nn.distributed import rand
 from ghostpad.nn.frames import shake
-
-LARGEST_MASK = 0.4
-"""Longest side of a mask, as a share of the picture's."""
+from ghostpad.video.paint import GREY, Share, covered
 
 
-def augment(batch: Batch, settings: IdmSettings, mirror: tuple[Tensor, Tensor], generator: torch.Generator) -> Batch:
+def augment(
+    batch: Batch, settings: IdmSettings, mirror: tuple[Tensor, Tensor], generator: torch.Generator, masks: Sequence[Share] = ()
+) -> Batch:
     """The batch with each of its clips changed by chance, frames uint8 [B, T+1, H, W, C] and rows alike; frames come back as floats.
 
     mirror   for each slot the slot it shows when left and right are swapped int64 [25], and its sign float32 [25]
+    masks    of the footage that is learned from, to draw from; without any, `USUAL_MASKS`
     """
     frames, pads, weight, count = batch.frames, batch.pads, batch.weight, len(batch.frames)
 
     def chance(*shape: int, axis: int = 0) -> Tensor:
         return rand(shape, generator, axis)
 
+    if settings.mask:
+        frames = _masked(frames, chance(count) < settings.mask, chance(count), batch.refs, masks or USUAL_MASKS)
     if settings.mirror:
         flip = chance(count) < 0.5
         source, sign = mirror
@@ -37,8 +41,6 @@ def augment(batch: Batch, settings: IdmSettings, mirror: tuple[Tensor, Tensor], 
     if settings.rate_jitter or settings.repeat:
         frames, pads, weight = _at_another_pace(frames, pads, weight, settings, chance)
     frames = shake(frames, settings.shift_px, settings.light, generator)
-    if settings.mask:
-        frames = _masked(frames, chance(count) < settings.mask, chance(5, count, axis=1))
     return Batch(frames, pads, weight, batch.refs)
 
 
@@ -61,12 +63,16 @@ def _at_another_pace(
     return frames[clip, at], pads[clip, rows], weight[clip, rows] * inside[..., None]
 
 
-def _masked(frames: Tensor, wanted: Tensor, chance: Tensor) -> Tensor:
-    """A grey rectangle over the clips that are `wanted` bool [B]; `chance` [5, B] decides its place, size and grey."""
+def _masked(frames: Tensor, wanted: Tensor, pick: Tensor, refs: Sequence[WindowRef], masks: Sequence[Share]) -> Tensor:
+    """The clips that are `wanted` bool [B] and have no mask yet, with the one of `masks` that `pick` [B], 0...1, falls on.
+
+    Painted by the same rule and grey as real masks and before everything else, so that both go through the same changes. A clip with a
+    real mask gets no second: one box is what footage has, and what it hides of the game is hidden already.
+    """
     height, width = frames.shape[2:4]
-    for clip in wanted.nonzero()[:, 0].tolist():
-        x, y, wide_share, high_share, grey = chance[:, clip].tolist()
-        wide, high = max(2, int(wide_share * LARGEST_MASK * width)), max(2, int(high_share * LARGEST_MASK * height))
-        left, top = int(x * (width - wide)), int(y * (height - high))
-        frames[clip, :, top : top + high, left : left + wide] = 255 * grey
-    return frames
+    painted = frames.clone()
+    for clip, ref in enumerate(refs):
+        if wanted[clip] and not ref.masked:
+            rows, columns = covered(masks[int(pick[clip] * len(masks))], width, height)
+            painted[clip, :, rows, columns] = GREY
+    return painted

@@ -33,7 +33,7 @@ from ghostpad.nn.frames import SiglipEncoder
 from ghostpad.nn.motion import CHANNELS, MotionMap, normalise
 from ghostpad.nn.temporal import LocalAttention, LocalConv
 from ghostpad.train.model import Model
-from ghostpad.video.paint import Boxes
+from ghostpad.video.paint import Boxes, Share
 
 HALF = 2
 """Motion is matched on pictures of half the size: the fastest turn of Doom, 8 px in the middle of a 128 px picture, is 4 px there."""
@@ -50,6 +50,7 @@ class Idm(Model):
 
     facts["slots"]      the pad slots it predicts; the rest stays unknown
     facts["by_game"]    the slots that each game it learned from reads
+    facts["masks"]      masks of the footage it learned from, for footage that has none
     """
 
     kind: ClassVar[str] = "idm"
@@ -68,6 +69,7 @@ class Idm(Model):
         self.motion = _Motion(s) if s.motion and s.variant != "frame" else None
         self.picture = self._make_encoder() if s.appearance else None
         self.pair_in = nn.Linear((1 if s.variant == "frame" else 2) * dim, dim) if s.appearance else None
+        self.masks: list[Share] = [tuple(mask) for mask in facts.get("masks", ())]
         self.games: list[str] = sorted(facts.get("by_game", {})) if s.binding == "game" else []
         self.binding = nn.Embedding(len(self.games) + 1, dim) if self.games else None  # the last one: a game it has not met
         if self.binding is not None:
@@ -178,7 +180,7 @@ class Idm(Model):
     def loss(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Plain BCE of the buttons and their events; for the sticks the error of the mean plus the likelihood of softened bins."""
         s = self.settings
-        batch = augment(batch, s, (self.mirror_source, self.mirror_sign), generator)
+        batch = augment(batch, s, (self.mirror_source, self.mirror_sign), generator, self.masks)
         told = rand((len(batch.frames),), generator) >= s.binding_dropout
         logits = self.relate(
             self.encode(batch.frames), [ref.game if tell else None for ref, tell in zip(batch.refs, told.tolist(), strict=False)]

@@ -45,7 +45,7 @@ class IdmSettings(Settings):
     mirror: bool = Field(True, description="train on mirrored footage too, pad mirrored: off for games that are not alike left and right")
     light: float = Field(0.2, ge=0, lt=1, description="training pictures change in brightness and contrast by up to this")
     shift_px: int = Field(0, ge=0, description="training clips are moved by up to this, each way")
-    mask: float = Field(0.0, ge=0, le=1, description="share of training clips with a grey rectangle over part of the picture")
+    mask: float = Field(0.0, ge=0, le=1, description="share of training clips without a mask that get one like those of other footage")
     repeat: float = Field(0.0, ge=0, lt=1, description="share of frames of a training clip that show the frame before once more")
     rate_jitter: float = Field(0.0, ge=0, lt=0.5, description="training clips run faster or slower by up to this")
 

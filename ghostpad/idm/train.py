@@ -26,9 +26,13 @@ from ghostpad.idm.settings import IdmRun
 from ghostpad.idm.stream import predict_rows
 from ghostpad.train.facts import corpus_facts
 from ghostpad.train.loop import Training, train
+from ghostpad.video.paint import Share
 
 RISK = 0.02
 """The share of wrong presses that the thresholds in `risk.json` promise to stay below."""
+
+MASKS_MOST = 32
+"""How many masks of its footage an IDM remembers: their distribution, not each (a guess)."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ def train_idm(corpora: Sequence[Path], out: Path, run: IdmRun) -> TrainedIdm:
     if labelled:
         groups, shares = [learned, labelled], [run.data.truth_share, 1 - run.data.truth_share]
     facts = corpus_facts(opened) | {"slots": known_slots(learned), "by_game": slots_by_game(learned), "labels": run.data.labels}
+    facts |= {"masks": masks_of([*learned, *labelled])}
     model = train(Training("idm", run.model, facts, groups, shares, run.data, run.train, out))
     assert isinstance(model, Idm)
     calibration, rows, r2 = calibrate(model, held_out)
@@ -74,6 +79,12 @@ def known_slots(footage: Sequence[Footage]) -> list[str]:
     """The slots that any row of `footage` knows, in order."""
     weighed = np.any([clip.weight.any(axis=0) for clip in footage], axis=0)
     return [name for name, known in zip(SLOTS, weighed, strict=True) if known]
+
+
+def masks_of(footage: Sequence[Footage]) -> list[Share]:
+    """The masks of `footage` as often as each comes, at most `MASKS_MOST`, evenly chosen by place and size."""
+    found = sorted(mask for clip in footage for mask in clip.masks)
+    return found if len(found) <= MASKS_MOST else [found[at * len(found) // MASKS_MOST] for at in range(MASKS_MOST)]
 
 
 def calibrate(

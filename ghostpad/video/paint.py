@@ -18,8 +18,13 @@ Box = tuple[int, int, int, int]
 Boxes = Sequence[Box]
 """Boxes of one frame, which may overlap."""
 
+Share = tuple[float, float, float, float]
+"""A box as shares of a picture's width and height, 0...1: left, top, right, bottom."""
+
 GREY = 128
 """What boxes are filled with, 0...255 (a guess: the middle is no cue by its brightness)."""
+
+_NOTHING = 1e-6  # pixels; what rounding may add to a share
 
 
 class Painter:
@@ -63,6 +68,12 @@ def paint_resized(image: NDArray[np.uint8], boxes: Boxes, width_px: int, height_
     """
     high, wide = image.shape[:2]
     for left, top, right, bottom in boxes:
-        rows = slice(math.floor(top * high / height_px), math.ceil(bottom * high / height_px))
-        image[rows, math.floor(left * wide / width_px) : math.ceil(right * wide / width_px)] = GREY
+        image[covered((left / width_px, top / height_px, right / width_px, bottom / height_px), wide, high)] = GREY
     return image
+
+
+def covered(share: Share, width_px: int, height_px: int) -> tuple[slice, slice]:
+    """Rows and columns of a picture of this size that a box touches: what is painted is the same for every box that means the same."""
+    left, top, right, bottom = share
+    rows = slice(math.floor(top * height_px + _NOTHING), math.ceil(bottom * height_px - _NOTHING))
+    return rows, slice(math.floor(left * width_px + _NOTHING), math.ceil(right * width_px - _NOTHING))

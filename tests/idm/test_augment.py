@@ -1,5 +1,6 @@
 """Augmentation: a clip changes as a whole, its rows with it, and nothing changes where nothing is asked."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,9 +8,11 @@ import torch
 from torch import Tensor
 
 from ghostpad.base.pad import PAD_DIM, STICKS, mirror_slots, slot
+from ghostpad.corpus.overlay import USUAL_MASKS
 from ghostpad.feed.batch import Batch, WindowRef
-from ghostpad.idm.augment import LARGEST_MASK, augment
+from ghostpad.idm.augment import augment
 from ghostpad.idm.settings import IdmSettings
+from ghostpad.video.paint import Share, paint_resized
 
 ROWS, SIDE = 8, 32
 OFF = {"mirror": False, "light": 0.0}
@@ -23,10 +26,10 @@ def batch_of(count: int) -> Batch:
     return Batch(frames, pads, torch.rand(count, ROWS, PAD_DIM, generator=rng), tuple(WindowRef("a", row) for row in range(count)))
 
 
-def changed(batch: Batch, seed: int = 0, **settings: Any) -> Batch:
+def changed(batch: Batch, masks: tuple[Share, ...] = (), seed: int = 0, **settings: Any) -> Batch:
     source, sign = mirror_slots()
     mirror = torch.tensor(source), torch.from_numpy(sign)
-    return augment(batch, IdmSettings(**(OFF | settings)), mirror, torch.Generator().manual_seed(seed))
+    return augment(batch, IdmSettings(**(OFF | settings)), mirror, torch.Generator().manual_seed(seed), masks)
 
 
 def shown(frames: Tensor, wanted: Tensor) -> list[int]:
@@ -81,19 +84,41 @@ def test_at_another_pace_every_row_keeps_the_pad_of_the_frame_it_starts_at(pace:
     assert moved > 8
 
 
-def test_a_mask_is_one_rectangle_over_all_frames_of_some_clips() -> None:
+def painted(frames: Tensor, mask: Share) -> Tensor:
+    """Frames uint8 [T, H, W, 1] as the feed masks them."""
+    left, top, right, bottom = (round(side * 10**6) for side in mask)
+    images = [paint_resized(frame.numpy().copy(), [(left, top, right, bottom)], 10**6, 10**6) for frame in frames]
+    return torch.stack(list(map(torch.from_numpy, images))).float()
+
+
+@pytest.mark.parametrize("masks", [(), ((0.75, 0.5, 1.0, 0.875), (0.0125, 0.0, 0.3, 0.4))])
+def test_a_random_mask_is_one_that_a_real_mask_could_be(masks: tuple[Share, ...]) -> None:
     batch = batch_of(32)
-    seen = changed(batch, mask=0.5)
-    masked = 0
+    seen = changed(batch, masks, mask=0.5)
+    found = []
     for clip in range(32):
-        differs = (seen.frames[clip] != batch.frames[clip].float())[..., 0].any(0)
-        if differs.any():
-            masked += 1
-            rows, columns = differs.any(1).nonzero()[:, 0], differs.any(0).nonzero()[:, 0]
-            area = seen.frames[clip][:, rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-            assert area.unique().numel() == 1
-            assert max(area.shape[1:3]) <= LARGEST_MASK * SIDE
-    assert 6 < masked < 26
+        equal = [
+            number for number, mask in enumerate(masks or USUAL_MASKS) if torch.equal(seen.frames[clip], painted(batch.frames[clip], mask))
+        ]
+        assert equal or torch.equal(seen.frames[clip], batch.frames[clip].float())
+        found += equal[:1]
+    assert 8 < len(found) < 24 and len(set(found)) > 1, "about half of the clips, not all alike"
+
+
+def test_random_masks_go_through_the_same_changes_as_real_ones() -> None:
+    plain = batch_of(16)
+    mask = (0.5, 0.5, 0.875, 0.75)
+    drawn = Batch(torch.stack([painted(clip, mask).byte() for clip in plain.frames]), plain.pads, plain.weight, plain.refs)
+    for settings in ({"light": 0.3}, {"shift_px": 2}, {"repeat": 0.3}):
+        assert torch.equal(changed(plain, (mask,), mask=1.0, **settings).frames, changed(drawn, (mask,), mask=1.0, **settings).frames)
+
+
+def test_what_has_a_mask_gets_no_second_one() -> None:
+    batch = batch_of(8)
+    refs = tuple(replace(ref, masked=row % 2 == 0) for row, ref in enumerate(batch.refs))
+    seen = changed(replace(batch, refs=refs), ((0.5, 0.5, 0.75, 0.75),), mask=1.0)
+    alone = [torch.equal(one, other.float()) for one, other in zip(seen.frames, batch.frames, strict=True)]
+    assert alone == [True, False] * 4
 
 
 def test_a_shift_moves_all_frames_of_a_clip_alike() -> None:
