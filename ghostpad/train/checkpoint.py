@@ -4,11 +4,13 @@ RUN/run.json                     kind, settings, facts, pad layout, data fingerp
 RUN/model.safetensors            the published (averaged) weights: written last, so it is also the done mark
 RUN/checkpoints/step-0000400/    model, ema, optimizer .safetensors and state.json, to resume from (the newest one is kept)
 RUN/tensorboard/                 curves
+RUN/speed.json                   samples a second and the share of the time that waited for data, of the process that finished the run
 RUN/.lock                        held while a process trains the run
 """
 
 import hashlib
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,9 @@ from ghostpad.base.files import atomic_folder, atomic_path, read_json, write_jso
 from ghostpad.base.pad import LAYOUT, check_layout
 from ghostpad.base.settings import build_settings
 from ghostpad.train.model import Model, model_class
-from ghostpad.train.optim import Ema, load_optimizer_tensors, optimizer_tensors
+
+TENSORS = ("model", "ema", "optimizer")
+"""The tensors that a checkpoint holds, one file each."""
 
 
 def describe(model: Model, run_settings: dict[str, Any], data: str) -> dict[str, Any]:
@@ -53,35 +57,43 @@ def claim(run: Path, description: dict[str, Any]) -> None:
         shutil.rmtree(run / "checkpoints", ignore_errors=True)
 
 
-def save_checkpoint(run: Path, step: int, model: Model, ema: Ema, optimizer: Any) -> None:
-    """Write the state after `step` steps, then remove older checkpoints."""
-    folder = run / "checkpoints" / f"step-{step:07d}"
+@dataclass(frozen=True)
+class State:
+    """A training after `step` steps, every tensor whole and on the CPU: what is saved does not tell how many processes trained it."""
+
+    step: int
+    model: dict[str, Tensor]
+    ema: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    scaler: dict[str, Any]
+
+
+def save_checkpoint(run: Path, state: State) -> None:
+    """Write the state after some steps, then remove older checkpoints."""
+    folder = run / "checkpoints" / f"step-{state.step:07d}"
     with atomic_folder(folder) as temporary:
-        save_file(_plain(model.state_dict()), temporary / "model.safetensors")
-        save_file(_plain(ema.weights), temporary / "ema.safetensors")
-        save_file(_plain(optimizer_tensors(optimizer)), temporary / "optimizer.safetensors")
-        write_json(temporary / "state.json", {"step": step})
+        for name in TENSORS:
+            save_file(getattr(state, name), temporary / f"{name}.safetensors")
+        write_json(temporary / "state.json", {"step": state.step, "scaler": state.scaler})
     for older in folder.parent.glob("step-*"):
         if older != folder:
             shutil.rmtree(older, ignore_errors=True)
 
 
-def load_checkpoint(run: Path, model: Model, ema: Ema, optimizer: Any) -> int:
-    """Restore the newest checkpoint, if there is one; returns the number of steps done."""
+def load_checkpoint(run: Path) -> State | None:
+    """The newest checkpoint, if there is one."""
     found = sorted((run / "checkpoints").glob("step-*"))
     if not found:
-        return 0
-    model.load_state_dict(load_file(found[-1] / "model.safetensors"))
-    for name, value in load_file(found[-1] / "ema.safetensors").items():
-        ema.weights[name].copy_(value)
-    load_optimizer_tensors(optimizer, load_file(found[-1] / "optimizer.safetensors"))
-    return int(read_json(found[-1] / "state.json")["step"])
+        return None
+    facts = read_json(found[-1] / "state.json")
+    tensors = {name: load_file(found[-1] / f"{name}.safetensors") for name in TENSORS}
+    return State(step=int(facts["step"]), scaler=facts.get("scaler", {}), **tensors)
 
 
 def publish(run: Path, weights: dict[str, Tensor]) -> None:
     """Write the finished weights, which marks the run as done, and drop what was kept to resume from."""
     with atomic_path(run / "model.safetensors") as temporary:
-        save_file(_plain(weights), temporary, metadata={"layout": LAYOUT})
+        save_file(weights, temporary, metadata={"layout": LAYOUT})
     shutil.rmtree(run / "checkpoints", ignore_errors=True)
 
 
@@ -119,7 +131,3 @@ def run_fingerprint(run: str | Path) -> str:
         if (path := Path(run) / name).exists():
             found.update(path.read_bytes())
     return found.hexdigest()[:12]
-
-
-def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}

@@ -1,23 +1,27 @@
 """The one training loop: batches in the order of (seed, step), a finite loss or none, a checkpoint now and then, weights at the end.
 
 Started plainly it is one process; under `torchrun --nproc_per_node N` accelerate makes it N (`accelerate launch --cpu` silently
-starts one: measured). Every random draw of a step comes from (seed, step), so a killed run continues to the same weights.
+starts one: measured). The batch of a step and every draw in it come from (seed, step) and not from the number of processes (dropout
+masks do, and batch norms see their own process's samples), so a killed run continues to the same weights, and with another number of
+processes to the same but for rounding.
 """
 
 import math
 import os
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from ghostpad.base.errors import TrainingError
-from ghostpad.base.files import locked
+from ghostpad.base.files import locked, write_json
 from ghostpad.base.progress import progress
 from ghostpad.base.settings import fingerprint
 from ghostpad.feed.batch import Batch
@@ -25,10 +29,13 @@ from ghostpad.feed.dataset import WindowDataset, batches
 from ghostpad.feed.footage import Footage
 from ghostpad.feed.order import Order
 from ghostpad.feed.settings import DataSettings
-from ghostpad.train.checkpoint import claim, describe, load_checkpoint, load_model, publish, save_checkpoint
+from ghostpad.nn.lora import merged
+from ghostpad.train.checkpoint import State, claim, describe, load_checkpoint, load_model, publish, save_checkpoint
 from ghostpad.train.model import Model, model_class
-from ghostpad.train.optim import Ema, learning_rate, make_optimizer
-from ghostpad.train.settings import TrainSettings
+from ghostpad.train.optim import Ema, learning_rate, load_optimizer_tensors, make_optimizer, optimizer_tensors
+from ghostpad.train.parallel import callable_model, recompute, scalar, shard, start, whole
+from ghostpad.train.settings import HOW, TrainSettings
+from ghostpad.train.speed import Speed
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,7 @@ def train(training: Training) -> Model:
     settings = training.train
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    accelerator = Accelerator(mixed_precision=settings.precision, cpu=not torch.cuda.is_available())
+    accelerator = start(settings)
     set_seed(settings.seed)
     model = model_class(training.kind)(training.model, training.facts)
     dataset = WindowDataset(training.groups, model.window)
@@ -77,54 +84,103 @@ def train(training: Training) -> Model:
 
 
 def _steps(accelerator: Accelerator, model: Model, dataset: WindowDataset, order: Order, training: Training) -> None:
-    settings, run = training.train, training.out
+    settings, run, main = training.train, training.out, accelerator.is_main_process
     training.prepare(model)
-    optimizer = make_optimizer(model, settings)
-    model.to(accelerator.device)
-    ema = Ema(model, settings.ema)
-    first = load_checkpoint(run, model, ema, optimizer)
-    wrapped, prepared = accelerator.prepare(model, optimizer)
-    writer = _writer(run, first) if accelerator.is_main_process else None
+    saved = load_checkpoint(run)
+    if saved:
+        model.load_state_dict(saved.model)
+    optimizer, ema, step_of = _lay_out(accelerator, model, settings, saved)
+    first = saved.step if saved else 0
+    writer = _writer(run, first) if main else None
     feed = batches(
         dataset, order, first, settings.steps,
         workers=training.data.workers, rank=accelerator.process_index, ranks=accelerator.num_processes,
     )  # fmt: skip
-    with progress(f"train {training.kind}", settings.steps, "steps", first) as advance:
-        for step, batch in enumerate(feed, first):
-            logs = _step(accelerator, wrapped, prepared, batch, step, settings)
+    speed = Speed(feed, order.batch_size)
+    with progress(f"train {training.kind}", settings.steps, "steps", first) if main else nullcontext(lambda _: None) as advance:
+        for step, batch in enumerate(speed, first):
+            logs = step_of(batch, step)
             ema.update(model, step)
-            if writer and (step % settings.log_every == 0 or step + 1 == settings.steps):
-                for name, value in logs.items():
-                    writer.add_scalar(name, value, step)
-            if accelerator.is_main_process and (step + 1) % settings.checkpoint_every == 0 and step + 1 < settings.steps:
-                save_checkpoint(run, step + 1, model, ema, optimizer)
+            if step % settings.log_every == 0 or step + 1 == settings.steps:
+                logs = _averaged(accelerator, logs) | speed.since_last()
+                if writer:
+                    for name, value in logs.items():
+                        writer.add_scalar(name, value, step)
+            if (step + 1) % settings.checkpoint_every == 0 and step + 1 < settings.steps:
+                state = _state(accelerator, step + 1, model, ema, optimizer)
+                if main:
+                    save_checkpoint(run, state)
             advance(1)
+    weights = whole(ema.state(model), keep=main)
     if writer:
         writer.close()
-    if accelerator.is_main_process:
-        publish(run, ema.state(model))
+        print(f"train {training.kind}: {speed}", file=sys.stderr, flush=True)
+        write_json(run / "speed.json", speed.facts() | {"processes": accelerator.num_processes, "device": str(accelerator.device.type)})
+        publish(run, merged(weights))
 
 
-def _step(accelerator: Accelerator, model: Any, optimizer: Any, batch: Batch, step: int, settings: TrainSettings) -> dict[str, float]:
+Step = Callable[[Batch, int], dict[str, float]]
+"""Takes the batch and the number of a step, moves the weights and returns what to log."""
+
+
+def _lay_out(accelerator: Accelerator, model: Model, settings: TrainSettings, saved: State | None) -> tuple[Any, Ema, Step]:
+    """Put the model where it is trained; its optimiser and weight average, as `saved` has them, and what makes a step."""
+    if settings.recompute:
+        recompute(model)
+    model.to(accelerator.device)
+    if settings.parallel == "fsdp" and accelerator.num_processes > 1:
+        shard(model, accelerator)
+    optimizer, ema = make_optimizer(model, settings), Ema(model, settings.ema)
+    if saved:
+        ema.load(saved.ema)
+        load_optimizer_tensors(optimizer, saved.optimizer)
+        if accelerator.scaler is not None:
+            accelerator.scaler.load_state_dict(saved.scaler)
+    call, prepared = callable_model(model, accelerator, optimizer)
+
+    def step_of(batch: Batch, step: int) -> dict[str, float]:
+        return _step(accelerator, call, model, prepared, batch, step, settings)
+
+    return optimizer, ema, step_of
+
+
+def _state(accelerator: Accelerator, step: int, model: Model, ema: Ema, optimizer: Any) -> State:
+    main = accelerator.is_main_process
+    scaler = {} if accelerator.scaler is None else accelerator.scaler.state_dict()
+    return State(step, whole(model.state_dict(), main), whole(ema.weights, main), whole(optimizer_tensors(optimizer), main), scaler)
+
+
+def _step(
+    accelerator: Accelerator, call: Callable[..., Any], model: Model, optimizer: Any, batch: Batch, step: int, settings: TrainSettings
+) -> dict[str, float]:
     """One optimiser step; returns what to log. Refuses to move the weights on a loss or gradient that is not finite."""
-    seed = hash_seed(settings.seed, step, accelerator.process_index)
-    torch.manual_seed(seed)
-    generator = torch.Generator(device=accelerator.device).manual_seed(seed)
+    torch.manual_seed(hash_seed(settings.seed, step, accelerator.process_index))  # dropout
+    generator = torch.Generator(device=accelerator.device).manual_seed(hash_seed(settings.seed, step, 0))  # the same in every process
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(step, settings)
-    loss, logs = model(batch.to(accelerator.device), generator)
+    loss, logs = call(batch.to(accelerator.device), generator)
     accelerator.backward(loss)
-    norm = accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm)
-    values = {"loss": float(loss.detach()), "gradient_norm": float(norm), **{name: float(value) for name, value in logs.items()}}
-    if not (math.isfinite(values["loss"]) and math.isfinite(values["gradient_norm"])):
+    norm = scalar(accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm))
+    values = {"loss": float(loss.detach()), "gradient_norm": norm, **{name: float(value) for name, value in logs.items()}}
+    # fp16 finds its scale by trying: a step whose gradients overflow is skipped by the scaler, and the next tries half the scale.
+    trying = accelerator.scaler is not None and accelerator.scaler.get_scale() > 1
+    if not (math.isfinite(values["loss"]) and (trying or math.isfinite(norm))):
         windows = ", ".join(f"{ref.video}:{ref.row}" for ref in batch.refs[:4])
         raise TrainingError(
-            f"step {step}: the loss is {values['loss']} (gradient norm {values['gradient_norm']}) on windows {windows}, ...: "
+            f"step {step}: the loss is {values['loss']} (gradient norm {norm}) on windows {windows}, ...: "
             "the weights were not changed; lower train.lr or look at those windows"
         )
     optimizer.step()
     optimizer.zero_grad()
     return values
+
+
+def _averaged(accelerator: Accelerator, logs: dict[str, float]) -> dict[str, float]:
+    """The mean of each value over the processes."""
+    if accelerator.num_processes == 1:
+        return logs
+    mean = accelerator.reduce(torch.tensor(list(logs.values()), device=accelerator.device), reduction="mean")
+    return dict(zip(logs, mean.tolist(), strict=True))
 
 
 def hash_seed(*parts: int) -> int:
@@ -133,16 +189,19 @@ def hash_seed(*parts: int) -> int:
 
 
 def data_fingerprint(groups: Sequence[Sequence[Footage]]) -> str:
-    """Twelve hex digits that name what is learned from: videos, row counts, and the sums of rows and weights."""
-    return fingerprint(
-        [[(clip.video, len(clip.pads), float(clip.pads.sum()), float(clip.weight.sum())) for clip in group] for group in groups]
-    )
+    """Twelve hex digits that name what is learned from: videos, row counts, and the sums of rows, of weights and of a few pictures."""
+    return fingerprint([[_clip_facts(clip) for clip in group] for group in groups])
+
+
+def _clip_facts(clip: Footage) -> tuple[str, int, float, float, int]:
+    few = clip.frames[:: max(1, len(clip.frames) // 8)]  # all of them would be read from the disk
+    return clip.video, len(clip.pads), float(clip.pads.sum()), float(clip.weight.sum()), int(few.sum(dtype=np.int64))
 
 
 def _run_settings(training: Training) -> dict[str, Any]:
     return {
-        "train": training.train.model_dump(mode="json"),
-        "data": training.data.model_dump(mode="json"),
+        "train": training.train.model_dump(mode="json", exclude=set(HOW)),
+        "data": training.data.model_dump(mode="json", exclude=set(HOW)),
         "shares": list(training.shares),
     }
 

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from ghostpad.train.parallel import laid_like
 from ghostpad.train.settings import TrainSettings
 
 
@@ -42,6 +43,11 @@ class Ema:
         for name, average in self.weights.items():
             average.lerp_(current[name].detach().to(average.dtype), 1 - decay)
 
+    def load(self, weights: dict[str, Tensor]) -> None:
+        """Put back the average, whole, as an earlier process saved it."""
+        for name, value in weights.items():
+            self.weights[name].copy_(laid_like(value, self.weights[name]))
+
     def state(self, model: nn.Module) -> dict[str, Tensor]:
         """The model's state dict with the averaged weights in it."""
         return {name: self.weights.get(name, value) for name, value in model.state_dict().items()}
@@ -54,9 +60,10 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put back what `optimizer_tensors` gave."""
+    """Put back what `optimizer_tensors` gave, whole, laid out as the weights are."""
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, _, name = key.partition(".")
-        state.setdefault(int(index), {})[name] = value
+        state.setdefault(int(index), {})[name] = value if name == "step" else laid_like(value, weights[int(index)])
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -6,6 +6,10 @@ from pydantic import Field
 
 from ghostpad.base.settings import Settings
 
+HOW = frozenset({"parallel", "recompute", "checkpoint_every", "log_every", "workers"})
+"""Settings of training and data that say how a run is computed and not what: a run goes on under other values of them, and `run.json`
+leaves them out."""
+
 
 class TrainSettings(Settings):
     """The training loop."""
@@ -18,7 +22,13 @@ class TrainSettings(Settings):
     ema: float = Field(0.99, ge=0, lt=1, description="decay of the weight average that is published (0: the raw weights)")
     clip_norm: float = Field(1.0, gt=0, description="gradient norm is clipped to this")
     seed: int = Field(0, ge=0, description="seed of initial weights, batch order and noise")
-    precision: Literal["no", "bf16", "fp16"] = Field("no", description="accelerate's mixed precision")
+    precision: Literal["no", "bf16", "fp16"] = Field("no", description="accelerate's mixed precision (fp16: on a GPU, and not with fsdp)")
+    parallel: Literal["ddp", "fsdp"] = Field(
+        "ddp", description="what each process of torchrun holds: a copy of the model, or a shard of every weight (FSDP2)"
+    )
+    recompute: bool = Field(
+        False, description="compute layers again in the backward pass (gradient checkpointing): less memory, about a third more time"
+    )
     threads: int = Field(0, ge=0, description="CPU threads of torch (0: torch's choice); results repeat exactly only for one value")
     checkpoint_every: int = Field(200, ge=1, description="steps between two checkpoints to resume from")
     log_every: int = Field(20, ge=1, description="steps between two log entries")
