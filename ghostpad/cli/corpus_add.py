@@ -6,7 +6,8 @@ from typing import Annotated
 import tyro
 
 from ghostpad.cli.arguments import CorpusPath
-from ghostpad.corpus.add import add_videos, find_videos
+from ghostpad.corpus.add import AddCounts, add_videos
+from ghostpad.corpus.find import find_videos
 from ghostpad.corpus.folder import Corpus
 
 Places = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="VIDEOS")]
@@ -24,25 +25,32 @@ def corpus_add(
 ) -> None:
     """Add videos to a corpus, which is made if it is not there: probed, hashed, each content once.
 
-    What is there already, byte for byte or encoded anew, is left out and counted. What cannot be read becomes a row with its reason. Where
-    <name>.parquet (a table of actions) lies beside a video, it becomes its recorded rows. Stopped, the same command goes on.
+    A file named after a video whose labels `corpus index` read (<id>.mp4, or as yt-dlp names files, <title> [<id>].mp4) becomes that
+    video's footage. What is there already, byte for byte or encoded anew, is left out and counted. What cannot be read becomes a row with
+    its reason. Where <name>.parquet (a table of actions) lies beside a video, it becomes its recorded rows. Stopped, the same command goes
+    on.
 
     Args:
-        videos: Files, folders, a manifest.csv (columns path, game, player, licence), or URLs such as s3://bucket/prefix (fsspec).
+        videos: Files, folders, a manifest.csv (columns path, id, game, player, licence; path alone must be there), or addresses such as
+            s3://bucket/prefix (extra s3; other fsspec drivers work as well).
         game: What is played.
         player: Who plays.
         licence: Under which licence the footage is.
         link: Link to the files instead of copying them.
     """
     given = find_videos(videos, {"game": game, "player": player, "licence": licence})
-    counts = add_videos(Corpus.create(Path(corpus)), given, link)
-    print(
-        f"{corpus}: {counts.added} videos added, {counts.present} were there, {len(counts.same)} show what is there, "
+    print(counts_text(corpus, add_videos(Corpus.create(Path(corpus)), given, link)))
+
+
+def counts_text(corpus: Path, counts: AddCounts) -> str:
+    """The lines that the command prints."""
+    joined = f" ({counts.joined} of them footage of indexed labels)" if counts.joined else ""
+    lines = [
+        f"{corpus}: {counts.added} videos added{joined}, {counts.present} were there, {len(counts.same)} show what is there, "
         f"{len(counts.broken)} broken"
-    )
-    for path, id in counts.same.items():
-        print(f"  the same pictures as {id}: {path}")
-    for id, reason in counts.broken.items():
-        print(f"  broken: {id}: {reason}")
-    for id, reason in counts.unread.items():
-        print(f"  {id} was added without its rows: {reason}")
+    ]
+    lines += [f"  the same pictures as {id}: {path}" for path, id in counts.same.items()]
+    lines += [f"  broken: {id}: {reason}" for id, reason in counts.broken.items()]
+    lines += [f"  not taken: {path}: {reason}" for path, reason in counts.unfit.items()]
+    lines += [f"  {id} is there without the rows beside it: {reason}" for id, reason in counts.unread.items()]
+    return "\n".join(lines)

@@ -1,14 +1,17 @@
-"""Take footage from elsewhere into a corpus: files, folders, a manifest or anything fsspec can list.
+"""Take footage from elsewhere into a corpus, each content once; and footage whose labels are indexed to those labels.
 
     videos/<id>.<ext>                  a copy, or a link with `link`, named when it is whole
     actions/recorded/<id>.parquet      where <stem>.parquet (table kind "actions") lies beside the video
     cache/fingerprints/<id>.npy        what tells a video that was encoded anew, see ghostpad.corpus.fingerprint
-    videos.parquet                     one row a video, written last; what cannot be read becomes a row with the reason
+    add/ledger.jsonl                   what came of each file, see ghostpad.corpus.add_ledger
+    videos.parquet                     one row a video, last and in batches; what cannot be read becomes a row with the reason
 
-A file whose bytes (sha256) are there, or whose pictures are, is not added again. So the same command goes on after a kill.
+A file whose name is the id of a video that labels were indexed for and whose footage is missing, alone or in brackets at the end as
+yt-dlp names files (or whose manifest says so in the column id), becomes that video's footage. Any other file whose bytes (sha256) are
+there, or whose pictures are, is not added again. A file that was looked at is not read again while its size and time stay. So the same
+command goes on after a kill, with the file it was at. Cost: reading each file once, and decoding parts of it for the fingerprint.
 """
 
-import csv
 import hashlib
 import os
 import re
@@ -17,33 +20,20 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import fsspec
-import numpy as np
-import pyarrow as pa
-from fsspec.implementations.local import LocalFileSystem
-from numpy.typing import NDArray
-
 from ghostpad.base.errors import FormatError, MediaError, MissingError, SettingsError
-from ghostpad.base.files import atomic_path, locked
+from ghostpad.base.files import locked
 from ghostpad.base.progress import progress
 from ghostpad.base.records import VIDEOS, read_table
-from ghostpad.corpus.fingerprint import MOST_BITS, differing_bits, fingerprint_video
+from ghostpad.corpus.add_ledger import ADDED, BROKEN, PRESENT, SAME, AddLedger
+from ghostpad.corpus.find import Given
+from ghostpad.corpus.fingerprint import Fingerprints
 from ghostpad.corpus.folder import RECORDED, Corpus
-from ghostpad.video.probe import probe_video
+from ghostpad.corpus.nitrogen_videos import SLACK_S, label_ends_s
+from ghostpad.corpus.places import is_local, place_errors
+from ghostpad.video.probe import VideoInfo, probe_video
 
-SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".ts", ".flv", ".m4v", ".mpg", ".mpeg")
-"""Files of a folder that are taken for videos."""
-
-_FACTS = ("game", "player", "licence")
-
-
-@dataclass(frozen=True)
-class Given:
-    """One video to add: where it lies, in which file system, and what was said about it."""
-
-    path: str
-    files: Any = field(repr=False)
-    facts: dict[str, str | None] = field(default_factory=dict)
+Row = dict[str, Any]
+"""A row of the table of videos."""
 
 
 @dataclass
@@ -51,94 +41,187 @@ class AddCounts:
     """What a run came to."""
 
     added: int = 0
+    joined: int = 0
+    """Of them, those that are the footage of indexed labels."""
     present: int = 0
-    """The same bytes were there."""
+    """The same bytes were there, or the file was looked at before."""
     same: dict[str, str] = field(default_factory=dict)
     """File -> id of the video that shows the same pictures."""
     broken: dict[str, str] = field(default_factory=dict)
     """Id -> why it cannot be read."""
+    unfit: dict[str, str] = field(default_factory=dict)
+    """File -> why it is not the footage of the labels that its name or manifest says, or why its id is taken."""
     unread: dict[str, str] = field(default_factory=dict)
-    """Id of a video that was added without the rows beside it -> why they cannot be read."""
-
-
-def find_videos(places: Sequence[str], facts: dict[str, str | None]) -> list[Given]:
-    """The videos at paths, folders, manifests (.csv with the column path, and game, player, licence as wanted) or URLs.
-
-    Raises `MissingError` for what is not there and `FormatError` for a manifest without the column path.
-    """
-    found: list[Given] = []
-    for place in places:
-        if place.endswith(".csv") and "://" not in place:
-            found += _manifest(Path(place), facts)
-            continue
-        files, path = _files(place)
-        if not files.exists(path):
-            raise MissingError(f"there is no video at {place}")
-        inner = sorted(name for name in files.find(path) if name.lower().endswith(SUFFIXES)) if files.isdir(path) else [path]
-        found += [Given(name, files, facts) for name in inner]
-    return found
+    """Id of a video that is there without the rows beside it -> why they were not taken."""
 
 
 def add_videos(corpus: Corpus, given: Sequence[Given], link: bool = False) -> AddCounts:
     """Add videos to a corpus one by one. Raises `SettingsError` for a link to what is not on this machine."""
-    if link and any(not isinstance(one.files, LocalFileSystem) for one in given):
+    if link and any(not is_local(one.files) for one in given):
         raise SettingsError("--link needs files on this machine: leave it out for addresses")
-    counts = AddCounts()
-    with locked(corpus.root / ".add.lock"), progress("add", len(given), "videos") as advance:
+    with locked(corpus.root / "add" / ".lock"), progress("add", len(given), "videos") as advance:
+        run = _Run(corpus, link)
+        try:
+            for one in given:
+                run.add(one)
+                advance(1)
+        finally:
+            run.ledger.write()
+    return run.counts
+
+
+class _Run:
+    """One run over given files: what the corpus holds, and what came of them."""
+
+    def __init__(self, corpus: Corpus, link: bool):
+        self.ledger, self.counts = AddLedger(corpus), AddCounts()
+        self._corpus, self._link, self._rows = corpus, link, self.ledger.rows
+        self._prints = Fingerprints(corpus)
+        self._ids = {row["sha256"]: id for id, row in self._rows.items() if row["sha256"]}
+        self._ends_s: dict[str, float] | None = None
         (corpus.root / "videos").mkdir(exist_ok=True)
         for stale in (corpus.root / "videos").glob(".add.*"):
             stale.unlink()
-        rows = {row["id"]: row for row in corpus.rows()}
-        for one in given:
-            incoming = corpus.root / "videos" / f".add{PurePosixPath(one.path).suffix.lower()}"
-            try:
-                _add(corpus, one, incoming, link, rows, counts)
-            finally:
-                incoming.unlink(missing_ok=True)
-            advance(1)
-    return counts
+        self._files = {path.stem: path for path in (corpus.root / "videos").iterdir()}
+
+    def add(self, given: Given) -> None:
+        """Take one file in, or say why not."""
+        key = given.key()
+        if self._known(given, key):
+            return
+        incoming = self._corpus.root / "videos" / f".add{PurePosixPath(given.path).suffix.lower()}"
+        try:
+            self._take(given, key, incoming)
+        finally:
+            incoming.unlink(missing_ok=True)
+
+    def _known(self, given: Given, key: str | None) -> bool:
+        """Whether the file was looked at before and nothing has changed."""
+        entry = self.ledger.seen.get(key or "")
+        row = self._rows.get(entry["id"] or "") if entry else None
+        if not entry or not row or (self._wanted(given) not in (None, row["id"])):
+            return False
+        if entry["outcome"] == SAME and row["status"] == "ok":
+            self.counts.same[given.path] = row["id"]
+            return True
+        if entry["outcome"] == SAME or entry["sha256"] != row["sha256"]:
+            return False
+        self.counts.present += 1
+        self._take_rows(given, row["id"])
+        return True
+
+    def _take(self, given: Given, key: str | None, incoming: Path) -> None:
+        wanted, reason, info = self._wanted(given), None, None
+        try:
+            sha256 = _copy(given, incoming, self._link)
+        except place_errors() as error:
+            key, reason, sha256 = None, f"it cannot be read: {error}", hashlib.sha256(given.path.encode()).hexdigest()
+        there = self._ids.get(sha256)
+        if there is not None and wanted in (None, there):
+            self.counts.present += 1
+            self.ledger.note(key, given.path, sha256, PRESENT, there)
+            self._take_rows(given, there)
+            return
+        try:
+            info = None if reason else probe_video(incoming)
+        except (MediaError, MissingError) as error:
+            reason = str(error).replace(str(incoming), given.path)
+        if wanted in self._rows:
+            self._join(given, key, incoming, sha256, self._rows[wanted], info, reason)
+        elif info is None:
+            id = self._free_id(given, sha256)
+            self.counts.broken[id] = str(reason)
+            self._note(given, key, BROKEN, _row(id, incoming, sha256) | given.facts | {"status": "broken", "reason": reason})
+        else:
+            self._add_new(given, key, incoming, sha256, info)
+
+    def _join(
+        self, given: Given, key: str | None, incoming: Path, sha256: str, row: Row, info: VideoInfo | None, reason: str | None
+    ) -> None:
+        """Make a file the footage of a video whose labels are there."""
+        end_s = self._label_ends_s().get(row["id"])
+        if row["status"] == "ok":
+            reason = f"the corpus has another '{row['id']}': give it another id"
+        elif info and end_s is not None and info.duration_s < end_s - SLACK_S:
+            reason = f"it is {info.duration_s:.1f} s long, the labels of '{row['id']}' end at {end_s:.1f} s"
+        if reason or info is None:
+            self.counts.unfit[given.path] = str(reason)
+            return
+        facts = {name: value for name, value in given.facts.items() if row[name] is None}
+        path = f"videos/{row['id']}{incoming.suffix}"
+        os.replace(incoming, self._corpus.root / path)
+        found = {"path": path, "sha256": sha256, "status": "ok", "reason": None}
+        self._note(given, key, ADDED, row | facts | info.columns() | found)
+        self.counts.added += 1
+        self.counts.joined += 1
+        self._take_rows(given, row["id"])
+
+    def _add_new(self, given: Given, key: str | None, incoming: Path, sha256: str, info: VideoInfo) -> None:
+        id = self._free_id(given, sha256)
+        try:
+            prints = self._prints.of_file(incoming)
+        except MediaError as error:
+            self.counts.broken[id] = reason = str(error).replace(str(incoming), given.path)
+            self._note(given, key, BROKEN, _row(id, incoming, sha256) | given.facts | {"status": "broken", "reason": reason})
+            return
+        if (same := self._prints.same(prints, self._rows)) is not None:
+            self.counts.same[given.path] = same
+            self.ledger.note(key, given.path, sha256, SAME, same)
+            return
+        row = _row(id, incoming, sha256) | given.facts | info.columns()
+        os.replace(incoming, self._corpus.root / row["path"])
+        self._prints.keep(id, prints)
+        self._take_rows(given, id)
+        self._note(given, key, ADDED, row | {"status": "ok"})
+        self.counts.added += 1
+
+    def _note(self, given: Given, key: str | None, outcome: str, row: Row) -> None:
+        self.ledger.note(key, given.path, row["sha256"], outcome, row["id"], row)
+        self._ids[row["sha256"]] = row["id"]
+
+    def _wanted(self, given: Given) -> str | None:
+        """The id that a file must become: its manifest's, or that of missing footage which its name tells."""
+        if given.id is not None:
+            return given.id
+        in_brackets = re.search(r"\[([^\[\]]+)\]$", given.stem)
+        for id in (given.stem, in_brackets and in_brackets[1]):
+            if id in self._rows and self._rows[id]["status"] != "ok" and self._rows[id]["source"] != "added":
+                return id
+        return None
+
+    def _free_id(self, given: Given, sha256: str) -> str:
+        """A name of letters, digits, '-', '_' and '.' for a video, with a part of its hash where the plain one is another video's."""
+        id = given.id or re.sub(r"[^\w.-]+", "_", given.stem, flags=re.ASCII).strip("._")[:100] or f"video-{sha256[:8]}"
+        there = self._rows.get(id)
+        taken = there is not None and (there["source"], there["status"]) != ("added", "broken")  # a better copy takes a broken one's place
+        if there is None and given.id is None and id in self._files:  # of a killed run the same bytes may lie there
+            with open(self._files[id], "rb") as file:
+                taken = hashlib.file_digest(file, "sha256").hexdigest() != sha256
+        return f"{id}-{sha256[:8]}" if taken else id
+
+    def _label_ends_s(self) -> dict[str, float]:
+        if self._ends_s is None:
+            self._ends_s = label_ends_s(self._corpus.chunks())
+        return self._ends_s
+
+    def _take_rows(self, given: Given, id: str) -> None:
+        """Keep the rows that lie beside a local video, unless others are there."""
+        path = Path(given.path).with_suffix(".parquet")
+        if not is_local(given.files) or not path.exists():
+            return
+        try:
+            actions = read_table(path, "actions")
+            there = self._corpus.actions(RECORDED, id)
+        except FormatError as error:
+            self.counts.unread[id] = str(error)
+            return
+        if there is None:
+            self._corpus.write_actions(RECORDED, id, actions)
+        elif not there.equals(actions):
+            self.counts.unread[id] = f"it has other rows than {path}: remove {self._corpus.actions_path(RECORDED, id)} to take those"
 
 
-def _add(corpus: Corpus, given: Given, incoming: Path, link: bool, rows: dict[str, dict[str, Any]], counts: AddCounts) -> None:
-    reason = None
-    try:
-        sha256 = _take(given, incoming, link)
-    except OSError as error:
-        reason, sha256 = f"it cannot be read: {error}", hashlib.sha256(given.path.encode()).hexdigest()
-    if any(row["sha256"] == sha256 for row in rows.values()):
-        counts.present += 1
-        return
-    id = _id_of(corpus, PurePosixPath(given.path).stem, sha256, rows)
-    target = incoming.with_name(f"{id}{incoming.suffix}")
-    row: dict[str, Any] = dict.fromkeys(VIDEOS.names) | {"id": id, "path": f"videos/{target.name}", "source": "added", "sha256": sha256}
-    row |= given.facts
-    try:
-        if reason is None:
-            info, prints = probe_video(incoming), fingerprint_video(incoming)
-    except (MediaError, MissingError) as error:
-        reason = str(error).replace(str(incoming), given.path)
-    if reason is not None:
-        counts.broken[id] = reason
-        rows[id] = row | {"status": "broken", "reason": reason}
-        corpus.add_video(rows[id])
-        return
-    if (same := _same(corpus, prints, rows)) is not None:
-        counts.same[given.path] = same
-        return
-    try:
-        actions = _actions_beside(given)
-    except FormatError as error:
-        actions, counts.unread[id] = None, str(error)
-    os.replace(incoming, target)
-    _keep_prints(corpus, id, prints)
-    if actions is not None:
-        corpus.write_actions(RECORDED, id, actions)
-    rows[id] = row | info.columns() | {"status": "ok"}
-    corpus.add_video(rows[id])
-    counts.added += 1
-
-
-def _take(given: Given, incoming: Path, link: bool) -> str:
+def _copy(given: Given, incoming: Path, link: bool) -> str:
     """Put the file's bytes, or a link to it, at `incoming`: their sha256."""
     if link:
         incoming.symlink_to(os.path.abspath(given.path))
@@ -154,70 +237,6 @@ def _take(given: Given, incoming: Path, link: bool) -> str:
     return digest.hexdigest()
 
 
-def _id_of(corpus: Corpus, stem: str, sha256: str, rows: dict[str, dict[str, Any]]) -> str:
-    """A name of letters, digits, '-', '_' and '.' for a video, with a part of its hash where the plain one is another video's."""
-    id = re.sub(r"[^\w.-]+", "_", stem, flags=re.ASCII).strip("._")[:100] or f"video-{sha256[:8]}"
-    taken = id in rows
-    for path in (corpus.root / "videos").glob(f"{id}.*"):
-        if path.stem == id:  # of a killed run the same bytes may lie there
-            with open(path, "rb") as file:
-                taken = taken or hashlib.file_digest(file, "sha256").hexdigest() != sha256
-    return f"{id}-{sha256[:8]}" if taken else id
-
-
-def _same(corpus: Corpus, prints: NDArray[np.uint64], rows: dict[str, dict[str, Any]]) -> str | None:
-    """The id of a video of the corpus that shows the same pictures, if there is one."""
-    for id, row in rows.items():
-        if row["status"] == "ok" and abs((row["duration_s"] or 0) - len(prints)) <= max(4, 0.1 * len(prints)):
-            try:
-                if differing_bits(prints, _prints(corpus, row)) <= MOST_BITS:
-                    return id
-            except (MediaError, MissingError):
-                continue
-    return None
-
-
-def _prints(corpus: Corpus, row: dict[str, Any]) -> NDArray[np.uint64]:
-    path = corpus.root / "cache" / "fingerprints" / f"{row['id']}.npy"
-    if not path.exists():
-        _keep_prints(corpus, row["id"], fingerprint_video(corpus.root / row["path"]))
-    prints: NDArray[np.uint64] = np.load(path)
-    return prints
-
-
-def _keep_prints(corpus: Corpus, id: str, prints: NDArray[np.uint64]) -> None:
-    with atomic_path(corpus.root / "cache" / "fingerprints" / f"{id}.npy") as temporary:
-        np.save(temporary, prints)
-
-
-def _actions_beside(given: Given) -> pa.Table | None:
-    """The rows in <stem>.parquet beside a video on this machine, if it is a table of actions."""
-    path = Path(given.path).with_suffix(".parquet")
-    if not isinstance(given.files, LocalFileSystem) or not path.exists():
-        return None
-    return read_table(path, "actions")
-
-
-def _files(place: str) -> tuple[Any, str]:
-    if "://" not in place:
-        return LocalFileSystem(), os.path.abspath(place)
-    try:
-        files, path = fsspec.core.url_to_fs(place)
-    except (ImportError, ValueError) as error:
-        raise SettingsError(f"{place} cannot be read: {error}; install its fsspec driver, s3fs for s3://") from None
-    return files, path
-
-
-def _manifest(path: Path, facts: dict[str, str | None]) -> list[Given]:
-    if not path.is_file():
-        raise MissingError(f"there is no manifest at {path}")
-    with open(path, newline="", encoding="utf-8") as file:
-        lines = list(csv.DictReader(file))
-    if not lines or "path" not in lines[0]:
-        raise FormatError(f"{path} needs a first line with the column path, and one line a video")
-    found = []
-    for line in lines:
-        place = line["path"] if "://" in line["path"] else str(path.parent / line["path"])
-        files, inner = _files(place)
-        found.append(Given(inner, files, facts | {name: line[name] for name in _FACTS if line.get(name)}))
-    return found
+def _row(id: str, incoming: Path, sha256: str) -> Row:
+    row: Row = dict.fromkeys(VIDEOS.names)
+    return row | {"id": id, "path": f"videos/{id}{incoming.suffix}", "source": "added", "sha256": sha256}

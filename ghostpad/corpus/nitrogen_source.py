@@ -10,12 +10,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
-
 from ghostpad.base.errors import MissingError, SettingsError
 from ghostpad.base.files import safe_name
 from ghostpad.corpus.nitrogen_tar import DamageError, Fault, Member, tar_members
+from ghostpad.corpus.places import open_place, place_errors
 
 ARCHIVES = (".tar.gz", ".tgz", ".tar")
 """Endings of archives."""
@@ -43,7 +41,7 @@ class Source:
             return
         try:
             opened = self.files.open(self.path, "rb")
-        except OSError as error:
+        except place_errors() as error:
             yield Fault(None, f"it cannot be opened: {error}")
             return
         with opened as file:
@@ -56,7 +54,7 @@ class Source:
     def _read(self, path: str) -> bytes:
         try:
             body: bytes = self.files.cat_file(path)
-        except OSError as error:
+        except place_errors() as error:
             raise DamageError(f"reading stopped: {error}") from None
         return body
 
@@ -69,9 +67,13 @@ def find_sources(places: Sequence[str | os.PathLike[str]]) -> list[Source]:
     found: dict[str, Source] = {}
     problems = []
     for place in map(str, places):
-        files, path = fsspec.core.url_to_fs(place) if "://" in place else (LocalFileSystem(), os.path.abspath(place))
-        paths = sorted(files.glob(path)) if "://" in place and "*" in place else [path]
-        if not paths or not all(map(files.exists, paths)):
+        files, path = open_place(place)
+        try:
+            paths = sorted(files.glob(path)) if "://" in place and "*" in place else [path]
+            there = bool(paths) and all(map(files.exists, paths))
+        except place_errors() as error:
+            raise MissingError(f"{place} cannot be listed: {error}") from None
+        if not there:
             raise MissingError(f"there are no labels at {place}: give SHARD_*.tar.gz files, or folders of them, extracted or not")
         for inner in (inner for path in paths for inner in _shards(files, path)):
             try:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
+import pyarrow as pa
+
 from ghostpad.corpus.nitrogen_timeline import kept_rows, stretches_of
 
 NOT_FETCHED = "not fetched yet"
@@ -20,6 +22,19 @@ NO_GOOD_CHUNK = "none of its chunks can be read"
 
 LICENCE = "labels CC BY-NC 4.0 (NitroGen)"
 """Of the labels; the footage stays with its owners."""
+
+
+SLACK_S = 2.0
+"""How much shorter than its labels footage may be: sites round lengths to seconds (a guess)."""
+
+
+def label_ends_s(chunks: pa.Table) -> dict[str, float]:
+    """Where each video's labels end, s, from the table of chunks: footage that ends before is not the one that was labelled."""
+    ends: dict[str, float] = {}
+    for row in chunks.select(["video", "status", "start_s", "duration_s"]).to_pylist():
+        if row["status"] == "ok":
+            ends[row["video"]] = max(ends.get(row["video"], 0.0), row["start_s"] + row["duration_s"])
+    return ends
 
 
 def video_row(id: str, chunks: Sequence[dict[str, Any]], labels: str) -> dict[str, Any]:

@@ -1,0 +1,111 @@
+"""The videos that someone gives: paths, folders, manifests (.csv) or addresses, listed before anything is read.
+
+A manifest has one line a video and the column path (relative to the manifest, or an address), and as wanted id (the video's name in the
+corpus; one that labels were indexed for is that video), game, player and licence. Reads manifests and lists folders; writes nothing.
+"""
+
+import csv
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ghostpad.base.errors import FormatError, MissingError, SettingsError
+from ghostpad.base.files import safe_name
+from ghostpad.corpus.places import open_place, place_errors
+
+SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".ts", ".flv", ".m4v", ".mpg", ".mpeg")
+"""Files of a folder that are taken for videos."""
+
+_FACTS = ("game", "player", "licence")
+
+_STAMPS = ("mtime", "ETag", "etag", "LastModified", "last_modified", "updated", "modified", "created")
+"""What file systems call that by which a changed file can be told."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """One video to add: where it lies, in which file system, and what was said about it."""
+
+    path: str
+    files: Any = field(repr=False)
+    facts: dict[str, str | None] = field(default_factory=dict)
+    id: str | None = None
+    """What it shall be called in the corpus; None: after its file."""
+    about: dict[str, Any] | None = field(default=None, repr=False)
+    """What the file system told of it when its folder was listed."""
+
+    @property
+    def stem(self) -> str:
+        """The file's name without its suffix."""
+        return PurePosixPath(self.path).stem
+
+    def key(self) -> str | None:
+        """A hash of place, size and time of change, by which a file that was looked at before is known without reading it; None where
+        the file system does not tell them."""
+        try:
+            about = self.about or self.files.info(self.path)
+        except place_errors():
+            return None
+        stamp = next((about[name] for name in _STAMPS if about.get(name) is not None), None)
+        if stamp is None or about.get("size") is None:
+            return None
+        told = json.dumps([self.files.unstrip_protocol(self.path), about["size"], str(stamp)])
+        return hashlib.sha256(told.encode()).hexdigest()[:32]
+
+
+def find_videos(places: Sequence[str], facts: dict[str, str | None]) -> list[Given]:
+    """The videos at paths, folders, manifests or addresses; `facts` holds of every one that says nothing else.
+
+    Raises `MissingError` for what is not there, `FormatError` for a manifest without the column path, and `SettingsError` for ids that
+    cannot be names or are given twice.
+    """
+    found: list[Given] = []
+    for place in places:
+        if place.endswith(".csv") and "://" not in place:
+            found += _manifest(Path(place), facts)
+            continue
+        files, path = open_place(place)
+        try:
+            if not files.exists(path):
+                raise MissingError(f"there is no video at {place}")
+            if not files.isdir(path):
+                found.append(Given(path, files, facts))
+                continue
+            inner = sorted(files.find(path, detail=True).items())
+        except place_errors() as error:
+            raise MissingError(f"{place} cannot be listed: {error}") from None
+        found += [Given(name, files, facts, about=about) for name, about in inner if name.lower().endswith(SUFFIXES)]
+    ids = [one.id for one in found if one.id]
+    if twice := sorted({id for id in ids if ids.count(id) > 1}):
+        raise SettingsError([f"two videos are called '{id}': change one line's id" for id in twice])
+    return found
+
+
+def _manifest(path: Path, facts: dict[str, str | None]) -> list[Given]:
+    if not path.is_file():
+        raise MissingError(f"there is no manifest at {path}")
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            lines = list(csv.DictReader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise FormatError(f"{path} is not a table of text with commas ({error})") from None
+    if not lines or "path" not in lines[0]:
+        raise FormatError(f"{path} needs a first line with the column path, and one line a video")
+    found, problems = [], []
+    for number, line in enumerate(lines, 2):
+        if not line["path"]:
+            problems.append(f"{path}, line {number}: path is empty")
+            continue
+        try:
+            id = safe_name(line["id"]) if line.get("id") else None
+        except SettingsError as error:
+            problems += [f"{path}, line {number}: {problem}" for problem in error.problems]
+            continue
+        files, inner = open_place(line["path"] if "://" in line["path"] else str(path.parent / line["path"]))
+        found.append(Given(inner, files, facts | {name: line[name] for name in _FACTS if line.get(name)}, id))
+    if problems:
+        raise SettingsError(problems)
+    return found
