@@ -95,7 +95,7 @@ def _tasks(plan: Demo) -> list[Task]:
     for seed in plan.seeds:
         tasks += _seed_tasks(plan, seed, labelled, wild, truth)
     for player in PLAYERS:
-        tasks.append(_play_task(plan, player, ("--player", player), ()))
+        tasks.append(_play_task(plan, player, ("--players", player), ()))
     return tasks
 
 
@@ -124,13 +124,25 @@ def _seed_tasks(plan: Demo, seed: int, labelled: str, wild: str, truth: str) -> 
             settings += (f"data.truth_share={TRUTH_SHARE[plan.game]}",)
         command = ("train", "policy", *corpora, "--out", run, *flags, "--set", *own, *settings)
         tasks.append(Task(f"{arm}-s{seed}", "train policy", command, needs))
-        tasks.append(_play_task(plan, f"{arm}-s{seed}", ("--policy", run, "--arm", arm), (f"{arm}-s{seed}",)))
+        tasks.append(_play_task(plan, f"{arm}-s{seed}", (run, "--arm", arm, "--players"), (f"{arm}-s{seed}",)))
     return tasks
 
 
 def _play_task(plan: Demo, name: str, who: Sequence[str], needs: tuple[str, ...]) -> Task:
     out = plan.evaluation(name)
-    words = ("eval", "policy", plan.game, *who, "--episodes", str(plan.episodes), "--seed", str(EVALUATION_SEED), "--out", str(out))
+    words = (
+        "eval",
+        "policy",
+        *who,
+        "--games",
+        plan.game,
+        "--episodes",
+        str(plan.episodes),
+        "--seeds",
+        str(EVALUATION_SEED),
+        "--out",
+        str(out),
+    )
     return Task(f"play {name}", "eval policy", words, needs, out)
 
 
@@ -141,7 +153,7 @@ def collect(plan: Demo, seconds: dict[str, float]) -> dict[str, object]:
     arms: dict[str, object] = {}
     for arm in (*ARMS, *PLAYERS):
         names = [f"{arm}-s{seed}" for seed in plan.seeds] if arm in ARMS else [arm]
-        scores = [read_json(plan.evaluation(name)) for name in names]
+        scores = [read_json(plan.evaluation(name))["games"][0]["rows"][0] for name in names]
         returns = np.concatenate([score["returns"] for score in scores])
         by_seed = {str(seed): score["mean"] for seed, score in zip(plan.seeds, scores, strict=False)} if arm in ARMS else {}
         arms[arm] = {

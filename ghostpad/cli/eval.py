@@ -1,4 +1,4 @@
-"""`ghostpad eval idm` and `ghostpad eval policy`: how good, beside the baselines that make the number mean something."""
+"""`ghostpad eval idm`: how good, beside the baselines that make the number mean something."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,7 @@ import tyro
 
 from ghostpad.base.errors import SettingsError
 from ghostpad.base.files import write_json
-from ghostpad.cli.arguments import CorpusPath, GameName, RunPath, player_problems
+from ghostpad.cli.arguments import CorpusPath, RunPath
 from ghostpad.cli.quality import quality_table
 from ghostpad.corpus.folder import Corpus
 
@@ -61,37 +61,3 @@ def _names(runs: tuple[Path, ...]) -> dict[str, Path]:
     """Each run by the last part of its path, or by the whole path where two would share it."""
     last = [path.resolve().name for path in runs]
     return {name if last.count(name) == 1 else str(path): path for name, path in zip(last, runs, strict=True)}
-
-
-def eval_policy(
-    game: GameName,
-    *,
-    policy: Path | None = None,
-    player: str | None = None,
-    episodes: int = 40,
-    seed: int = 0,
-    arm: str | None = None,
-    out: Path | None = None,
-) -> None:
-    """Play a game for a score, many episodes side by side: a trained policy, or a scripted player as a baseline.
-
-    Episode k is played on a seed that follows from --seed and k alone, so that arms meet the same episodes. Writes the returns
-    as JSON to --out.
-
-    Args:
-        policy: The run folder of a trained policy.
-        player: A scripted player instead: random, novice or expert.
-        episodes: How many episodes.
-        seed: Where the episodes' own seeds come from; recordings use another sequence.
-        arm: What to call this in the report [default: the run's or player's name].
-        out: The JSON file to write.
-    """
-    if problems := player_problems(policy, player, episodes):
-        raise SettingsError(problems)
-    from ghostpad.policy.score import score_policy  # here, because torch takes seconds to import
-
-    found = score_policy(game, policy, player, episodes, seed, arm)
-    if out is not None:
-        write_json(out, found)
-    sem = "" if found["sem"] is None else f" ± {found['sem']:.1f}"
-    print(f"{found['arm']} plays {game}: mean return {found['mean']:.1f}{sem} (standard error) over {found['n']} episodes")

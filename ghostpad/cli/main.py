@@ -43,7 +43,7 @@ COMMANDS: dict[str, Command] = {
     "report": Command("report", "report", "put what came of it on one HTML page"),
     "train policy": Command("train", "train_policy", "train an agent on recorded pads, labels, or both"),
     "eval idm": Command("eval", "eval_idm", "measure an IDM against withheld pads, beside baselines"),
-    "eval policy": Command("eval", "eval_policy", "let an agent or a scripted player play for a score"),
+    "eval policy": Command("eval_policy", "eval_policy", "let an agent play games for a score, beside random, novice and expert"),
     "play": Command("play", "play", "watch an agent or a scripted player: each return, and a clip"),
     "demo": Command("demo", "demo", "run the whole pipeline on a real game and write its report"),
     "study idm": Command("study", "study_idm", "measure the IDM against targets, baselines and parts of itself, on one page"),

@@ -23,7 +23,7 @@ def play(
 ) -> None:
     """Let a trained policy or a scripted player play, print what each episode brought, and keep the first as a clip.
 
-    The episodes are those that 'ghostpad eval policy' plays with the same --seed.
+    The episodes are those that 'ghostpad eval policy' plays with this seed among its --seeds.
 
     Args:
         policy: The run folder of a trained policy.
@@ -41,7 +41,7 @@ def play(
     spec = game_spec(game)
     from ghostpad.policy.measure import summarise  # here, because torch takes seconds to import
     from ghostpad.policy.play import play_episodes
-    from ghostpad.policy.score import actor_of, evaluation_seeds
+    from ghostpad.policy.score import Who, evaluation_seeds
 
     rows = max(1, round(seconds * spec.fps)) if video else 0
     shown: list[tuple[Frame, Pad]] = []
@@ -50,7 +50,7 @@ def play(
         if episode == 0 and len(shown) < rows:
             shown.append((frame.copy(), pad.copy()))
 
-    results = play_episodes(game, actor_of(game, policy, player), evaluation_seeds(seed, episodes), on_frame=keep)
+    results = play_episodes(game, Who(policy, player).actor(game), evaluation_seeds(seed, episodes), on_frame=keep)
     for episode, result in enumerate(results):
         print(f"episode {episode}: return {result.return_:.1f} in {result.frames} frames")
     score = summarise(results)

@@ -37,3 +37,11 @@ class RandomPlayer(Player):
                 self._pad[slot(name)] = value
         self._left_frames -= 1
         return self._pad.copy()
+
+
+def between(value: float, low: float, high: float) -> float | None:
+    """Where `value` lies between the returns of random play (0) and the expert's (1); None where the two do not differ.
+
+    Returns of games have no common zero, and one below 0 has no double: this scale has both.
+    """
+    return (value - low) / (high - low) if high != low else None

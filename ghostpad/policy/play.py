@@ -8,6 +8,7 @@ scaler that made the training frames. Cost: a chunk for 20 episodes about 30 ms 
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,9 @@ from ghostpad.video.decode import resize_image
 
 SIDE_BY_SIDE = 20
 """Episodes at a time: each has an engine of its own, about 100 MB for Doom."""
+
+Watched = list[tuple[Frame, Pad]]
+"""Frames uint8 [H, W, 3], each with the pad float32 [25] chosen for it."""
 
 OnFrame = Callable[[int, Frame, Pad], None]
 """Called with the episode's place in `seeds`, the frame shown and the pad chosen for it."""
@@ -134,26 +138,39 @@ def play_episodes(
     on_frame: OnFrame | None = None,
     make: Callable[[str], Game] = make_game,
     side_by_side: int = SIDE_BY_SIDE,
+    advance: Advance | None = None,
 ) -> list[EpisodeResult]:
     """Play the episode of every seed to its end, or for `max_frames` pads, and return the results in the order of `seeds`.
 
-    `side_by_side` games run at a time. Raises `SettingsError` for no seeds or an unknown game, `MissingError` without its engine.
+    `side_by_side` games run at a time. With `advance` the caller shows the progress: it is told every finished episode.
+    Raises `SettingsError` for no seeds or an unknown game, `MissingError` without its engine.
     """
     if not seeds:
         raise SettingsError("there are no seeds to play: give at least one")
     results: list[EpisodeResult] = []
     games = [make(game_name) for _ in range(min(side_by_side, len(seeds)))]
     try:
-        with progress(f"play {game_name}", len(seeds), "episodes") as advance:
+        with nullcontext(advance) if advance else progress(f"play {game_name}", len(seeds), "episodes") as tell:
             for start in range(0, len(seeds), len(games)):
                 places = range(start, min(start + len(games), len(seeds)))
                 wave = [Seat(place, seeds[place], game, game.reset(seeds[place])) for place, game in zip(places, games, strict=False)]
-                _play_wave(wave, actor, max_frames, on_frame, advance)
+                _play_wave(wave, actor, max_frames, on_frame, tell)
                 results += [EpisodeResult(seat.seed, seat.return_, seat.frames) for seat in wave]
     finally:
         for game in games:
             game.close()
     return results
+
+
+def watch_episode(game_name: str, actor: Actor, seed: int, max_frames: int, make: Callable[[str], Game] = make_game) -> Watched:
+    """The first `max_frames` frames of the episode of `seed` and the pads chosen for them, exactly as it is played for a score."""
+    shown: list[tuple[Frame, Pad]] = []
+
+    def keep(episode: int, frame: Frame, pad: Pad) -> None:
+        shown.append((frame.copy(), pad.copy()))
+
+    play_episodes(game_name, actor, [seed], max_frames=max_frames, on_frame=keep, make=make)
+    return shown
 
 
 def _play_wave(wave: Sequence[Seat], actor: Actor, max_frames: int | None, on_frame: OnFrame | None, advance: Advance) -> None:

@@ -82,7 +82,12 @@ def gather(out: Path) -> Findings:
     results = _results(out)
     evaluations = {path: _object(path) for path in sorted(out.glob("eval/*.json")) if not path.name.startswith(".")}
     idm = tuple(_checked(path, value, ("idm", "baselines"), "an IDM") for path, value in evaluations.items() if "idm" in value)
-    agents = [_checked(path, value, ("arm", "mean", "sem"), "an agent") for path, value in evaluations.items() if "arm" in value]
+    agents = [
+        row
+        for path, value in evaluations.items()
+        if isinstance(value.get("games"), list)
+        for row in _rows(path, value, results.get("game"))
+    ]
     corpora = {name: Corpus(out / name) for name in ("labelled", "wild") if (out / name / "videos.parquet").exists()}
     rows = {name: [row for row in corpus.rows() if row["status"] == "ok"] for name, corpus in corpora.items()}
     clips = sorted(path for path in out.glob("clips/*.mp4") if not path.name.startswith("."))
@@ -143,6 +148,12 @@ def _checked(path: Path, value: Json, keys: Sequence[str], what: str) -> Json:
     if absent:
         raise FormatError(f"{path} is no evaluation of {what} (it lacks {', '.join(absent)}): run the evaluation again")
     return value
+
+
+def _rows(path: Path, value: Json, game: str | None) -> list[Json]:
+    """Everybody's rows of an evaluation in `game`, the first it played if that is None."""
+    games = [one for one in value["games"] if isinstance(one, dict) and (game is None or one.get("game") == game)]
+    return [_checked(path, row, ("arm", "mean", "sem"), "an agent") for row in (games[0].get("rows") or () if games else ())]
 
 
 def _arms(evaluations: Sequence[Json]) -> dict[str, Json]:

@@ -2,10 +2,17 @@
 
 import base64
 import io
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
+
+from ghostpad.base.errors import MediaError
+from ghostpad.video.decode import decode_frames
+
+MAX_CLIP_BYTES = 12 * 2**20
+"""A larger clip stays beside the page (a guess at what a browser and a mail bear)."""
 
 
 def template(name: str) -> Any:
@@ -37,3 +44,21 @@ def duration(seconds: float) -> str:
     if minutes < 1:
         return f"{rest} s"
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def clip_inside(path: Path) -> dict[str, Any]:
+    """A clip as text to stand inside the page; without its data where it is too large."""
+    size = path.stat().st_size
+    data = base64.b64encode(path.read_bytes()).decode() if size <= MAX_CLIP_BYTES else None
+    return {"name": path.stem, "file": f"{path.parent.name}/{path.name}", "megabytes": size / 2**20, "data": data, "poster": _poster(path)}
+
+
+def _poster(path: Path) -> str | None:
+    """A picture from early in the clip, as base64 JPEG, for readers that do not play videos; None if it cannot be read."""
+    try:
+        frame = next((frame for frame in decode_frames(path) if frame.pts_s >= 2.0), None) or next(decode_frames(path), None)
+    except MediaError:
+        return None
+    if frame is None:
+        return None
+    return jpeg(Image.fromarray(frame.image))

@@ -4,7 +4,6 @@ Reads what `ghostpad.view.findings` gathers; writes OUT/report.html, and OUT/cli
 no clip of them yet. What is missing is named on the page with the command that makes it. About 10 s, most of it the clip.
 """
 
-import base64
 import math
 import os
 from collections.abc import Mapping
@@ -13,21 +12,15 @@ from typing import Any
 
 import numpy as np
 from markupsafe import Markup
-from PIL import Image
 
 from ghostpad import __version__
-from ghostpad.base.errors import MediaError
 from ghostpad.base.files import atomic_path
 from ghostpad.base.pad import is_stick, slot
 from ghostpad.games.spec import game_names, game_spec
-from ghostpad.video.decode import decode_frames
 from ghostpad.view import plots
 from ghostpad.view.clip import idm_clip
 from ghostpad.view.findings import STRETCH_S, Findings, Labelled, gather, mean_of
-from ghostpad.view.page import jpeg, number, template
-
-MAX_CLIP_BYTES = 12 * 2**20
-"""A larger clip stays beside the page (a guess at what a browser and a mail bear)."""
+from ghostpad.view.page import clip_inside, number, template
 
 IDM_CLIP = "clips/idm.mp4"
 """The clip that the report makes itself."""
@@ -58,9 +51,9 @@ def write_report(out: str | os.PathLike[str]) -> Path:
         headline=headline(found),
         arms=arm_rows(found.arms),
         arms_plot=Markup(plots.arms_plot(found.arms)) if plots.ordered_arms(found.arms) else None,
-        agent_clips=[_clip(path) for path in found.agent_clips],
+        agent_clips=[clip_inside(path) for path in found.agent_clips],
         idm=_idm(found),
-        idm_clips=[_clip(path) for path in clips],
+        idm_clips=[clip_inside(path) for path in clips],
         labelled=found.labelled,
         trace=_trace(found.labelled),
         funnel=_funnel(found.funnel),
@@ -199,21 +192,3 @@ def _funnel(hours: Mapping[str, float]) -> dict[str, Any] | None:
     names = sorted(hours, key=lambda name: (name != "kept", -hours[name], name))
     rows = [{"reason": name, "minutes": hours[name] * 60, "share": f"{hours[name] / total:.1%}"} for name in names]
     return {"plot": Markup(plots.funnel_plot(hours)), "rows": rows, "minutes": total * 60}
-
-
-def _clip(path: Path) -> dict[str, Any]:
-    """A clip as text to stand inside the page; without its data where it is too large."""
-    size = path.stat().st_size
-    data = base64.b64encode(path.read_bytes()).decode() if size <= MAX_CLIP_BYTES else None
-    return {"name": path.stem, "file": f"clips/{path.name}", "megabytes": size / 2**20, "data": data, "poster": _poster(path)}
-
-
-def _poster(path: Path) -> str | None:
-    """A picture from early in the clip, as base64 JPEG, for readers that do not play videos; None if it cannot be read."""
-    try:
-        frame = next((frame for frame in decode_frames(path) if frame.pts_s >= 2.0), None) or next(decode_frames(path), None)
-    except MediaError:
-        return None
-    if frame is None:
-        return None
-    return jpeg(Image.fromarray(frame.image))

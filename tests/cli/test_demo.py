@@ -10,6 +10,11 @@ from ghostpad.cli.demo import Demo, arms_table, collect, demo
 from ghostpad.cli.tasks import Task, run_tasks
 
 
+def evaluation(mean: float, returns: list[float]) -> dict[str, object]:
+    """What `ghostpad eval policy` writes, as far as the demo reads it."""
+    return {"games": [{"game": "doom", "rows": [{"mean": mean, "returns": returns}]}]}
+
+
 def test_a_task_waits_for_those_it_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tasks = [Task("second-s0", "settings", ("settings", "idm"), needs=("first",)), Task("first", "settings", ("settings", "policy"))]
     seconds = run_tasks(tasks, 2, tmp_path / "seconds.json")
@@ -58,9 +63,9 @@ def test_results_pool_episodes_and_report_the_spread_over_seeds(tmp_path: Path) 
     for arm, shift in (("labelled", 0), ("pseudo", 10), ("oracle", 20)):
         for seed in (0, 1):
             returns = [shift + seed, shift + seed + 2.0]
-            (tmp_path / "eval" / f"{arm}-s{seed}.json").write_text(json.dumps({"mean": sum(returns) / 2, "returns": returns}))
+            (tmp_path / "eval" / f"{arm}-s{seed}.json").write_text(json.dumps(evaluation(sum(returns) / 2, returns)))
     for player in ("random", "expert"):
-        (tmp_path / "eval" / f"{player}.json").write_text(json.dumps({"mean": 1.0, "returns": [1.0, 1.0]}))
+        (tmp_path / "eval" / f"{player}.json").write_text(json.dumps(evaluation(1.0, [1.0, 1.0])))
     for seed, r2 in ((0, 0.5), (1, 0.7)):
         score = {"sticks": {"left_x": {"r2": r2, "mae": None}}, "buttons": {}}
         report = {"idm": score, "baselines": {"always_released": score}}

@@ -75,8 +75,9 @@ def idm_evaluation() -> dict[str, Any]:
 def policy_evaluation(arm: str, mean: float) -> dict[str, Any]:
     """What `ghostpad eval policy` writes."""
     returns = [mean - 10, mean + 10]
-    common = {"game": "doom", "arm": arm, "run": None, "player": None, "episodes": 2, "mean": mean, "sem": 10.0, "n": 2}
-    return common | {"returns": returns, "frames": [100, 100], "seeds": [1, 2]}
+    row = {"arm": arm, "run": None, "player": None, "mean": mean, "sem": 10.0, "n": 2}
+    row |= {"returns": returns, "frames": [100, 100], "seeds": [1, 2]}
+    return {"run": None, "arm": arm, "seeds": [0], "offline": None, "games": [{"game": "doom", "rows": [row]}]}
 
 
 @pytest.fixture(scope="session")

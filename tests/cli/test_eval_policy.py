@@ -1,0 +1,121 @@
+"""`ghostpad eval policy`: everybody meets the same episodes however many processes play, beside clips, offline measures and a page."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+import torch
+
+from ghostpad.cli.main import main
+from ghostpad.games.players import between
+from ghostpad.games.spec import game_spec
+from ghostpad.policy.model import Policy
+from ghostpad.policy.play import watch_episode
+from ghostpad.policy.score import Who, evaluation_seeds, median_episode, score_games
+from ghostpad.policy.settings import PolicySettings
+
+SMALL = ["model.width_px=32", "model.height_px=24", "model.dim=16", "model.heads=2", "model.depth=2", "model.conv_width=4", "model.draws=1",
+         "data.batch_size=8", "train.steps=3", "train.threads=1"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(small: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished policy of Doom that has learned next to nothing."""
+    out = tmp_path_factory.mktemp("policy") / "run"
+    assert main(["train", "policy", str(small.novice), "--out", str(out), "--set", *SMALL]) == 0
+    return out
+
+
+def test_a_report_has_rows_a_clip_of_the_median_and_offline_measures(
+    run: Path, small: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, page = tmp_path / "eval.json", tmp_path / "page.html"
+    words = ["eval", "policy", str(run), "--episodes", "3", "--seeds", "7", "--players", "random", "--corpora", str(small.wild)]
+    assert main([*words, "--truth", str(small.truth), "--out", str(out), "--html", str(page), "--seconds", "1"]) == 0
+    report = json.loads(out.read_text())
+    assert [game["game"] for game in report["games"]] == ["doom"], "the game it learned from"
+    policy, random = report["games"][0]["rows"]
+    assert (policy["run"], random["player"], policy["n"]) == (str(run), "random", 3)
+    assert policy["seeds"] == random["seeds"] == evaluation_seeds(7, 3)
+    clip = report["games"][0]["clip"]
+    assert clip["return"] == sorted(policy["returns"])[1] == policy["returns"][clip["episode"]]
+    with av.open(clip["path"]) as opened:
+        assert sum(1 for _ in opened.decode(video=0)) == round(game_spec("doom").fps)
+    (offline,) = report["offline"]
+    assert offline["game"] == "doom" and offline["minutes"] == pytest.approx(1 / 6, abs=0.01)
+    assert set(offline["rows"]["sticks"]) == {"left_y", "right_x"} and len(offline["chunk_error"]["by_row"]) == 8
+    assert all(0 < error < 2 for error in offline["chunk_error"]["by_row"])
+    printed = capsys.readouterr().out
+    assert "random 0, expert 1" in printed and "chunk error" in printed
+    text = page.read_text(encoding="utf-8")
+    assert "data:video/mp4" in text and "What it would do next" in text and "median return" in text
+
+
+def test_a_pool_of_processes_changes_nothing() -> None:
+    players = [Who(player="random"), Who(player="novice")]
+    assert score_games(["racing"], players, evaluation_seeds(1, 2)) == score_games(["racing"], players, evaluation_seeds(1, 2), workers=2)
+
+
+def test_the_clip_shows_the_episode_as_it_was_played() -> None:
+    torch.manual_seed(0)
+    (row,) = score_games(["racing"], [Who(player="random")], evaluation_seeds(3, 2))[0]["rows"]
+    place = median_episode(row)
+    shown = watch_episode("racing", Who(player="random").actor("racing"), row["seeds"][place], 10_000)
+    assert len(shown) == row["frames"][place] and row["returns"][place] == min(row["returns"])
+
+
+@pytest.mark.parametrize(("returns", "place"), [([1.0, 5.0, 3.0], 2), ([4.0, 1.0, 2.0, 3.0], 2), ([7.0], 0), ([2.0, 2.0, 2.0], 1)])
+def test_the_median_episode_is_the_lower_of_two(returns: list[float], place: int) -> None:
+    assert median_episode({"returns": returns}) == place
+
+
+def test_the_scale_between_random_and_expert() -> None:
+    assert (between(5, 0, 10), between(-17, -50, 600), between(1, 3, 3)) == (0.5, pytest.approx(33 / 650), None)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--players"], ["nobody plays", "say what to play"]),
+        (["--games", "dom"], ["did you mean 'doom'?"]),
+        (["--games", "doom", "--players", "exprt", "--episodes", "0"], ["did you mean 'expert'?", "episodes is 0"]),
+        (["--games", "doom", "--corpora", "a", "--seconds", "nan"], ["name its RUN", "1 --corpora and 0 --truth", "seconds is nan"]),
+        (["--games", "doom", "--seeds", "a"], ["--seeds is 'a'"]),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_played(
+    words: list[str], says: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["eval", "policy", *words]) == 2
+    told = capsys.readouterr().err
+    assert all(one in told for one in says), told
+
+
+def test_a_run_that_is_no_policy_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["eval", "policy", str(tmp_path / "nothing"), "--games", "doom"]) == 1
+    assert "is not a run" in capsys.readouterr().err
+
+
+def test_offline_measures_are_those_of_what_the_policy_says(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A policy that always says half left is wrong by exactly that."""
+    from ghostpad.base.pad import slot
+    from ghostpad.base.records import pads_of
+    from ghostpad.corpus.folder import truth_table
+    from ghostpad.policy.offline import offline_measures
+
+    policy = Policy(PolicySettings(width_px=32, height_px=16, dim=16, heads=2, depth=2, conv_width=4), {"slots": ["right_x"]}).eval()
+
+    def half_left(self: Policy, frames: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        pads = torch.zeros(len(frames), 8, 25)
+        pads[..., slot("right_x")] = -0.5
+        return pads
+
+    monkeypatch.setattr(Policy, "act_from", half_left)
+    (found,) = offline_measures(policy, [(small.wild, small.truth)])
+    tables = [truth_table(small.truth, path.stem) for path in small.truth.glob("*.parquet")]
+    turns = [pads_of(table)[0][:, slot("right_x")] for table in tables if table is not None]
+    wanted = [abs(turn[row] + 0.5) for turn in turns for start in range(0, len(turn), 4) for row in range(start, min(start + 8, len(turn)))]
+    assert found["chunk_error"]["mean"] == pytest.approx(sum(wanted) / len(wanted), abs=1e-4)
+    assert set(found["rows"]["sticks"]) == {"right_x"} and found["rows"]["sticks"]["right_x"]["r2"] < 0
