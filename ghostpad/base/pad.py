@@ -4,7 +4,7 @@
     slots 21-24  left_x, left_y, right_x, right_y: -1 ... 1, x positive is right, **y positive is down**
 
 Order and sign are NitroGen's (arXiv:2601.02427, slot table of its released model; y origin from its dataset card), so its
-rows and weights need no shuffling here. Its (v+1)/2 stick scaling is that model's own affair and never leaves its file.
+rows and weights need no shuffling here. Its (v+1)/2 stick scaling is that model's own affair; `from_unit` undoes it.
 The NitroGen dataset has 17 of the 21 buttons as columns; the other four are *unknown* there, which a mask says: unknown is
 neither released nor pressed and carries no loss.
 """
@@ -12,7 +12,7 @@ neither released nor pressed and carries no loss.
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ghostpad.base.errors import FormatError, SettingsError, nearest
 
@@ -106,6 +106,18 @@ def unpack(pad: Pad, mask: Mask | None = None, threshold: float = 0.5) -> dict[s
         else:
             named[name] = float(pad[index]) if is_stick(name) else bool(pad[index] >= threshold)
     return named
+
+
+def from_unit(values: ArrayLike) -> Pad:
+    """Pads float32 [..., 25] from the space of NitroGen's network [..., 25], where sticks are 0...1 and nothing is clipped.
+
+    Sticks are 2 v - 1, clipped to -1...1; buttons are 1 where v > 0.5, else 0, as the reference decodes them. Takes tensors too.
+    """
+    found = np.array(values, np.float32)
+    check_shape(found)
+    found[..., : len(BUTTONS)] = found[..., : len(BUTTONS)] > 0.5
+    found[..., len(BUTTONS) :] = np.clip(2 * found[..., len(BUTTONS) :] - 1, -1, 1)
+    return found
 
 
 def check_shape(pad: NDArray[np.generic]) -> None:

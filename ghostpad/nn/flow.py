@@ -7,10 +7,11 @@ b ~ Beta(1.5, 1), so that the noisy end, where the choice between actions is mad
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ghostpad.nn.distributed import rand, weighted_mean
+from ghostpad.nn.distributed import place, rand, weighted_mean
 
 LATEST_TIME = 0.999
 """Training times stay below this (the reference's `noise_s`)."""
@@ -33,13 +34,19 @@ def velocity_loss(predicted: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
     return weighted_mean((predicted - wanted).square(), weight.expand_as(wanted))
 
 
-def draw_times(shape: tuple[int, ...], alpha: float, generator: torch.Generator) -> Tensor:
-    """Training times float32 `shape` in 0...`LATEST_TIME`: (1 - b) * `LATEST_TIME` with b ~ Beta(alpha, 1).
+def draw_times(shape: tuple[int, ...], alpha: float, generator: torch.Generator, beta: float = 1.0, latest: float = LATEST_TIME) -> Tensor:
+    """Training times float32 `shape` in 0...`latest`: (1 - b) * `latest` with b ~ Beta(alpha, beta).
 
-    `alpha` 1 is uniform, above 1 prefers the noisy end. They lie on the generator's device.
+    With `beta` 1, `alpha` 1 is uniform and above 1 prefers the noisy end; a `beta` below 1 prefers it more. They lie on the
+    generator's device.
     """
-    uniform = rand(shape, generator)
-    return (1 - uniform ** (1 / alpha)) * LATEST_TIME  # u^(1/alpha) is Beta(alpha, 1), by its inverse distribution
+    if beta == 1:
+        uniform = rand(shape, generator)
+        return (1 - uniform ** (1 / alpha)) * latest  # u^(1/alpha) is Beta(alpha, 1), by its inverse distribution
+    rank, ranks = place()
+    seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+    drawn = np.random.default_rng(seed).beta(alpha, beta, (shape[0] * ranks, *shape[1:]))[rank::ranks]  # torch's takes no generator
+    return torch.as_tensor((1 - drawn) * latest, dtype=torch.float32, device=generator.device)
 
 
 def sample(velocity: Callable[[Tensor, Tensor], Tensor], noise: Tensor, steps: int) -> Tensor:

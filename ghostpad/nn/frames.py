@@ -42,35 +42,45 @@ class ConvEncoder(nn.Module):
 
 
 class SiglipEncoder(nn.Module):
-    """SigLIP 2's vision tower on every frame: [B, T, H, W, C] -> [B, T * patches, dim], frames in order, plus a learned frame mark.
+    """SigLIP 2's vision tower on every frame: [B, T, H, W, C] -> [B, T * patches, dim], frames in order.
 
-    Frames are squashed to the tower's square and scaled to -1...1 (SigLIP's mean and deviation of 0.5). `config` alone gives
-    random weights of that shape, for a checkpoint to fill; without it `weights`, a hub name or folder, is read. Raises
-    `MissingError` without transformers or the weights, `SettingsError` for a tower of another kind.
+    Frames are squashed to the tower's square and scaled to -1...1 (SigLIP's mean and deviation of 0.5). `marks` adds a learned mark
+    to the tokens of each of the T frames; without them T is free. `config` alone gives random weights of that shape, for a
+    checkpoint to fill; without it `weights`, a hub name or folder, is read. Raises `MissingError` without transformers or the
+    weights, `SettingsError` for a tower of another kind.
     """
 
-    def __init__(self, frames: int, weights: str, config: dict[str, Any] | None = None, frozen: bool = False):
+    def __init__(self, frames: int, weights: str, config: dict[str, Any] | None = None, frozen: bool = False, marks: bool = True):
         super().__init__()
         self.tower = _read_tower(weights) if config is None else _build_tower(config)
         self.dim: int = self.tower.config.hidden_size
         self.frozen = frozen
         if frozen:
             self.tower.requires_grad_(False)
-        self.frame_mark = nn.Parameter(torch.zeros(frames, 1, self.dim))
+        self.frame_mark = nn.Parameter(torch.zeros(frames, 1, self.dim)) if marks else None
 
     @property
     def config(self) -> dict[str, Any]:
         """The tower's shape, JSON-able: give it to build the same tower without its weights."""
         return dict(self.tower.config.to_dict())
 
+    @property
+    def side_px(self) -> int:
+        """Width and height of the tower's pictures."""
+        return int(self.tower.config.image_size)
+
     def forward(self, frames: Tensor) -> Tensor:
         """Tokens [B, T * patches, dim], after the tower's last norm."""
-        side = self.tower.config.image_size
-        pixels = frames.flatten(0, 1).permute(0, 3, 1, 2).to(self.frame_mark.dtype)
-        pixels = F.interpolate(pixels, (side, side), mode="bilinear", antialias=True).expand(-1, 3, -1, -1) / 127.5 - 1
+        pixels = frames.flatten(0, 1).permute(0, 3, 1, 2).float()
+        pixels = F.interpolate(pixels, (self.side_px, self.side_px), mode="bilinear", antialias=True).expand(-1, 3, -1, -1) / 127.5 - 1
+        tokens = self.look(pixels).unflatten(0, frames.shape[:2])
+        return (tokens if self.frame_mark is None else tokens + self.frame_mark).flatten(1, 2)
+
+    def look(self, pixels: Tensor) -> Tensor:
+        """Tokens [N, patches, dim] of scaled pictures float [N, 3, side, side] in -1...1."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            tokens = self.tower(pixel_values=pixels).last_hidden_state
-        return (tokens.unflatten(0, frames.shape[:2]) + self.frame_mark).flatten(1, 2)
+            tokens: Tensor = self.tower(pixel_values=pixels).last_hidden_state
+        return tokens
 
 
 def shake(frames: Tensor, shift_px: int, light: float, generator: torch.Generator) -> Tensor:
@@ -103,7 +113,11 @@ def _transformers() -> Any:
 
 def _build_tower(config: dict[str, Any]) -> Any:
     transformers = _transformers()
-    return transformers.SiglipVisionModel(transformers.SiglipVisionConfig(**config))
+    tower = transformers.SiglipVisionModel(transformers.SiglipVisionConfig(**config))
+    if tower.use_head:  # a checkpoint may hold it, but nobody reads what it pools
+        tower.use_head = False
+        tower.head.requires_grad_(False)
+    return tower
 
 
 def _read_tower(weights: str) -> Any:

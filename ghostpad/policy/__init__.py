@@ -1,1 +1,32 @@
-"""Stage 5, the agent: frames in, a chunk of pads out, learned by flow matching and measured by playing."""
+"""Stage 5, the agent: frames in, a chunk of pads out, learned by flow matching and measured by playing.
+
+For other programs:
+
+    import ghostpad.policy
+
+    policy = ghostpad.policy.from_nitrogen("ng.pt")
+    chunk = policy.sample(pixel_values)  # [K, 25] in the network's own space; ghostpad.base.pad.from_unit makes pads of it
+
+Importing this package is cheap; `from_nitrogen` imports torch.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ghostpad.policy.model import Policy
+
+
+def from_nitrogen(path_to_ng_pt: str | Path, games: Mapping[str | None, int] | None = None, heads: int | None = None) -> "Policy":
+    """The policy of a checkpoint of NitroGen, in evaluation mode on the CPU; the same function as the reference's.
+
+    games  name -> id of the games it can be told, as in its training (NitroGen's file does not hold the names); id 0 is "none"
+    heads  attention heads of the vision tower, where its configuration cannot be found and its width does not tell
+
+    The file must stay as it is while the policy is in use. Raises `MissingError`, `FormatError` for a file that is not such a
+    checkpoint, listing every tensor that does not fit, `SettingsError` for games that its table has no rows for.
+    """
+    from ghostpad.policy.nitrogen import load_nitrogen  # here, because torch takes seconds to import
+
+    return load_nitrogen(path_to_ng_pt, games, heads)

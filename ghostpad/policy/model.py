@@ -1,38 +1,52 @@
 """The policy: frames up to the one now shown in, a chunk of pads out, learned by flow matching.
 
-    frames -> encoder -> image tokens -> self-attention mixer -> read once by every cross-attention block of the denoiser
+    frames -> encoder -> image tokens -> one row of context -> self-attention mixer -> read once by every cross-attention block
     noise  -> action tokens (`token_rows` rows each) -> denoiser -> velocity -> ... -> rows i ... i+K-1
 
-Only the slots of `facts["slots"]` (those the game reads) are in the vector; buttons are -1...1 inside the flow, like sticks.
-A number of weight 0 is replaced by noise, so neither the loss nor the rest of the chunk can depend on it.
+What does not depend on the sampler's step (vision, mixer, keys and values) is thus computed once for a chunk. Only the slots of
+`facts["slots"]` (those the game reads) are in the vector. A number of weight 0 is replaced by noise, so neither the loss nor the
+rest of the chunk can depend on it.
+
+One class serves from 1 million parameters on a CPU to the 494 million of the reference, NitroGen (arXiv:2601.02427): its settings
+choose size and function, and `ghostpad.policy.nitrogen` reads and writes NitroGen's checkpoints.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from ghostpad.base.errors import SettingsError
-from ghostpad.base.pad import BUTTONS, PAD_DIM, slot
+from ghostpad.base.errors import SettingsError, unknown
+from ghostpad.base.pad import PAD_DIM, slot
 from ghostpad.base.settings import Settings
 from ghostpad.feed.batch import Batch
 from ghostpad.feed.window import WindowSpec
-from ghostpad.nn.distributed import randn
+from ghostpad.nn.distributed import rand, randn
 from ghostpad.nn.flow import draw_times, make_path, sample, velocity_loss
 from ghostpad.nn.frames import ConvEncoder, SiglipEncoder, shake
-from ghostpad.nn.transformer import Block, Denoiser, KeysValues
+from ghostpad.nn.transformer import Denoiser, Extras, KeysValues, Mixer
+from ghostpad.policy.actions import ActionSpace, make_embedding, make_positions, make_readout
+from ghostpad.policy.context import ContextRow
 from ghostpad.policy.settings import PolicySettings
 from ghostpad.train.model import Model
+
+Reading = list[KeysValues | None]
+"""What every block of the denoiser needs of the frames."""
 
 
 def policy_window(settings: PolicySettings) -> WindowSpec:
     """The window of a policy of these settings, known before the policy is built."""
     s = settings
-    return WindowSpec(s.frame_offsets, tuple(range(s.chunk)), s.width_px, s.height_px, s.gray)
+    rows = range(s.action_shift, s.action_shift + s.chunk)
+    return WindowSpec(s.frame_offsets, tuple(rows), s.width_px, s.height_px, s.gray)
 
 
 class Policy(Model):
-    """A flow-matching policy. `facts["slots"]` names the pad slots it plays; `SettingsError` without it."""
+    """A flow-matching policy. `facts["slots"]` names the pad slots it plays; `SettingsError` without it.
+
+    games  the names of games it can be told, with their rows in its table (`facts["game_ids"]`, else `facts["games"]` numbered from 1)
+    """
 
     kind: ClassVar[str] = "policy"
     settings_class: ClassVar[type[Settings]] = PolicySettings
@@ -42,54 +56,111 @@ class Policy(Model):
         super().__init__(settings, facts)
         if not facts.get("slots"):
             raise SettingsError("a policy needs facts['slots'], the names of the pad slots it plays")
+        s = settings
         self.slots = [slot(name) for name in facts["slots"]]
+        self.space = ActionSpace(s.action_space, self.slots)
         self.encoder = self._make_encoder()
-        self.mixer = nn.Sequential(*(Block(self.encoder.dim, settings.heads) for _ in range(settings.mixer_depth)))
-        numbers, tokens = settings.token_rows * len(self.slots), settings.chunk // settings.token_rows
-        self.embed = nn.Linear(numbers, settings.dim)
-        self.position = nn.Parameter(0.02 * torch.randn(tokens, settings.dim))
-        self.denoiser = Denoiser(settings.dim, settings.heads, settings.depth, self.encoder.dim)
-        self.to_velocity = nn.Linear(settings.dim, numbers)
-        nn.init.zeros_(self.to_velocity.weight)
+        self.mixer = Mixer(
+            s.mixer_depth, self.encoder.dim, s.mixer_heads or s.heads, Extras(s.mixer_positions, s.mixer_dropout, s.mixer_final_dropout)
+        )
+        numbers = s.token_rows * len(self.slots)
+        self.embed = make_embedding(s, numbers)
+        self.position = make_positions(s)
+        self.denoiser = Denoiser(
+            s.dim, s.heads, s.depth, self.encoder.dim, interleave=s.interleave, buckets=s.time_buckets, last_eps=s.last_eps,
+            extras=Extras(s.positions, s.dropout, s.final_dropout),
+        )  # fmt: skip
+        self.to_velocity = make_readout(s, numbers)
+        self.context = ContextRow(s, self.encoder.dim)
+        self.games = self._name_games()
+        self.bf16 = False
 
     @property
     def window(self) -> WindowSpec:
         """Frames up to the one now shown, and the `chunk` rows from it on; the rate is the video's own."""
         return policy_window(self.settings)
 
+    def quicken(self, *, bf16: bool = False, compile: bool = False) -> "Policy":
+        """Compute in bfloat16 where that is safe, and compile what takes the time (`torch.compile`; the first chunk then takes minutes)."""
+        self.bf16 = bf16
+        if compile:
+            for part in (self.encoder, self.mixer, self.denoiser):
+                part.compile()
+        return self
+
     def loss(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Weighted mean squared error of the velocity, over `draws` noisy versions of every sample."""
         s = self.settings
-        clean = self._to_flow(batch.pads[..., self.slots]).unsqueeze(1)
+        clean = self.space.to_flow(batch.pads[..., self.slots]).unsqueeze(1)
         weight = batch.weight[..., self.slots].unsqueeze(1)
         shape = (len(clean), s.draws, s.chunk, len(self.slots))
         noise = randn(shape, generator).to(clean.device)
-        time = draw_times(shape[:2], s.time_alpha, generator).to(clean.device)
-        noisy, wanted = make_path(torch.where(weight > 0, clean, noise), noise, time)
-        reading = self._read(shake(batch.frames, s.shift_px, s.light, generator))
-        loss = velocity_loss(self._velocity(noisy, time, reading), wanted, weight)
+        time = draw_times(shape[:2], s.time_alpha, generator, s.time_beta, s.latest_time).to(clean.device)
+        images = self._images(shake(batch.frames, s.shift_px, s.light, generator))
+        games = self._draw_games([ref.game for ref in batch.refs], generator)
+        reading = self._read(images, self._draw_kept(images, generator), games)
+        loss = self._flow_loss(clean, weight, noise, time, reading)
         return loss, {"velocity_error": loss.detach()}
 
+    def flow_loss(
+        self, pixel_values: Tensor, actions: Tensor, noise: Tensor, time: Tensor, dropped: Tensor | None = None, game: str | None = None
+    ) -> Tensor:
+        """The loss of one chunk with everything given: a scalar.
+
+        actions  float [K, slots], a chunk in the network's own space (`sample` says more); noise alike
+        time     float [], 0 noise ... 1 data
+        """
+        reading = self._read(self._look(pixel_values, dropped), None, self._rows_of(game))
+        clean = actions[None, None]
+        return self._flow_loss(clean, torch.ones_like(clean), noise[None, None], time.reshape(1, 1), reading)
+
     @torch.no_grad()
-    def act(self, frames: Tensor, generator: torch.Generator) -> Tensor:
+    def sample(
+        self,
+        pixel_values: Tensor,
+        dropped: Tensor | None = None,
+        game: str | None = None,
+        noise: Tensor | None = None,
+        steps: int | None = None,
+        guidance: float | None = None,
+    ) -> Tensor:
+        """A chunk float32 [K, slots] in the network's own space, not clipped; `ghostpad.base.pad.from_unit` makes pads of NitroGen's.
+
+        pixel_values  float [F, 3, side, side], frames scaled to -1...1, oldest first; for policies with a SigLIP encoder
+        dropped       bool [F], frames that are as if they were not there
+        game          one of `games`, or None
+        noise         float [K, slots] to start from (by default drawn by torch's own generator)
+        steps         Euler steps, guidance: see `act_from` (by default as the settings say)
+
+        Raises `SettingsError` for an unknown game, wrong shapes, or too many frames.
+        """
+        shape = (self.settings.chunk, len(self.slots))
+        if noise is not None and noise.shape != shape:
+            raise SettingsError(f"noise has shape {list(noise.shape)}: a chunk of this policy is {list(shape)}")
+        images = self._look(pixel_values, dropped)
+        start = torch.randn(shape, device=images.device) if noise is None else noise
+        return self._draw(images, start[None], game, steps, guidance)[0]
+
+    @torch.no_grad()
+    def act(self, frames: Tensor, generator: torch.Generator, game: str | None = None) -> Tensor:
         """Pads float32 [B, K, 25] for frames uint8 [B, T, H, W, C]: buttons 0...1, sticks -1...1, slots it does not play 0."""
-        return self.act_from(frames, self.draw_noise(len(frames), generator))
+        return self.act_from(frames, self.draw_noise(len(frames), generator), game)
 
     def draw_noise(self, count: int, generator: torch.Generator) -> Tensor:
         """Noise float32 [count, K, slots] for `act_from`, on the generator's device."""
         return torch.randn((count, self.settings.chunk, len(self.slots)), generator=generator, device=generator.device)
 
     @torch.no_grad()
-    def act_from(self, frames: Tensor, noise: Tensor) -> Tensor:
-        """`act` with the noise given, so that each sample can have its own source of chance."""
-        reading = self._read(frames)
+    def act_from(
+        self, frames: Tensor, noise: Tensor, game: str | None = None, steps: int | None = None, guidance: float | None = None
+    ) -> Tensor:
+        """`act` with the noise given, so that each sample can have its own source of chance.
 
-        def velocity(x: Tensor, time: Tensor) -> Tensor:
-            return self._velocity(x, time, reading)
-
-        values = sample(velocity, noise.to(frames.device).unsqueeze(1), self.settings.sampling_steps).squeeze(1)
+        With `guidance` g the velocity is v + g (v - v'), where v' sees the newest frame only and no game.
+        """
+        values = self._draw(self._images(frames), noise.to(frames.device), game, steps, guidance)
         pads = torch.zeros(*values.shape[:2], PAD_DIM, device=values.device)
-        pads[..., self.slots] = self._from_flow(values.float().clamp(-1, 1))
+        pads[..., self.slots] = self.space.to_pads(values)
         return pads
 
     def _make_encoder(self) -> ConvEncoder | SiglipEncoder:
@@ -97,25 +168,104 @@ class Policy(Model):
         if s.encoder == "conv":
             channels = len(s.frame_offsets) * (1 if s.gray else 3)
             return ConvEncoder(channels, s.width_px, s.height_px, s.dim, s.conv_width)
-        encoder = SiglipEncoder(len(s.frame_offsets), s.siglip, self.facts.get("siglip_config"), s.freeze_encoder)
+        encoder = SiglipEncoder(len(s.frame_offsets), s.siglip, self.facts.get("siglip_config"), s.freeze_encoder, s.frame_marks)
         self.facts = self.facts | {"siglip_config": encoder.config}  # a checkpoint is then read without fetching the weights again
         return encoder
 
-    def _read(self, frames: Tensor) -> list[KeysValues | None]:
-        return self.denoiser.read(self.mixer(self.encoder(frames)))
+    def _name_games(self) -> Mapping[str, int]:
+        """Names and rows of the games that the policy can be told; the facts then keep them, whatever is learned from later."""
+        rows = self.settings.game_rows
+        if not rows:
+            return {}
+        found = self.facts.get("game_ids")
+        found = dict(zip(sorted(self.facts.get("games", ())), range(1, 10**6), strict=False)) if found is None else found
+        if wrong := {name: row for name, row in found.items() if not 0 < row < rows}:
+            raise SettingsError(f"the table of games has {rows} rows (game_rows), the first for none: {wrong} do not lie in 1...{rows - 1}")
+        self.facts = self.facts | {"game_ids": found}
+        return found
 
-    def _velocity(self, noisy: Tensor, time: Tensor, reading: list[KeysValues | None]) -> Tensor:
+    def _images(self, frames: Tensor) -> Tensor:
+        """Image tokens [B, F, P, dim] of frames [B, T, H, W, C] of 0...255; the conv encoder makes one picture of all (F = 1)."""
+        with self._precision():
+            tokens: Tensor = self.encoder(frames)
+        return tokens.unflatten(1, (1 if isinstance(self.encoder, ConvEncoder) else frames.shape[1], -1))
+
+    def _look(self, pixel_values: Tensor, dropped: Tensor | None) -> Tensor:
+        """Image tokens [1, F, P, dim] of the frames of `sample` that are not dropped."""
+        if not isinstance(self.encoder, SiglipEncoder):
+            raise SettingsError("this policy has a conv encoder, which takes frames of 0...255: use act_from")
+        side = self.encoder.side_px
+        if pixel_values.ndim != 4 or pixel_values.shape[1:] != (3, side, side):
+            raise SettingsError(f"pixel_values has shape {list(pixel_values.shape)}: frames of this policy are [F, 3, {side}, {side}]")
+        if dropped is not None:
+            if dropped.shape != pixel_values.shape[:1] or dropped.all():
+                raise SettingsError(f"dropped is {dropped.tolist()}: give one truth for each of {len(pixel_values)} frames, not all true")
+            pixel_values = pixel_values[~dropped]
+        with self._precision():
+            return self.encoder.look(pixel_values)[None]
+
+    def _rows_of(self, game: str | None, count: int = 1) -> Tensor | None:
+        """Rows of the table of games int64 [count] for one game by name; None for none."""
+        if game is None:
+            return None
+        if game not in self.games:
+            raise (
+                unknown("game told to this policy", game, self.games)
+                if self.games
+                else SettingsError(f"this policy is not told the game, so '{game}' means nothing to it: leave it out")
+            )
+        return torch.full((count,), self.games[game], device=next(self.parameters()).device)
+
+    def _draw_games(self, names: Sequence[str], generator: torch.Generator) -> Tensor | None:
+        """Rows of the games of training samples; unknown games and the share `drop_game` have none."""
+        if not self.games:
+            return None
+        rows = torch.tensor([self.games.get(name, 0) for name in names], device=next(self.parameters()).device)
+        if self.settings.drop_game:
+            rows = rows * (rand((len(names),), generator).to(rows.device) >= self.settings.drop_game)
+        return rows
+
+    def _draw_kept(self, images: Tensor, generator: torch.Generator) -> Tensor | None:
+        """Which frames of training samples are kept, bool [B, F]: all, or for the share `drop_frames` the newest only."""
+        share, (count, frames) = self.settings.drop_frames, images.shape[:2]
+        if not share or frames == 1:
+            return None
+        newest = torch.arange(frames, device=images.device) == frames - 1
+        return newest | (rand((count, 1), generator).to(images.device) >= share)
+
+    def _read(self, images: Tensor, kept: Tensor | None, games: Tensor | None) -> Reading:
+        row, mask = self.context(images, kept, games)
+        return self.denoiser.read(self.mixer(row, mask), mask)
+
+    def _draw(self, images: Tensor, noise: Tensor, game: str | None, steps: int | None, guidance: float | None) -> Tensor:
+        """Chunks [B, K, slots] from noise of that shape."""
+        s, games = self.settings, self._rows_of(game, len(images))
+        strength = s.guidance if guidance is None else guidance
+        if strength and game is not None and not s.guide_game:
+            raise SettingsError(f"guidance is not told the game ('{game}') in the reference: set guide_game, or leave one of them out")
+        with self._precision():
+            reading = self._read(images, None, games)
+            newest = self._read(images[:, -1:], None, None) if strength else None
+
+        def velocity(x: Tensor, time: Tensor) -> Tensor:
+            with self._precision():
+                found = self._velocity(x, time, reading)
+                return found if newest is None else found + strength * (found - self._velocity(x, time, newest))
+
+        return sample(velocity, noise.unsqueeze(1), steps or s.sampling_steps).squeeze(1)
+
+    def _flow_loss(self, clean: Tensor, weight: Tensor, noise: Tensor, time: Tensor, reading: Reading) -> Tensor:
+        """The weighted mean squared error of the velocity at `time` between `noise` and `clean`."""
+        noisy, wanted = make_path(torch.where(weight > 0, clean, noise), noise, time)
+        return velocity_loss(self._velocity(noisy, time, reading), wanted, weight)
+
+    def _velocity(self, noisy: Tensor, time: Tensor, reading: Reading) -> Tensor:
         """Velocity [B, draws, K, slots] at the noisy rows of that shape."""
         rows = noisy.unflatten(2, (-1, self.settings.token_rows)).flatten(3)
-        tokens = self.denoiser(self.embed(rows) + self.position, time, reading)
-        return self.to_velocity(tokens).view_as(noisy)
+        tokens = self.embed(rows, self.denoiser.time.ticks(time))
+        if self.position is not None:
+            tokens = tokens + self.position[: tokens.shape[2]]
+        return self.to_velocity(self.denoiser(tokens, time, reading)).view_as(noisy)
 
-    def _to_flow(self, values: Tensor) -> Tensor:
-        """Buttons 0...1 to -1...1; sticks stay."""
-        return torch.where(self._is_button(values), 2 * values - 1, values)
-
-    def _from_flow(self, values: Tensor) -> Tensor:
-        return torch.where(self._is_button(values), (values + 1) / 2, values)
-
-    def _is_button(self, values: Tensor) -> Tensor:
-        return torch.tensor([index < len(BUTTONS) for index in self.slots], device=values.device)
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(next(self.parameters()).device.type, torch.bfloat16, enabled=self.bf16)

@@ -1,0 +1,187 @@
+"""NitroGen's policy: the reference's numbers out of the reference's file, and every way such a file can be wrong."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import ghostpad.policy
+from ghostpad.base.errors import FormatError, MissingError, SettingsError
+from ghostpad.base.pad import BUTTONS, from_unit
+from ghostpad.policy.model import Policy
+
+pytest.importorskip("transformers")
+
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "nitrogen_policy"
+VARIANTS = ["one_frame_with_games", "two_frames_cfg"]
+"""The golden tensors; their README says what is in them."""
+
+
+@pytest.fixture(params=VARIANTS)
+def variant(request: pytest.FixtureRequest) -> tuple[Policy, dict[str, Any]]:
+    """A policy and its golden tensors."""
+    return load(request.param)
+
+
+def load(name: str) -> tuple[Policy, dict[str, Any]]:
+    golden = torch.load(FIXTURES / name / "golden.pt", weights_only=True)
+    return ghostpad.policy.from_nitrogen(FIXTURES / name / "ng_tiny.pt", golden["game_mapping"]), golden
+
+
+def checkpoint(name: str = VARIANTS[0]) -> dict[str, Any]:
+    return torch.load(FIXTURES / name / "ng_tiny.pt", weights_only=True)
+
+
+def difference(found: torch.Tensor, wanted: torch.Tensor) -> float:
+    return (found - wanted).abs().max().item()
+
+
+def test_the_reference_numbers(variant: tuple[Policy, dict[str, Any]]) -> None:
+    policy, golden = variant
+    told = {"dropped": golden["dropped_frames"], "game": golden["game"]}
+    assert difference(policy.encoder.look(golden["pixel_values"]), golden["vision_features"][0]) < 1e-5
+    chunk = policy.sample(golden["pixel_values"], noise=golden["noise"][0], **told)
+    assert chunk.shape == (16, 25) and difference(chunk, golden["action"][0]) < 1e-5
+    loss = policy.flow_loss(
+        golden["pixel_values"], golden["train_actions"][0], golden["train_noise"][0], golden["train_time"][0], told["dropped"], told["game"]
+    )
+    assert loss.shape == () and difference(loss, golden["train_loss"]) < 1e-5
+    assert policy.settings.chunk == 16 and not policy.training
+
+
+def test_the_reference_guidance() -> None:
+    policy, golden = load("two_frames_cfg")
+    chunk = policy.sample(golden["pixel_values"], golden["dropped_frames"], golden["game"], golden["noise"][0], guidance=2.0)
+    assert difference(chunk, golden["action_cfg2"][0]) < 1e-5
+
+
+def test_the_row_of_tokens_is_the_references(variant: tuple[Policy, dict[str, Any]]) -> None:
+    """The golden ids say where padding (0), image (1) and game (6) stand; read off here from where the row is zero or the game's."""
+    policy, golden = variant
+    images = policy.encoder.look(golden["pixel_values"])[None]
+    game = policy._rows_of(golden["game"])
+    row, mask = policy.context(images, ~golden["dropped_frames"][None], game)
+    ids = [0 if not token.any() else 6 if game is not None and torch.equal(token, policy.context.games(game)[0]) else 1 for token in row[0]]
+    assert mask is None and ids == golden["vl_token_ids"][0].tolist()
+
+
+def test_pads_are_decoded_as_the_reference_does(variant: tuple[Policy, dict[str, Any]]) -> None:
+    _, golden = variant
+    pads = from_unit(golden["action"][0])
+    assert np.array_equal(pads[:, : len(BUTTONS)], golden["buttons"][0].float().numpy())
+    sticks = torch.cat([golden["j_left"], golden["j_right"]], -1)[0]
+    assert np.allclose(pads[:, len(BUTTONS) :], sticks.numpy(), atol=1e-6)
+
+
+def test_guidance_is_the_formula_over_both_velocities() -> None:
+    """One Euler step: x + v + g (v - v'), v' of the newest frame alone."""
+    policy, golden = load("two_frames_cfg")
+    frames = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    noise = golden["noise"][0]
+
+    def velocity(dropped: list[bool]) -> torch.Tensor:
+        return policy.sample(frames, torch.tensor(dropped), noise=noise, steps=1) - noise
+
+    both, newest = velocity([False, False]), velocity([True, False])
+    assert difference(both, newest) > 1e-3
+    guided = policy.sample(frames, noise=noise, steps=1, guidance=1.5)
+    assert difference(guided, noise + both + 1.5 * (both - newest)) < 1e-5
+
+
+def test_the_game_matters_and_guidance_is_told_it_only_on_demand() -> None:
+    policy, golden = load("one_frame_with_games")
+    frames, noise = golden["pixel_values"], golden["noise"][0]
+    chunks = [policy.sample(frames, game=game, noise=noise) for game in (None, "celeste", "hollow_knight")]
+    assert difference(chunks[0], chunks[1]) > 1e-3 and difference(chunks[1], chunks[2]) > 1e-3
+    with pytest.raises(SettingsError, match="did you mean 'celeste'"):
+        policy.sample(frames, game="celest", noise=noise)
+    with pytest.raises(SettingsError, match="guide_game"):
+        policy.sample(frames, game="celeste", noise=noise, guidance=1.0)
+    policy.settings = policy.settings.model_copy(update={"guide_game": True})
+    guided = policy.sample(frames, game="celeste", noise=noise, steps=1, guidance=1.0)
+    one = [policy.sample(frames, game=game, noise=noise, steps=1) for game in (None, "celeste")]
+    assert difference(guided, one[1] + 1.0 * (one[1] - one[0])) < 1e-5
+
+
+def test_what_sample_is_given_wrongly_is_refused() -> None:
+    policy, golden = load("two_frames_cfg")
+    frames = golden["pixel_values"]
+    with pytest.raises(SettingsError, match="\\[F, 3, 32, 32\\]"):
+        policy.sample(frames[:, :, :16])
+    with pytest.raises(SettingsError, match="one truth for each of 2 frames"):
+        policy.sample(frames, torch.tensor([True, True]))
+    with pytest.raises(SettingsError, match="not told the game"):
+        policy.sample(frames, game="celeste")
+    with pytest.raises(SettingsError, match="do not fit a row of 12"):
+        policy.sample(frames.repeat(2, 1, 1, 1))
+    with pytest.raises(SettingsError, match="noise has shape"):
+        policy.sample(frames, noise=torch.zeros(3, 25))
+
+
+def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match="nowhere.pt does not exist"):
+        ghostpad.policy.from_nitrogen(tmp_path / "nowhere.pt")
+    (tmp_path / "text.pt").write_text("hello")
+    with pytest.raises(FormatError, match="cannot be read safely"):
+        ghostpad.policy.from_nitrogen(tmp_path / "text.pt")
+    torch.save({"model": 1}, tmp_path / "other.pt")
+    with pytest.raises(FormatError, match="no 'model' and 'ckpt_config'"):
+        ghostpad.policy.from_nitrogen(tmp_path / "other.pt")
+    torch.save(checkpoint() | {"code": Path("/")}, tmp_path / "code.pt")
+    with pytest.raises(FormatError, match="cannot be read safely"):
+        ghostpad.policy.from_nitrogen(tmp_path / "code.pt")
+    whole = (FIXTURES / VARIANTS[0] / "ng_tiny.pt").read_bytes()
+    (tmp_path / "half.pt").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(FormatError, match="cannot be read safely"):
+        ghostpad.policy.from_nitrogen(tmp_path / "half.pt")
+
+
+def test_every_tensor_that_does_not_fit_is_listed(tmp_path: Path) -> None:
+    content = checkpoint()
+    del content["model"]["model.proj_out_2.bias"], content["model"]["model.transformer_blocks.1.attn1.to_k.weight"]
+    content["model"]["mm_projector.weight"] = torch.zeros(2, 2)
+    content["model"]["action_decoder.layer2.W"] = torch.zeros(1, 32, 24)
+    content["ckpt_config"]["model_cfg"]["vision_encoder_name"] = str(FIXTURES / VARIANTS[0] / "tiny-siglip")
+    torch.save(content, tmp_path / "ng.pt")
+    with pytest.raises(FormatError) as caught:
+        ghostpad.policy.from_nitrogen(tmp_path / "ng.pt")
+    for sentence in (
+        "model.proj_out_2.bias is missing",
+        "model.transformer_blocks.1.attn1.to_k.weight is missing",
+        "mm_projector.weight is unknown",
+        "action_decoder.layer2.W has shape [1, 32, 24], not [1, 32, 25]",
+    ):
+        assert sentence in str(caught.value)
+
+
+def test_a_configuration_that_means_something_else_is_refused(tmp_path: Path) -> None:
+    content = checkpoint()
+    content["ckpt_config"]["model_cfg"]["diffusion_model_cfg"]["norm_type"] = "layer_norm"
+    content["ckpt_config"]["tokenizer_cfg"]["old_layout"] = True
+    del content["ckpt_config"]["model_cfg"]["action_horizon"]
+    content["ckpt_config"]["model_cfg"]["vision_encoder_name"] = str(FIXTURES / VARIANTS[0] / "tiny-siglip")
+    torch.save(content, tmp_path / "ng.pt")
+    with pytest.raises(FormatError, match="norm_type = 'layer_norm'.*old_layout = True.*model has no action_horizon"):
+        ghostpad.policy.from_nitrogen(tmp_path / "ng.pt")
+
+
+def test_the_towers_shape_is_found_without_its_configuration(tmp_path: Path) -> None:
+    content, golden = checkpoint(), load(VARIANTS[0])[1]
+    content["ckpt_config"]["model_cfg"]["vision_encoder_name"] = "nobody/has-this"
+    torch.save(content, tmp_path / "ng.pt")
+    with pytest.raises(SettingsError, match="no published SigLIP 2 is 48 wide"):
+        ghostpad.policy.from_nitrogen(tmp_path / "ng.pt")
+    policy = ghostpad.policy.from_nitrogen(tmp_path / "ng.pt", golden["game_mapping"], heads=4)
+    chunk = policy.sample(golden["pixel_values"], golden["dropped_frames"], golden["game"], golden["noise"][0])
+    assert difference(chunk, golden["action"][0]) < 1e-5
+
+
+def test_games_must_have_a_row(tmp_path: Path) -> None:
+    for name, games, words in (
+        (VARIANTS[0], {"celeste": 3}, "do not lie in 1...2"),
+        (VARIANTS[1], {"celeste": 1}, "not trained with games"),
+    ):
+        with pytest.raises(SettingsError, match=words):
+            ghostpad.policy.from_nitrogen(FIXTURES / name / "ng_tiny.pt", games)
