@@ -87,8 +87,18 @@ def parse_overrides(words: Sequence[str]) -> dict[str, Any]:
 
 def load_settings(cls: type[SettingsType], recipe: Path | None, overrides: Sequence[str]) -> SettingsType:
     """Settings from defaults < recipe < overrides. Raises `MissingError` for no recipe and one `SettingsError` for all problems."""
-    values = read_recipe(recipe) if recipe is not None else {}
-    return build_settings(cls, _merged(values, parse_overrides(overrides)), str(recipe or "--set"))
+    return build_settings(cls, given_values(recipe, overrides), str(recipe or "--set"))
+
+
+def given_values(recipe: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
+    """The nested values that a recipe and overrides give, the latter laid over the former; raises as `load_settings` does."""
+    values, over = read_recipe(recipe) if recipe is not None else {}, parse_overrides(overrides)
+    lost = [name for name, value in over.items() if isinstance(value, Mapping) and not isinstance(values.get(name, {}), Mapping)]
+    if lost:
+        raise SettingsError(
+            [f"{recipe}: {name} is {values[name]!r}, and --set {name}... lies below it: drop one of the two" for name in lost]
+        )
+    return _merged(values, over)
 
 
 def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -20,15 +21,13 @@ Sample = tuple[Tensor, Tensor, Tensor, WindowRef]
 class WindowDataset(Dataset[Sample]):
     """Groups of footage addressed by (group, index); `index` runs over the rows a window may stand at.
 
-    A window may stand at any row that weighs something; with `spec.inside`, only where all its rows lie inside the video
-    (a video shorter than that gives one window).
+    A window may stand where the first row it learns weighs something; with `spec.inside`, only where all its rows lie inside the
+    video (a video shorter than that gives one window). `places` are its (clip, row) int64 [n, 2] in each group: by default all.
     """
 
-    def __init__(self, groups: Sequence[Sequence[Footage]], spec: WindowSpec):
+    def __init__(self, groups: Sequence[Sequence[Footage]], spec: WindowSpec, places: Sequence[NDArray[np.int64]] | None = None):
         self.groups, self.spec = [list(group) for group in groups], spec
-        self.places = [
-            np.concatenate([_places(n, clip, spec) for n, clip in enumerate(group)] or [np.zeros((0, 2), int)]) for group in groups
-        ]
+        self.places = list(places) if places is not None else [_group_places(group, spec) for group in groups]
 
     @property
     def sizes(self) -> list[int]:
@@ -46,9 +45,14 @@ class WindowDataset(Dataset[Sample]):
         return torch.from_numpy(frames), torch.from_numpy(clip.pads[rows]), torch.from_numpy(weight), ref
 
 
-def _places(clip_index: int, clip: Footage, spec: WindowSpec) -> np.ndarray:
+def _group_places(group: Sequence[Footage], spec: WindowSpec) -> NDArray[np.int64]:
+    return np.concatenate([np.zeros((0, 2), np.int64), *(_places(n, clip, spec) for n, clip in enumerate(group))])
+
+
+def _places(clip_index: int, clip: Footage, spec: WindowSpec) -> NDArray[np.int64]:
     """(clip, row) int64 [n, 2] of every row that a window may stand at."""
-    rows = np.flatnonzero(clip.weight.any(axis=1))
+    rows = np.flatnonzero(clip.weight.any(axis=1)) - min(spec.row_offsets)
+    rows = rows[(rows >= 0) & (rows < len(clip.pads))]
     if spec.inside:
         rows = np.arange(max(1, len(clip.pads) - max(spec.row_offsets)))
     return np.stack([np.full(len(rows), clip_index), rows], axis=1)

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ghostpad.base.errors import FormatError, MediaError, MissingError
-from ghostpad.base.pad import PAD_DIM
+from ghostpad.base.pad import BUTTONS, PAD_DIM
 from ghostpad.base.progress import progress
 from ghostpad.base.records import pads_of, table_facts
 from ghostpad.corpus.align import on_pictures
@@ -66,8 +67,8 @@ def withheld_rows(folder: Path) -> RowsOf:
 def labelled_rows(corpus: Corpus, source: str, settings: DataSettings) -> RowsOf:
     """Rows an IDM wrote (`source`), weighted by confidence (1 on average) and set to 0 where the verdicts drop them.
 
-    Without the average, a share of truth would weigh more than it says: in racing 10 % of a novice's truth beside labels of
-    weight 0.6 cost a third of the return (380 instead of 574, measured).
+    What a button teaches is its probability, unless `targets` are hard. Without the average, a share of truth would weigh more than
+    it says: in racing 10 % of a novice's truth beside labels of weight 0.6 cost a third of the return (380 instead of 574, measured).
     """
     dropped: dict[str, list[tuple[int, int]]] = {}
     if settings.verdicts != "none":
@@ -92,11 +93,22 @@ def labelled_rows(corpus: Corpus, source: str, settings: DataSettings) -> RowsOf
         weight = pads_of(table)[1] * (trusts[video] / average)[:, None]
         for first, last in dropped.get(video, []):
             weight[first : last + 1] = 0
+        if settings.targets == "hard":
+            table = hardened(table)
         if settings.shuffle_seed is not None:
             table = shuffled(table, np.flatnonzero(weight.any(axis=1)), settings.shuffle_seed, video)
         return table, weight.astype(np.float32)
 
     return rows
+
+
+def hardened(table: pa.Table) -> pa.Table:
+    """Labels whose buttons are pressed (1) or not (0), whichever is likelier; an unknown button stays unknown, sticks stay."""
+    for name in BUTTONS:
+        column = table.column(name)
+        pressed = pc.greater_equal(column, 0.5).cast(column.type)
+        table = table.set_column(table.column_names.index(name), table.schema.field(name), pressed)
+    return table
 
 
 def shuffled(table: pa.Table, rows: NDArray[np.intp], seed: int, video: str) -> pa.Table:

@@ -1,6 +1,6 @@
 """Settings of the feed: what a batch is made of."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -20,6 +20,12 @@ class DataSettings(Settings):
     labels: str = Field("latest", description="label source for videos without recorded pads: 'idm-<fingerprint>', 'latest' or 'none'")
     verdicts: str = Field("default", description="filter verdicts applied to labelled rows, or 'none'")
     confidence_power: float = Field(1.0, ge=0, description="a labelled row weighs confidence to this power, 1 on average (0: all alike)")
+    targets: Literal["soft", "hard"] = Field(
+        "soft", description="what a labelled button teaches: its probability, or pressed or not, whichever is likelier"
+    )
+    idle_share: float | None = Field(
+        None, ge=0, le=1, description="largest share of windows in which nothing is pressed or pushed (none: as they come)"
+    )
     label_minutes: float | None = Field(
         None, gt=0, description="learn from this many minutes of labelled (or withheld) videos at most, the first by id (none: all of them)"
     )

@@ -27,6 +27,7 @@ from ghostpad.base.settings import fingerprint
 from ghostpad.feed.batch import Batch
 from ghostpad.feed.dataset import WindowDataset, batches
 from ghostpad.feed.footage import Footage
+from ghostpad.feed.idle import with_idle_share
 from ghostpad.feed.order import Order
 from ghostpad.feed.settings import DataSettings
 from ghostpad.nn.lora import merged
@@ -71,7 +72,10 @@ def train(training: Training) -> Model:
     dataset = WindowDataset(training.groups, model.window)
     if not any(dataset.sizes):
         raise TrainingError("there is nothing to learn from: no video has rows and frames; 'ghostpad status' says what a corpus holds")
-    order = Order(dataset.sizes, training.shares, training.data.batch_size, settings.seed)
+    shares = list(training.shares)
+    if training.data.idle_share is not None:
+        dataset, shares = with_idle_share(dataset, shares, training.data.idle_share)
+    order = Order(dataset.sizes, shares, training.data.batch_size, settings.seed)
     # A second process that trains the same run waits here, and then finds it finished.
     with locked(training.out / ".lock") if accelerator.is_main_process else nullcontext():
         if accelerator.is_main_process:

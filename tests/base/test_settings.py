@@ -6,7 +6,7 @@ import pytest
 from pydantic import Field, ValidationError
 
 from ghostpad.base.errors import MissingError, SettingsError
-from ghostpad.base.settings import Settings, build_settings, fingerprint, parse_overrides, read_recipe, setting_names
+from ghostpad.base.settings import Settings, build_settings, fingerprint, load_settings, parse_overrides, read_recipe, setting_names
 
 
 class Optimiser(Settings):
@@ -61,6 +61,14 @@ def test_a_fingerprint_names_its_parts() -> None:
     assert fingerprint({"a": 1, "b": 2}, "x") == fingerprint({"b": 2, "a": 1}, "x")
     assert len({fingerprint("a", "b"), fingerprint("ab"), fingerprint("b", "a"), fingerprint(["a", "b"])}) == 4
     assert fingerprint({"depth": 4}) == "eda3b36024ec", "names written by one version must hold in the next"
+
+
+def test_a_recipe_that_is_wrong_where_an_override_is_right_is_still_told(tmp_path: Path) -> None:
+    recipe = tmp_path / "wrong.toml"
+    recipe.write_text("depth = 2\noptimiser = 3\n")
+    with pytest.raises(SettingsError, match="wrong.toml: optimiser is 3, and --set optimiser... lies below it"):
+        load_settings(Model, recipe, ["optimiser.lr=0.1"])
+    assert load_settings(Model, None, ["optimiser.lr=0.1"]).optimiser.lr == 0.1
 
 
 def test_an_override_below_a_value_is_a_problem_and_not_a_crash() -> None:

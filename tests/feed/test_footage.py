@@ -85,6 +85,17 @@ def test_a_window_of_the_dataset_holds_its_frames_rows_and_name() -> None:
     assert pads[:, 0].tolist() == pytest.approx([0.05, 0.05]) and weight[:, 0].tolist() == [1, 0]
 
 
+def test_windows_that_learn_later_rows_stand_before_them() -> None:
+    """NitroGen's `action_shift` 3: the first row learned is the third after the one in force when the newest frame is shown."""
+    clip = clip_of(10)
+    clip.weight[4] = 0  # no window may stand where its first row would weigh nothing
+    dataset = WindowDataset([[clip]], WindowSpec((-1, 0), (3, 4, 5), 8, 8, True))
+    assert dataset.places[0][:, 1].tolist() == [0, 2, 3, 4, 5, 6]
+    frames, pads, weight, ref = dataset[0, 5]
+    assert ref.row == 6 and frames[:, 0, 0, 0].tolist() == [5, 6]
+    assert pads[:, 0].tolist() == pytest.approx([0.09, 0.09, 0.09]) and weight[:, 0].tolist() == [1, 0, 0]
+
+
 def test_inside_windows_never_leave_the_video_and_short_videos_give_one() -> None:
     dataset = WindowDataset([[clip_of(10), clip_of(3)]], WindowSpec(tuple(range(5)), tuple(range(4)), 8, 8, True, inside=True))
     assert dataset.sizes == [7 + 1]
@@ -150,6 +161,24 @@ def test_dropped_rows_weigh_nothing_and_the_rest_by_confidence(tmp_path: Path, p
     low, high = ROWS / (ROWS - 1 + 2**power), ROWS * 2**power / (ROWS - 1 + 2**power)  # twice as sure, and 1 on average
     assert rows[1][:, slot("right_x")].tolist() == pytest.approx([low, low, 0, 0, low, high])
     assert not rows[1][:, slot("south")].any(), "a slot that the labels do not know weighs nothing"
+
+
+def test_soft_targets_are_the_probabilities_and_hard_ones_the_likelier_side(tmp_path: Path) -> None:
+    corpus = judged_corpus(tmp_path, "idm-a")
+    known = np.isin(np.arange(PAD_DIM), [slot("south"), slot("east"), slot("right_x")])
+    pads = np.zeros((ROWS, PAD_DIM), np.float32)
+    pads[:, slot("south")], pads[:, slot("east")], pads[:, slot("right_x")] = np.linspace(0, 1, ROWS), 0.3, -0.25
+    times_s, ones = np.arange(ROWS) / 10, np.ones((ROWS, 4), np.float32)
+    corpus.write_actions("idm-a", "v", labels_table(times_s, pads, ones, known, np.ones(ROWS, np.float32)))
+    for targets, south, east in (("soft", np.linspace(0, 1, ROWS), 0.3), ("hard", [0, 0, 0, 1, 1, 1], 0.0)):
+        found = labelled_rows(corpus, "idm-a", DataSettings(targets=targets))(corpus, "v")
+        assert found is not None
+        values, still_known = pads_of(found[0])
+        np.testing.assert_allclose(values[:, slot("south")], south, atol=1e-3)
+        np.testing.assert_allclose(values[:, [slot("east"), slot("right_x")]], [[east, -0.25]] * ROWS, atol=1e-3)
+        assert (still_known == known).all() and not found[1][:, ~known].any(), "what is unknown stays unknown and weighs nothing"
+    with pytest.raises(SettingsError, match="data.targets"):
+        load_settings(IdmRun, None, ["data.targets=softt"])
 
 
 def test_without_verdicts_nothing_is_dropped(tmp_path: Path) -> None:
