@@ -12,12 +12,14 @@ import tyro
 from ghostpad.base.errors import unknown
 from ghostpad.base.settings import Settings
 from ghostpad.idm.settings import AdaptRun, IdmRun
-from ghostpad.policy.settings import PolicyRun
+from ghostpad.policy.settings import FinetuneRun, PolicyRun
 
-RUNS: dict[str, type[Settings]] = {"idm": IdmRun, "adapt": AdaptRun, "policy": PolicyRun}
-"""What can be trained, or adapted, and the class of all its settings."""
+RUNS: dict[str, type[Settings]] = {"idm": IdmRun, "adapt": AdaptRun, "policy": PolicyRun, "finetune": FinetuneRun}
+"""What can be trained, adapted or fine-tuned (`train policy --init`), and the class of all its settings."""
 
-Kind = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="KIND", help=f"What is trained or adapted, one of: {', '.join(RUNS)}.")]
+Kind = Annotated[
+    str, tyro.conf.Positional, tyro.conf.arg(metavar="KIND", help=f"What is trained, adapted or fine-tuned, one of: {', '.join(RUNS)}.")
+]
 """A kind of training run by name."""
 
 
@@ -25,6 +27,7 @@ def settings(kind: Kind) -> None:
     """Print every setting of a training run with its meaning and default, as a recipe.
 
     Keep the lines that you change and hand the file to 'ghostpad train' or 'adapt' with --recipe, or name them behind --set.
+    Those of finetune are for 'ghostpad train policy --init RUN'; the model's are then the run's own.
     """
     if kind not in RUNS:
         raise unknown("kind of settings", kind, RUNS)
@@ -32,11 +35,12 @@ def settings(kind: Kind) -> None:
 
 
 def recipe_text(run: Settings) -> str:
-    """The settings of a run as TOML, one table for each of its parts; a setting that is none is a comment, as TOML has no none."""
+    """The settings of a run as TOML, one table for each of its parts; a setting that is none is a comment, as TOML has no none, and so
+    is one that a fine-tuned policy takes from the run that it starts from."""
     parts = [f"# {_about(run)}"]
     for name in type(run).model_fields:
-        part = getattr(run, name)
-        parts.append("\n".join([f"# {_about(part)}", f"[{name}]", *_lines(part)]))
+        part, taken = getattr(run, name), name == "model" and isinstance(run, FinetuneRun)
+        parts.append("\n".join([f"# {_about(part)}", f"[{name}]", *_lines(part, taken)]))
     return "\n\n".join(parts)
 
 
@@ -44,13 +48,13 @@ def _about(part: Settings) -> str:
     return (type(part).__doc__ or "").partition("\n")[0]
 
 
-def _lines(part: Settings) -> Iterator[str]:
-    """For every setting, its meaning as a comment and below it `name = value`."""
+def _lines(part: Settings, taken: bool) -> Iterator[str]:
+    """For every setting, its meaning as a comment and below it `name = value`, a comment too where the value is `taken` from elsewhere."""
     for name, field in type(part).model_fields.items():
         choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
         yield f"# {field.description}" + (f"; one of: {', '.join(choices)}" if choices else "")
         value = getattr(part, name)
-        yield f"# {name} =" if value is None else f"{name} = {_toml(value)}"
+        yield f"# {name} =" if taken or value is None else f"{name} = {_toml(value)}"
 
 
 def _toml(value: Any) -> str:

@@ -1,11 +1,13 @@
 """`ghostpad train idm` and `ghostpad train policy`."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from ghostpad.base.settings import load_settings
+from ghostpad.policy.settings import FinetuneRun
 
 CorpusPaths = Annotated[list[Path], tyro.conf.Positional, tyro.conf.arg(metavar="CORPUS...", help="One or more corpus folders.")]
 """Corpora to learn from."""
@@ -33,29 +35,52 @@ def train_idm(corpora: CorpusPaths, *, out: Path, recipe: Path | None = None, ov
     from ghostpad.idm.train import train_idm as work  # here, because torch takes seconds to import
 
     trained = work(corpora, out, run)
+    if not _is_first():
+        return
     held_out = ", ".join(f"{name} R2 {value:.3f}" for name, value in trained.r2.items()) or "nothing to measure on"
     labels = f" and {trained.label_minutes:.1f} min of labels" if trained.label_minutes else ""
     print(f"{out}: IDM trained on {trained.train_minutes:.1f} min{labels}; on {trained.held_out_minutes:.1f} min held out: {held_out}")
 
 
 def train_policy(
-    corpora: CorpusPaths, *, out: Path, recipe: Path | None = None, overrides: Overrides = (), oracle: Path | None = None
+    corpora: CorpusPaths,
+    *,
+    out: Path,
+    init: Path | None = None,
+    recipe: Path | None = None,
+    overrides: Overrides = (),
+    oracle: Path | None = None,
 ) -> None:
     """Train an agent on recorded pads, on an IDM's labels, or on both mixed by data.truth_share.
 
     Writes the run folder --out: run.json (settings and facts), model.safetensors and tensorboard curves. Stopped, the same
-    command goes on from the last checkpoint.
+    command goes on from the last checkpoint, also with other data.workers or, under torchrun, another number of processes.
 
     Args:
         out: The run folder to write.
+        init: A finished policy to start from, trained here or imported from NitroGen. The settings of the model are then its own, the
+            other defaults those of 'ghostpad settings finetune', and tune.how says whether all of it learns.
         recipe: A TOML file of settings that differ from the defaults.
         oracle: A folder of withheld pads to learn from in the place of labels: the bound that no labels can beat.
     """
     from ghostpad.policy.settings import PolicyRun
 
-    run = load_settings(PolicyRun, recipe, overrides)
+    run: PolicyRun = load_settings(PolicyRun, recipe, overrides) if init is None else _finetune_settings(init, recipe, overrides)
     from ghostpad.policy.train import train_policy as work  # here, because torch takes seconds to import
 
-    trained = work(corpora, out, run, oracle)
+    trained = work(corpora, out, run, oracle, init)
+    if not _is_first():
+        return
     labels = f" and {trained.label_minutes:.1f} min of {', '.join(trained.sources)}" if trained.label_minutes else ""
     print(f"{out}: policy trained on {trained.truth_minutes:.1f} min of recorded pads{labels}")
+
+
+def _finetune_settings(init: Path, recipe: Path | None, overrides: tuple[str, ...]) -> FinetuneRun:
+    from ghostpad.policy.tune import finetune_settings  # here, because torch takes seconds to import
+
+    return finetune_settings(init, recipe, overrides)
+
+
+def _is_first() -> bool:
+    """Whether this process speaks for those that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"

@@ -22,8 +22,7 @@ def idle_rows(clip: Footage) -> NDArray[np.bool_]:
     """Rows bool [n] in which no known button is down and no known stick away from its middle."""
     buttons = len(BUTTONS)
     active = np.concatenate([clip.pads[:, :buttons] >= 0.5, np.abs(clip.pads[:, buttons:]) > IDLE_STICK], axis=1)
-    found: NDArray[np.bool_] = ~(active & (clip.weight > 0)).any(axis=1)
-    return found
+    return np.asarray(~(active & (clip.weight > 0)).any(axis=1))
 
 
 def idle_windows(dataset: WindowDataset, group: int) -> NDArray[np.bool_]:

@@ -78,9 +78,40 @@ class PolicySettings(Settings):
         return self
 
 
+CHANGEABLE = frozenset({
+    "siglip", "freeze_encoder", "frame_offsets", "shift_px", "light", "action_shift", "execute", "dropout", "mixer_dropout",
+    "mask_padding", "drop_game", "drop_frames", "draws", "time_alpha", "time_beta", "latest_time", "sampling_steps", "guidance",
+    "guide_game",
+})  # fmt: skip
+"""Settings that may change when a policy starts from another: they say how it learns and plays, not what its weights mean."""
+
+
+class TuneSettings(Settings):
+    """What of a policy learns."""
+
+    how: Literal["full", "freeze", "lora"] = Field(
+        "full", description="all of it, or the parts below stay as they are, or those learn low-rank additions alone (LoRA)"
+    )
+    parts: tuple[Literal["encoder", "mixer", "denoiser"], ...] = Field(
+        ("encoder",), min_length=1, description="the parts that are frozen or get LoRA; what turns rows into tokens and back always learns"
+    )
+    rank: int = Field(16, ge=1, description="rank of LoRA's additions")
+
+
 class PolicyRun(Settings):
     """Everything `ghostpad train policy` can be told."""
 
     model: PolicySettings = PolicySettings()
+    tune: TuneSettings = TuneSettings()
     data: DataSettings = DataSettings(batch_size=96)
     train: TrainSettings = TrainSettings(steps=900)
+
+
+class FinetuneRun(PolicyRun):
+    """Everything `ghostpad train policy --init RUN` can be told; the model's settings are those of the run it starts from.
+
+    Rate and weight decay are those of NitroGen's paper; steps, warm-up and the rest are guesses.
+    """
+
+    data: DataSettings = DataSettings(batch_size=32)
+    train: TrainSettings = TrainSettings(steps=600, lr=1e-4, weight_decay=0.001, warmup_steps=50)

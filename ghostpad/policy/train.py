@@ -8,6 +8,7 @@ Genie). `oracle` puts withheld truth in the place of the labels, all else equal:
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ghostpad.base.errors import MissingError
 from ghostpad.corpus.folder import Corpus
@@ -17,9 +18,12 @@ from ghostpad.feed.window import WindowSpec
 from ghostpad.idm.train import known_slots
 from ghostpad.policy.model import Policy, policy_window
 from ghostpad.policy.settings import PolicyRun
+from ghostpad.policy.tune import hold_back, inherited_facts, start_from
 from ghostpad.train.checkpoint import load_model
 from ghostpad.train.facts import corpus_facts
 from ghostpad.train.loop import Training, train
+from ghostpad.train.model import Model
+from ghostpad.train.parallel import first_alone
 
 
 @dataclass(frozen=True)
@@ -31,11 +35,38 @@ class TrainedPolicy:
     sources: list[str]
 
 
-def train_policy(corpora: Sequence[Path], out: Path, run: PolicyRun, oracle: Path | None = None) -> TrainedPolicy:
+def train_policy(corpora: Sequence[Path], out: Path, run: PolicyRun, oracle: Path | None = None, init: Path | None = None) -> TrainedPolicy:
     """Train to the end, or go on where an earlier process stopped; see `ghostpad.train.loop.train` for the errors.
 
-    Raises `MissingError` where a corpus without recorded pads has no labels either, or no verdicts on them.
+    With `init` it starts from the weights of that finished run, whose settings of the model `run` must have
+    (`ghostpad.policy.tune.finetune_settings`). Raises `MissingError` where a corpus without recorded pads has no labels either, or no
+    verdicts on them, and as `ghostpad.policy.tune` does.
     """
+    with first_alone():  # under torchrun: videos are decoded once, and the others read what it left
+        truth, labelled, facts = _gather(corpora, run, oracle)
+    groups = [group for group in (truth, labelled) if group]
+    if not groups:
+        raise MissingError(
+            f"no video of {', '.join(map(str, corpora))} has rows to learn from: 'ghostpad record' or 'ghostpad label' makes some"
+        )
+    shares = [run.data.truth_share, 1 - run.data.truth_share] if len(groups) == 2 else [1.0]
+    sources = facts["labels"]
+    if init is not None:
+        facts = inherited_facts(init, out, facts)
+    if run.tune.how != "full":
+        facts = facts | {"tuned": run.tune.model_dump(mode="json")}
+
+    def prepare(model: Model) -> None:
+        if init is not None:
+            start_from(model, init)
+        hold_back(model, run.tune)
+
+    train(Training("policy", run.model, facts, groups, shares, run.data, run.train, out, prepare))
+    return TrainedPolicy(_minutes(truth), _minutes(labelled), sources)
+
+
+def _gather(corpora: Sequence[Path], run: PolicyRun, oracle: Path | None) -> tuple[list[Footage], list[Footage], dict[str, Any]]:
+    """Footage with recorded pads, footage with labels (or withheld truth), and the facts of both."""
     opened = [Corpus.open(path) for path in corpora]
     spec = policy_window(run.model)
     truth: list[Footage] = []
@@ -50,15 +81,8 @@ def train_policy(corpora: Sequence[Path], out: Path, run: PolicyRun, oracle: Pat
             found, source = _labels(corpus, others, run, spec, oracle)
             labelled += first_minutes(found, run.data.label_minutes)
             sources.append(source)
-    groups = [group for group in (truth, labelled) if group]
-    if not groups:
-        raise MissingError(
-            f"no video of {', '.join(map(str, corpora))} has rows to learn from: 'ghostpad record' or 'ghostpad label' makes some"
-        )
-    shares = [run.data.truth_share, 1 - run.data.truth_share] if len(groups) == 2 else [1.0]
-    facts = corpus_facts(opened) | {"slots": known_slots(truth + labelled), "labels": sources, "oracle": oracle is not None}
-    train(Training("policy", run.model, facts, groups, shares, run.data, run.train, out))
-    return TrainedPolicy(_minutes(truth), _minutes(labelled), sources)
+    slots = known_slots(truth + labelled) if truth or labelled else []
+    return truth, labelled, corpus_facts(opened) | {"slots": slots, "labels": sources, "oracle": oracle is not None}
 
 
 def load_policy(run: str | Path) -> Policy:

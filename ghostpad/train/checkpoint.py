@@ -98,27 +98,40 @@ def publish(run: Path, weights: dict[str, Tensor]) -> None:
 
 
 def load_model(run: str | Path, kind: str) -> Model:
-    """The finished model of a run, in evaluation mode on the CPU.
+    """The finished model of a run, in evaluation mode on the CPU. Raises as `read_run`, and `FormatError` for broken weights."""
+    run, description = Path(run), read_run(run, kind)
+    cls = model_class(kind)
+    model = cls(build_settings(cls.settings_class, description["model"], str(run / "run.json")), description["facts"])
+    try:
+        model.load_state_dict(load_weights(run))
+    except RuntimeError as error:
+        raise FormatError(f"{run / 'model.safetensors'} does not fit its run.json: {error}") from None
+    return model.eval()
 
-    Raises `MissingError` for no run or an unfinished one, `FormatError` for another kind, pad layout, or broken weights.
-    """
+
+def load_weights(run: str | Path) -> dict[str, Tensor]:
+    """The published weights of a finished run. Raises `FormatError` for a file that is cut off."""
+    path = Path(run) / "model.safetensors"
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise FormatError(f"{path} is broken and does not fit its run.json: {error}") from None
+
+
+def read_run(run: str | Path, kind: str) -> dict[str, Any]:
+    """What `run.json` says of a finished run. Raises `MissingError` for no run or an unfinished one, `FormatError` for another kind of
+    model or pad layout."""
     run = Path(run)
     if not (run / "run.json").exists():
         raise MissingError(f"{run} is not a run: make one with 'ghostpad train {kind} CORPUS --out {run}'")
-    description = read_json(run / "run.json")
+    description: dict[str, Any] = read_json(run / "run.json")
     check_layout(description.get("layout"), str(run))
     if description.get("kind") != kind:
         raise FormatError(f"{run} holds a model of kind '{description.get('kind')}', a '{kind}' is needed here")
     if not (run / "model.safetensors").exists():
         verb = "adapt" if "adapted_from" in description["facts"] else "train"
         raise MissingError(f"{run} is not finished: run its 'ghostpad {verb} {kind}' command again, it continues")
-    cls = model_class(kind)
-    model = cls(build_settings(cls.settings_class, description["model"], str(run / "run.json")), description["facts"])
-    try:
-        model.load_state_dict(load_file(run / "model.safetensors"))
-    except (SafetensorError, RuntimeError) as error:
-        raise FormatError(f"{run / 'model.safetensors'} does not fit its run.json: {error}") from None
-    return model.eval()
+    return description
 
 
 def run_fingerprint(run: str | Path) -> str:
