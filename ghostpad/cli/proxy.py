@@ -1,4 +1,4 @@
-"""`ghostpad proxy`: small copies of a corpus's videos."""
+"""`ghostpad corpus proxy`: small copies of a corpus's videos."""
 
 from ghostpad.cli.arguments import CorpusPath
 from ghostpad.corpus.folder import Corpus

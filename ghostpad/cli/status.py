@@ -57,7 +57,7 @@ def next_steps(corpus: Path, summary: Summary) -> list[tuple[str, str]]:
     if summary["chunks"] and summary["aligned"] < ok:
         steps.append((f"corpus align {corpus}", f"the lag of {ok - summary['aligned']} videos was not measured"))
     if copies < ok:
-        steps.append((f"proxy {corpus}", f"{ok - copies} videos have no small copy"))
+        steps.append((f"corpus proxy {corpus}", f"{ok - copies} videos have no small copy"))
     if ok and RECORDED in summary["sources"]:
         steps.append((f"train idm {corpus} --out RUN", "there are recorded rows to learn from"))
     elif ok and not summary["sources"]:

@@ -1,4 +1,4 @@
-"""`record`, `proxy` and `status` from the command line, on real footage of a real game."""
+"""`record`, `corpus proxy` and `status` from the command line, on real footage of a real game."""
 
 import json
 from pathlib import Path
@@ -60,7 +60,7 @@ def test_proxy_makes_each_copy_once_and_marks_what_it_cannot_read(recorded: Path
     (recorded / "videos" / "torn.mp4").write_bytes(b"not a video")
     corpus.add_video({"id": "torn", "path": "videos/torn.mp4"})
     corpus.add_video({"id": "gone", "path": "videos/gone.mp4"})
-    assert main(["proxy", str(recorded), "--px", "64"]) == 0
+    assert main(["corpus", "proxy", str(recorded), "--px", "64"]) == 0
     assert f"{len(good)} copies made, 0 were there, 2 videos broken" in capsys.readouterr().out
     assert corpus.ok_ids() == good and all(corpus.proxy_path(64, id).exists() for id in good)
     times = {id: corpus.proxy_path(64, id).stat().st_mtime_ns for id in good}
@@ -81,7 +81,7 @@ def test_proxy_makes_each_copy_once_and_marks_what_it_cannot_read(recorded: Path
 def test_an_impossible_size_is_refused_and_breaks_no_video(recorded: Path, tmp_path: Path) -> None:
     corpus = Corpus.create(tmp_path)
     corpus.add_video({"id": "a", "path": "videos/a.mp4", "duration_s": 1.0})
-    assert main(["proxy", str(tmp_path), "--px", "0"]) == 2
+    assert main(["corpus", "proxy", str(tmp_path), "--px", "0"]) == 2
     assert corpus.ok_ids() == ["a"]
 
 
