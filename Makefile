@@ -32,7 +32,7 @@ clean:
 	@touch $@
 
 .venv/.ready-for-tests: pyproject.toml constraints.txt | .venv/bin/python
-	$(PIP) install -c constraints.txt -e ".[games,siglip,fetch,dev]"
+	$(PIP) install -c constraints.txt -e ".[games,siglip,fetch,s3,dev]"
 	@touch $@ .venv/.ready
 
 .venv/bin/python:

@@ -1,0 +1,86 @@
+"""Footage and labels from S3: the real driver against a server on this machine that speaks S3."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from ghostpad.cli.main import main
+from ghostpad.corpus.folder import Corpus
+from ghostpad.corpus.nitrogen_sample import SampleChunk, sample_files, write_shard
+from ghostpad.video.sample import write_sample
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    import s3fs
+
+    for name, value in {"ENDPOINT_URL": endpoint, "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "DEFAULT_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    files = s3fs.S3FileSystem()
+    files.mkdir("bucket")
+    yield files
+    files.rm("bucket", recursive=True)
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+def test_a_prefix_is_added_once_and_not_read_again(bucket: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, frames in (("one", 60), ("two", 90)):
+        write_sample(tmp_path / f"{name}.mp4", width_px=64, height_px=48, fps=30, frames=frames)
+        bucket.put(str(tmp_path / f"{name}.mp4"), f"bucket/play/deep/{name}.mp4")
+    bucket.pipe_file("bucket/play/torn.mkv", b"no video")
+    bucket.pipe_file("bucket/play/note.txt", b"no video either")
+    command = ["corpus", "add", str(tmp_path / "c"), "s3://bucket/play", "--game", "celeste"]
+    assert main(command) == 0
+    assert "2 videos added, 0 were there, 0 show what is there, 1 broken" in capsys.readouterr().out
+    corpus = Corpus.open(tmp_path / "c")
+    assert corpus.ok_ids() == ["one", "two"] and corpus.video_path("one").read_bytes() == (tmp_path / "one.mp4").read_bytes()
+    assert "play/torn.mkv" in next(row["reason"] for row in corpus.rows() if row["status"] == "broken")
+    assert main(command) == 0
+    assert "0 videos added, 3 were there" in capsys.readouterr().out
+
+
+def test_a_manifest_names_objects(bucket: Any, tmp_path: Path) -> None:
+    write_sample(tmp_path / "one.mp4", width_px=64, height_px=48, fps=30, frames=60)
+    bucket.put(str(tmp_path / "one.mp4"), "bucket/a.mp4")
+    (tmp_path / "list.csv").write_text("path,id,game\ns3://bucket/a.mp4,first,hades\ns3://bucket/gone.mp4,second,hades\n")
+    assert main(["corpus", "add", str(tmp_path / "c"), str(tmp_path / "list.csv")]) == 0
+    rows = {row["id"]: row for row in Corpus.open(tmp_path / "c").rows()}
+    assert (rows["first"]["status"], rows["first"]["game"]) == ("ok", "hades")
+    assert rows["second"]["status"] == "broken" and "cannot be read" in rows["second"]["reason"]
+
+
+def test_shards_are_indexed_from_there_as_from_here(bucket: Any, tmp_path: Path) -> None:
+    for number in range(2):
+        write_shard(tmp_path / f"SHARD_000{number}.tar.gz", sample_files([SampleChunk(f"v{number}", chunk, 60) for chunk in range(3)]))
+        bucket.put(str(tmp_path / f"SHARD_000{number}.tar.gz"), f"bucket/labels/SHARD_000{number}.tar.gz")
+    for place, out in ((tmp_path, "here"), ("s3://bucket/labels/SHARD_*.tar.gz", "there"), ("s3://bucket/labels/SHARD_0001.tar.gz", "one")):
+        assert main(["corpus", "index", str(place), "--out", str(tmp_path / out)]) == 0
+    here, there = Corpus.open(tmp_path / "here"), Corpus.open(tmp_path / "there")
+    assert there.videos().equals(here.videos()) and there.chunks().equals(here.chunks()) and there.chunks().num_rows == 6
+    assert [row["id"] for row in Corpus.open(tmp_path / "one").rows()] == ["v1"]
+
+
+@pytest.mark.parametrize("place", ["s3://bucket/nothing", "s3://other/SHARD_0000.tar.gz"])
+def test_what_is_not_there_is_said(place: str, bucket: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["corpus", "add", str(tmp_path / "c"), place]) == 1
+    assert f"there is no video at {place}" in capsys.readouterr().err
+    assert main(["corpus", "index", place, "--out", str(tmp_path / "c")]) == 1
+    assert f"there are no labels at {place}" in capsys.readouterr().err
+
+
+def test_addresses_that_nothing_reads_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["corpus", "add", str(tmp_path / "c"), "nothing://bucket/a"]) == 2
+    assert "nothing://bucket/a cannot be read" in capsys.readouterr().err
