@@ -1,0 +1,95 @@
+"""Training by several processes that torchrun starts: the loss curve of one process, in copies and in shards, killed or not."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from ghostpad.base.files import read_json
+from ghostpad.cli.main import main
+
+STEPS = 10
+TINY = ["model.width_px=32", "model.height_px=32", "model.dim=16", "model.heads=2", "model.conv_width=4", "model.depth=2", "model.mixer_depth=1",
+        "data.batch_size=8", "train.threads=1", "train.log_every=1", f"train.steps={STEPS}", "train.warmup_steps=2"]  # fmt: skip
+
+
+def words(corpus: Path, out: Path, *settings: str) -> list[str]:
+    return ["train", "policy", str(corpus), "--out", str(out), "--set", *TINY, *settings]
+
+
+def torchrun(*command: str) -> subprocess.Popen[str]:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "ghostpad"]
+    return subprocess.Popen([*launcher, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that torchrun started, which outlive it."""
+    return [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()]
+
+
+def curve(run: Path, name: str = "loss") -> list[float]:
+    events = EventAccumulator(str(run / "tensorboard"))
+    events.Reload()
+    return [event.value for event in events.Scalars(name)]
+
+
+@pytest.fixture(scope="module")
+def alone(small: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of a single process."""
+    out = tmp_path_factory.mktemp("alone") / "run"
+    assert main(words(small.novice, out)) == 0
+    return out
+
+
+def assert_same(run: Path, alone: Path) -> None:
+    np.testing.assert_allclose(curve(run), curve(alone), rtol=1e-5)
+    np.testing.assert_allclose(curve(run, "gradient_norm"), curve(alone, "gradient_norm"), rtol=1e-4)
+    wanted, found = load_file(alone / "model.safetensors"), load_file(run / "model.safetensors")
+    assert found.keys() == wanted.keys()
+    for name, value in found.items():
+        torch.testing.assert_close(value, wanted[name], rtol=1e-3, atol=2e-5)
+    assert (run / "run.json").read_bytes() == (alone / "run.json").read_bytes(), "a run does not tell how many processes trained it"
+
+
+def test_two_copies_learn_as_one_process_does(small: Any, alone: Path, tmp_path: Path) -> None:
+    process = torchrun(*words(small.novice, tmp_path / "run"))
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert said.count("policy trained on") == 1, "the first process speaks for all"
+    assert read_json(tmp_path / "run" / "speed.json")["processes"] == 2
+    assert_same(tmp_path / "run", alone)
+
+
+def test_shards_learn_as_one_process_does_and_are_continued_by_one_after_a_kill(small: Any, alone: Path, tmp_path: Path) -> None:
+    run, settings = tmp_path / "run", ("train.parallel=fsdp", "train.recompute=true", "train.checkpoint_every=2")
+    process = torchrun(*words(small.novice, run, *settings))
+    while process.poll() is None and not list(run.glob("checkpoints/step-*")):
+        time.sleep(0.005)
+    for pid in (process.pid, *children(process.pid)):
+        os.kill(pid, signal.SIGKILL)
+    said, _ = process.communicate()
+    assert process.returncode == -signal.SIGKILL, said
+    before = len(curve(run))
+    assert list(run.glob("checkpoints/step-*")) and not (run / "model.safetensors").exists()
+    assert main(words(small.novice, run, "data.workers=1")) == 0
+    assert 0 < before < STEPS and len(curve(run)) == STEPS
+    assert_same(run, alone)
+
+
+def test_shards_are_trained_to_the_end_with_low_rank_additions(small: Any, alone: Path, tmp_path: Path) -> None:
+    tuning = ["--init", str(alone), "--set", "train.steps=3", "tune.how=lora", 'tune.parts=["denoiser", "mixer"]', "data.batch_size=4"]
+    common = ["train", "policy", str(small.novice), "--out"]
+    assert main([*common, str(tmp_path / "one"), *tuning, "train.log_every=1"]) == 0
+    process = torchrun(*common, str(tmp_path / "two"), *tuning, "train.log_every=1", "train.parallel=fsdp", "train.checkpoint_every=1")
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert_same(tmp_path / "two", tmp_path / "one")
