@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ghostpad.cli.arguments import CorpusPath
 from ghostpad.cli.main import COMMANDS
-from ghostpad.corpus.folder import RECORDED, Corpus
+from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.nitrogen_videos import NOT_FETCHED
 from ghostpad.corpus.summary import Summary, summarise
 
@@ -32,8 +32,7 @@ def status_text(corpus: Path, summary: Summary) -> str:
     """The lines that the command prints."""
     chunks = f", {summary['chunks']} chunks of labels" if summary["chunks"] else ""
     lines = [f"{corpus}: {_amount(summary)}{chunks}"]
-    groups = sorted(summary["groups"], key=lambda group: -group["hours"])
-    lines += _few([f"  {_group(group)}: {_amount(group)}" for group in groups], "groups")
+    lines += _few(_table(sorted(summary["groups"], key=lambda group: -group["hours"])), "groups")
     lines += _few([f"missing: {reason}: {count} videos" for reason, count in summary["missing"].items()], "reasons")
     lines += _few([f"broken: {reason}: {count}{_names(summary, reason)}" for reason, count in summary["broken"].items()], "reasons")
     lines += [f"rows from {source}: {_amount(amount)}" for source, amount in summary["sources"].items()] or ["no rows yet"]
@@ -46,29 +45,34 @@ def status_text(corpus: Path, summary: Summary) -> str:
 
 def next_steps(corpus: Path, summary: Summary) -> list[tuple[str, str]]:
     """Commands that would bring a corpus on, the first one first, each with the reason. Only commands that there are."""
-    ok = summary["by_state"].get("ok", {"videos": 0})["videos"]
+    undone, steps = summary["undone"], []
     unfetched = summary["missing"].get(NOT_FETCHED, 0)
-    copies = max(summary["proxies"].values(), default=0)
-    steps = []
     if not summary["videos"]:
-        steps.append(("record GAME --out " + str(corpus), "there are no videos"))
+        steps.append((f"record GAME --out {corpus}", "there are no videos"))
+        steps.append((f"corpus add {corpus} FILES", "or add your own"))
     if unfetched:
         steps.append((f"corpus fetch {corpus}", f"{unfetched} videos are not fetched yet"))
-    if summary["chunks"] and summary["aligned"] < ok:
-        steps.append((f"corpus align {corpus}", f"the lag of {ok - summary['aligned']} videos was not measured"))
-    if copies < ok:
-        steps.append((f"corpus proxy {corpus}", f"{ok - copies} videos have no small copy"))
-    if ok and RECORDED in summary["sources"]:
-        steps.append((f"train idm {corpus} --out RUN", "there are recorded rows to learn from"))
-    elif ok and not summary["sources"]:
-        steps.append((f"label {corpus} --idm RUN", "no video has rows"))
+        steps.append((f"corpus add {corpus} FILES", "or, where you have them: files named <id>.mp4 join their labels"))
+    if undone["align"]:
+        steps.append((f"corpus align {corpus}", f"the lag of the labels of {undone['align']} videos was not measured"))
+    if undone["copy"]:
+        steps.append((f"corpus proxy {corpus}", f"{undone['copy']} videos have no small copy"))
+    if undone["learn"]:
+        steps.append((f"train idm {corpus} --out RUN", f"{undone['learn']} videos have recorded rows to learn from"))
+    if undone["label"]:
+        steps.append((f"label {corpus} --idm RUN", f"{undone['label']} videos have no rows"))
     known = {words.split()[0] for words in COMMANDS if " " not in words} | set(COMMANDS)
     return [(words, why) for words, why in steps if " ".join(words.split()[:2]) in known or words.split()[0] in known]
 
 
-def _group(group: Summary) -> str:
-    by = f" by {group['player'] or 'unknown player'}" if group["player"] or not group["source"] else ""
-    return f"{group['game'] or 'unknown game'}{by}, {group['source'] or 'unknown source'}, {group['status']}"
+def _table(groups: list[Summary]) -> list[str]:
+    """Lines of columns as wide as their words: game, by whom, source, state, videos, hours."""
+    names = ("game", "player", "source", "status")
+    rows = [["game", "player", "source", "state"], *([group[name] or "unknown" for name in names] for group in groups)]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(names))]
+    amounts = ["videos    hours", *(f"{group['videos']:>6} {group['hours']:>8.2f}" for group in groups)]
+    lines = [f"  {'  '.join(word.ljust(wide) for word, wide in zip(row, widths, strict=True))}  " for row in rows]
+    return [line + amount for line, amount in zip(lines, amounts, strict=True)] if groups else []
 
 
 def _names(summary: Summary, reason: str) -> str:

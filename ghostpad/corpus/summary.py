@@ -5,9 +5,10 @@ Reads the tables of videos and chunks, the verdicts and names of files; opens no
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from fractions import Fraction
 from typing import Any
 
-from ghostpad.corpus.folder import Corpus
+from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.corpus.nitrogen_videos import NO_GOOD_CHUNK
 
 Summary = dict[str, Any]
@@ -28,16 +29,18 @@ def summarise(corpus: Corpus) -> Summary:
     sources    per source of rows: number of videos and hours that have them
     verdicts   per set of verdicts: hours by reason ("kept", the filter that dropped them, or "broken")
     proxies    per short side in pixels: number of videos that have a copy
-    aligned    videos whose footage is here and whose lag was measured, found or not
+    undone     of the videos whose footage is here: "align" whose labels come from elsewhere and whose lag was not measured, "copy" without
+               a small copy of the commonest size, "label" without rows of any source, and "learn" with recorded rows
     """
     rows = corpus.rows()
-    hours = {row["id"]: (row["duration_s"] or 0.0) / 3600 for row in rows}
+    hours = {row["id"]: _length_s(row) / 3600 for row in rows}
     chunks = corpus.chunks().select(["video", "status", "reason"])
     broken = Counter(reason for reason in chunks.column("reason").to_pylist() if reason)
     broken.update(_reason(row) for row in rows if row["status"] == "broken" and row["reason"] != NO_GOOD_CHUNK)
-    proxies = {
-        folder.name: len(_stems(corpus, f"proxy/{folder.name}/*.mp4")) for folder in sorted(corpus.root.glob("proxy/*")) if folder.is_dir()
+    copies = {
+        folder.name: _stems(corpus, f"proxy/{folder.name}/*.mp4") for folder in sorted(corpus.root.glob("proxy/*")) if folder.is_dir()
     }
+    labelled = {source: corpus.labelled_ids(source) for source in corpus.sources()}
     return {
         "videos": len(rows),
         "chunks": chunks.num_rows - chunks.column("video").null_count,
@@ -48,10 +51,21 @@ def summarise(corpus: Corpus) -> Summary:
         "missing": dict(Counter(_reason(row) for row in rows if row["status"] == "missing").most_common()),
         "groups": _groups(rows, hours),
         "broken_videos": _ids_by_reason(rows),
-        "sources": {source: _amount(corpus.labelled_ids(source), hours) for source in corpus.sources()},
+        "sources": {source: _amount(ids, hours) for source, ids in labelled.items()},
         "verdicts": {name: _verdict_hours(corpus, name) for name in _stems(corpus, "verdicts/*.parquet")},
-        "proxies": proxies,
-        "aligned": sum(row["status"] == "ok" and row["lag_confidence"] is not None for row in rows),
+        "proxies": {px: len(ids) for px, ids in copies.items()},
+        "undone": _undone(rows, labelled, max(copies.values(), key=len, default=[])),
+    }
+
+
+def _undone(rows: Iterable[Mapping[str, Any]], labelled: Mapping[str, Iterable[str]], copied: Iterable[str]) -> dict[str, int]:
+    ok = {row["id"]: row for row in rows if row["status"] == "ok"}
+    recorded, with_rows = ({id for ids in group for id in ids} for group in ([labelled.get(RECORDED, ())], labelled.values()))
+    return {
+        "align": sum(id in recorded and row["labels"] is not None and row["lag_confidence"] is None for id, row in ok.items()),
+        "copy": len(ok.keys() - set(copied)),
+        "label": len(ok.keys() - with_rows),
+        "learn": len(ok.keys() & recorded),
     }
 
 
@@ -78,6 +92,12 @@ def _ids_by_reason(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
         if row["status"] == "broken":
             found.setdefault(_reason(row), []).append(row["id"])
     return found
+
+
+def _length_s(row: Mapping[str, Any]) -> float:
+    """Seconds of footage: of a file of stretches without the holes between them."""
+    length_s: float = row["duration_s"] or 0.0
+    return min(length_s, row["frames"] / float(Fraction(row["fps"]))) if row["frames"] and row["fps"] else length_s
 
 
 def _reason(row: Mapping[str, Any]) -> str:

@@ -7,8 +7,10 @@ import pytest
 
 from ghostpad.cli.main import main
 from ghostpad.corpus.folder import Corpus
+from ghostpad.corpus.nitrogen_sample import SampleChunk, sample_files, write_shard
 from ghostpad.corpus.proxies import make_proxies
 from ghostpad.corpus.summary import summarise
+from ghostpad.video.sample import write_sample
 
 RECORD = ["record", "racing", "--player", "novice", "--minutes", "0.1", "--seed", "3"]
 
@@ -74,7 +76,8 @@ def test_proxy_makes_each_copy_once_and_marks_what_it_cannot_read(recorded: Path
     assert summary["proxies"] == {"64": len(good)}
     assert main(["corpus", "status", str(recorded)]) == 0
     printed = capsys.readouterr().out
-    assert "racing by novice, recorded by ghostpad, ok" in printed and "next: ghostpad train idm" in printed
+    assert ["racing", "novice", "recorded", "by", "ghostpad", "ok"] in [line.split()[:6] for line in printed.splitlines()]
+    assert f"next: ghostpad train idm {recorded}" in printed
     assert "broken" in printed and "small copies at 64 px" in printed
 
 
@@ -91,6 +94,37 @@ def test_status_for_programs_counts_hours_and_rows(recorded: Path, capsys: pytes
     group = next(group for group in told["groups"] if group["status"] == "ok")
     assert group["game"] == "racing" and group["hours"] == pytest.approx(0.1 / 60)
     assert told["sources"] == {"recorded": {"videos": group["videos"], "hours": group["hours"]}} and told["verdicts"] == {}
+
+
+def test_status_of_labels_footage_and_both_says_what_lacks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_shard(tmp_path / "SHARD_0000.tar.gz", sample_files([SampleChunk(id, 0, 60, duration_s=2) for id in ("here", "gone")]))
+    for name, width_px in (("here", 64), ("wild", 80)):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        write_sample(tmp_path / "in" / f"{name}.mp4", width_px=width_px, height_px=48, fps=30, frames=60)
+    (tmp_path / "in" / "torn.mp4").write_bytes(b"no video")
+    corpus = str(tmp_path / "c")
+    assert main(["corpus", "index", str(tmp_path / "SHARD_0000.tar.gz"), "--out", corpus]) == 0
+    assert main(["corpus", "add", corpus, str(tmp_path / "in"), "--game", "hades"]) == 0
+    capsys.readouterr()
+    assert main(["corpus", "status", corpus]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == f"{corpus}: 4 videos, 0.00 h, 2 chunks of labels" and len(told) < 24 and max(map(len, told[1:6])) < 100
+    table = {tuple(line.split()[::2][:3]) for line in told[2:6]}
+    assert table == {("celeste", "youtube", "1"), ("hades", "added", "1")}
+    states = {(line.split()[0], line.split()[3]) for line in told[2:6]}
+    assert states == {("celeste", "ok"), ("celeste", "missing"), ("hades", "ok"), ("hades", "broken")}
+    assert "missing: not fetched yet: 1 videos" in told and any(line.startswith("broken: ") and "(torn)" in line for line in told)
+    steps = [line.removeprefix("next: ghostpad ").replace(corpus, "C").split("  ")[0] for line in told if line.startswith("next: ")]
+    assert steps == [
+        "corpus fetch C", "corpus add C FILES", "corpus align C", "corpus proxy C", "train idm C --out RUN", "label C --idm RUN",
+    ]  # fmt: skip
+    assert main(["corpus", "status", corpus, "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert {"videos", "chunks", "hours", "by_game", "by_state", "broken"} <= summary.keys()
+    assert (summary["videos"], summary["chunks"], sum(summary["broken"].values())) == (4, 2, 1)
+    assert {name: amount["videos"] for name, amount in summary["by_state"].items()} == {"ok": 2, "missing": 1, "broken": 1}
+    assert {name: amount["videos"] for name, amount in summary["by_game"].items()} == {"celeste": 2, "hades": 2}
+    assert summary["undone"] == {"align": 1, "copy": 2, "label": 1, "learn": 1}
 
 
 def test_an_empty_corpus_has_a_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

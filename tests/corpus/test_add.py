@@ -12,8 +12,8 @@ from ghostpad.base.pad import PAD_DIM
 from ghostpad.base.records import actions_table, write_table
 from ghostpad.cli.main import main
 from ghostpad.corpus.add import AddCounts, add_videos
-from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.find import find_videos
+from ghostpad.corpus.folder import Corpus
 from ghostpad.video.decode import decode_frames
 
 
