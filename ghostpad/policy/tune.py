@@ -57,7 +57,7 @@ def start_from(model: Model, init: Path) -> None:
     try:
         model.load_state_dict(load_weights(init))
     except RuntimeError as error:
-        raise FormatError(f"the weights of {init} do not fit these settings: {error}") from None
+        raise FormatError(f"the weights of {init} do not fit these settings: {' '.join(str(error).split())}") from None
 
 
 def hold_back(model: Model, tune: TuneSettings) -> None:

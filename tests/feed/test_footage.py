@@ -116,6 +116,20 @@ def test_processes_share_a_batch_and_worker_processes_change_nothing() -> None:
         batches(dataset, order, 0, 1, ranks=3)
 
 
+@given(st.integers(0, 30), st.sampled_from([1, 2, 3, 4, 6]), st.integers(0, 5))
+def test_any_number_of_processes_gets_the_same_batches_from_any_step_on(first: int, ranks: int, seed: int) -> None:
+    """So a run goes on after a kill with more processes or fewer: what they hold together is a function of (seed, step)."""
+    dataset = WindowDataset([[clip_of(20)], [clip_of(9, "b")]], SPEC)
+    order = Order(dataset.sizes, [0.3, 0.7], 12, seed)
+    straight = [[(ref.video, ref.row) for ref in batch.refs] for batch in batches(dataset, order, 0, first + 2)][first:]
+    parts = [list(batches(dataset, order, first, first + 2, rank=rank, ranks=ranks)) for rank in range(ranks)]
+    for step, wanted in enumerate(straight):
+        woven: list[tuple[str, int]] = [("", 0)] * 12
+        for rank, part in enumerate(parts):
+            woven[rank::ranks] = [(ref.video, ref.row) for ref in part[step].refs]
+        assert woven == wanted
+
+
 def test_an_impossible_window_names_every_problem() -> None:
     with pytest.raises(SettingsError) as caught:
         WindowSpec((), (0,), 4, 16, True, rate_hz=0)

@@ -7,15 +7,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
 from ghostpad.base.errors import FormatError, MissingError, SettingsError, TrainingError
+from ghostpad.base.files import read_json
 from ghostpad.base.pad import PAD_DIM
 from ghostpad.cli.main import main
 from ghostpad.feed.batch import Batch, WindowRef
@@ -26,7 +29,7 @@ from ghostpad.idm.model import Idm
 from ghostpad.idm.settings import IdmSettings
 from ghostpad.train import loop
 from ghostpad.train.checkpoint import load_model, run_fingerprint, save_checkpoint
-from ghostpad.train.loop import Training, train
+from ghostpad.train.loop import Training, data_fingerprint, train
 from ghostpad.train.settings import TrainSettings
 
 STEPS = 40
@@ -49,7 +52,8 @@ def test_a_killed_training_continues_to_the_same_bytes(small: Any, small_idm: li
     with pytest.raises(MissingError, match="is not finished: run its 'ghostpad train idm' command again"):
         load(killed)
 
-    done = subprocess.run(command(small.novice, killed, small_idm), check=True, capture_output=True, text=True, timeout=120)
+    later = command(small.novice, killed, [*small_idm, "data.workers=1"])  # what a run is computed with is no part of its name
+    done = subprocess.run(later, check=True, capture_output=True, text=True, timeout=120)
     assert "IDM trained on" in done.stdout
     for name in ("model.safetensors", "run.json", "calibration.json"):
         assert (killed / name).read_bytes() == (whole / name).read_bytes(), name
@@ -153,6 +157,51 @@ def test_a_loss_that_is_not_finite_names_its_windows_and_leaves_the_weights(tmp_
     train(training(tmp_path / "run"))
     train(training(tmp_path / "whole"))
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes()
+
+
+def test_layers_computed_again_give_the_same_bytes_and_a_run_goes_on_however_it_is_computed(finished: Path, tmp_path: Path) -> None:
+    train(training(tmp_path / "again", recompute=True, log_every=1, parallel="fsdp"))  # one process has nothing to shard
+    for name in ("model.safetensors", "run.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (finished / name).read_bytes(), name
+    before = contents(finished)
+    train(training(finished, recompute=True, checkpoint_every=1))
+    assert contents(finished) == before
+
+
+def test_lower_precision_trains_and_does_not_stay_with_the_process(finished: Path, tmp_path: Path) -> None:
+    train(training(tmp_path / "low", precision="bf16"))
+    train(training(tmp_path / "again"))
+    weights = [(run / "model.safetensors").read_bytes() for run in (finished, tmp_path / "again", tmp_path / "low")]
+    assert weights[0] == weights[1] != weights[2]
+    assert all(torch.isfinite(value).all() for value in load_model(tmp_path / "low", "idm").state_dict().values())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU can do it")
+def test_a_precision_that_the_machine_lacks_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="'fp16', which needs a GPU and train.parallel=ddp: choose 'bf16'"):
+        train(training(tmp_path / "run", precision="fp16"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_log_says_how_fast_it_went_and_how_long_it_waited(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(training(tmp_path / "run", log_every=1))
+    facts = read_json(tmp_path / "run" / "speed.json")
+    assert facts.pop("samples_per_s") > 0 and 0 <= facts.pop("data_stall") <= 1
+    assert facts == {"steps": 3, "processes": 1, "device": "cuda" if torch.cuda.is_available() else "cpu"}, "the first step is left out"
+    assert "samples/s, " in capsys.readouterr().err
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    assert {"loss", "gradient_norm", "samples_per_s", "data_stall"} <= set(events.Tags()["scalars"])
+    assert len(events.Scalars("loss")) == 4 and len(events.Scalars("data_stall")) == 2, "a step tells of those between it and the last entry"
+    train(training(tmp_path / "short", steps=1))
+    assert "too few steps" in capsys.readouterr().err and read_json(tmp_path / "short" / "speed.json")["steps"] == 0
+
+
+def test_other_pictures_are_other_data(tmp_path: Path) -> None:
+    clip = footage()
+    other = replace(clip, frames=clip.frames.copy())
+    other.frames[0, 3, 3] += 1
+    assert data_fingerprint([[clip]]) == data_fingerprint([[footage()]]) != data_fingerprint([[other]])
 
 
 def test_nothing_to_learn_from_is_said(tmp_path: Path) -> None:

@@ -18,8 +18,9 @@ from ghostpad.base.files import read_json
 from ghostpad.cli.main import main
 
 STEPS = 10
-TINY = ["model.width_px=32", "model.height_px=32", "model.dim=16", "model.heads=2", "model.conv_width=4", "model.depth=2", "model.mixer_depth=1",
-        "data.batch_size=8", "train.threads=1", "train.log_every=1", f"train.steps={STEPS}", "train.warmup_steps=2"]  # fmt: skip
+TINY = ["model.width_px=32", "model.height_px=32", "model.dim=16", "model.heads=2", "model.conv_width=4", "model.depth=2",
+        "model.mixer_depth=1", "data.batch_size=8", "train.threads=1", "train.log_every=1", f"train.steps={STEPS}",
+        "train.warmup_steps=2"]  # fmt: skip
 
 
 def words(corpus: Path, out: Path, *settings: str) -> list[str]:
