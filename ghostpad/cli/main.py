@@ -47,6 +47,8 @@ COMMANDS: dict[str, Command] = {
     "play": Command("play", "play", "watch an agent or a scripted player: each return, and a clip"),
     "demo": Command("demo", "demo", "run the whole pipeline on a real game and write its report"),
     "study idm": Command("study", "study_idm", "measure the IDM against targets, baselines and parts of itself, on one page"),
+    "study masks": Command("study_masks", "study_masks", "measure what a drawn controller does to an IDM, masked and not"),
+    "study promotion": Command("study_promotion", "study_promotion", "measure what an IDM's labels are worth to an agent"),
     "study visible": Command("study_visible", "study_visible", "measure how much of sticks and trigger pictures can tell, by oracles"),
     "bench align": Command("bench_align", "bench_align", "measure whether known lags are found again, by game, player and quality"),
     "bench index": Command("bench_index", "bench_index", "measure what indexing a shard costs beside tar -tzf, and its memory"),

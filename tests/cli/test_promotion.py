@@ -1,0 +1,194 @@
+"""The study of promotion: its plan, its commands, its comparisons, its conclusion, and a quick one from beginning to end."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ghostpad.base.errors import SettingsError
+from ghostpad.base.settings import load_settings
+from ghostpad.cli.promotion_plan import ARMS, DOMAINS, PARTS, QUICK, Scale, Unit, parts_named, units_of
+from ghostpad.cli.promotion_tables import collect, figure, table_text
+from ghostpad.cli.promotion_words import conclusion, difference
+from ghostpad.cli.study_promotion import Promotion, estimate, planned_tasks, study_promotion
+from ghostpad.games.spec import game_names
+from ghostpad.idm.settings import IdmRun
+from ghostpad.policy.settings import PolicyRun
+
+SEEDS = (0, 1, 2)
+FULL = Scale()
+
+
+def study(out: Path, scale: Scale = FULL, parts: tuple[str, ...] = tuple(PARTS)) -> Promotion:
+    return Promotion(out, SEEDS, parts, scale)
+
+
+def put(out: Path, name: str, means: Mapping[str, float | Mapping[str, float]], sem: float = 10.0) -> None:
+    """An evaluation as `ghostpad eval policy` writes it: {game: mean return of the agent, or those of players by name}."""
+    (out / "eval").mkdir(parents=True, exist_ok=True)
+    (out / "study.json").write_text('{"quick": false}')
+    rows = {game: mean if isinstance(mean, Mapping) else {None: mean} for game, mean in means.items()}
+    games = [
+        {"game": game, "rows": [{"player": player, "mean": mean, "sem": sem, "n": 20} for player, mean in one.items()]}
+        for game, one in rows.items()
+    ]
+    (out / "eval" / f"{name}.json").write_text(json.dumps({"games": games}))
+
+
+def put_centre(out: Path, returns: Mapping[str, float], seeds: tuple[int, ...] = SEEDS, game: str = "racing") -> None:
+    """All arms of a game's centre and its players; training seeds differ by 2."""
+    for seed in seeds:
+        put(out, f"players-s{seed}", {game: {arm: mean + 2 * seed for arm, mean in returns.items() if arm in ("random", "expert")}})
+        for arm, mean in returns.items():
+            if arm in ARMS:
+                put(out, Unit(game, arm, 5, 0 if arm == "truth" else 60, seed).name, {game: mean + 2 * seed})
+
+
+def test_the_plan_asks_for_all_that_the_issue_asks_and_for_nothing_twice() -> None:
+    units = [unit for part in units_of(PARTS, FULL, SEEDS).values() for unit in part]
+    assert len(units) == len(set(units)) == len({unit.name for unit in units})
+    wanted = {
+        Unit(domain, arm, labelled, unlabelled, seed)
+        for domain in ("doom", "racing")
+        for arm in ARMS
+        for labelled in (1, 2.5, 5, 10)
+        for unlabelled in ((0,) if arm == "truth" else (8, 30, 60))
+        for seed in SEEDS
+    }
+    assert wanted <= set(units) and {unit.domain for unit in set(units) - wanted} == {"all", "supreme"}
+
+
+def test_the_most_telling_units_come_first() -> None:
+    centre, labels, *_ = units_of(PARTS, FULL, SEEDS).values()
+    first = centre[: len(centre) // 3]
+    assert {unit.seed for unit in first} == {0} and {unit.domain for unit in first} == {"doom", "racing"}
+    assert {unit.arm for unit in first} == set(ARMS) and {unit.labelled for unit in centre} == {5}
+    assert {unit.unlabelled for unit in first} == {0, 8, 30, 60}
+    assert {unit.labelled for unit in labels} == {1, 2.5, 10}
+
+
+@pytest.mark.parametrize("scale", [FULL, QUICK])
+def test_every_command_comes_after_what_it_needs_and_every_setting_exists(scale: Scale, tmp_path: Path) -> None:
+    one, given = study(tmp_path, scale), set[str]()
+    for units in units_of(PARTS, scale, SEEDS).values():
+        for task in (planned.task for planned in planned_tasks(one, units)):
+            assert set(task.needs) <= given, task
+            given.add(task.name)
+            if "--set" in task.words:
+                words = list(task.words[task.words.index("--set") + 1 :])
+                load_settings(IdmRun if task.stage == "train idm" else PolicyRun, None, words)
+    for domain in DOMAINS.values():
+        assert {*domain.games, *domain.footage, *domain.tests} <= set(game_names())
+
+
+def test_arms_differ_only_in_what_they_are_named_for(tmp_path: Path) -> None:
+    def words(arm: str) -> set[str]:
+        unit = Unit("racing", arm, 5, 60, 1)
+        (task,) = [one.task for one in planned_tasks(study(tmp_path), [unit]) if one.task.name == unit.name]
+        return {word.replace(unit.name, "RUN") for word in task.words}
+
+    pseudo = words("pseudo")
+    assert words("shuffled") - pseudo == {"data.shuffle_seed=1"} and not pseudo - words("shuffled")
+    assert words("unfiltered") ^ pseudo == {"data.verdicts=none", "data.confidence_power=0", "data.verdicts=idm-racing-5-s1"}
+    labels = {f"data.labels=@{tmp_path}/runs/idm-racing-5-s1", "data.verdicts=idm-racing-5-s1"}
+    assert pseudo - words("oracle") == labels and words("oracle") - pseudo == {"--oracle", str(tmp_path / "truth")}
+    truth = {f"{tmp_path}/footage/racing-expert", "data.truth_share=0.02", "data.label_minutes=60"}
+    assert words("oracle") - words("truth") == truth | {"--oracle", str(tmp_path / "truth")}
+
+
+def test_units_share_recordings_idms_and_labels(tmp_path: Path) -> None:
+    units = [unit for unit in units_of(["centre"], FULL, (0,))["centre"] if unit.domain == "doom"]
+    tasks = {one.task.name: one.task for one in planned_tasks(study(tmp_path), units)}
+    stages = [task.stage for task in tasks.values()]
+    assert {stage: stages.count(stage) for stage in ("record", "train idm", "label", "filter")} == {
+        "record": 2, "train idm": 1, "label": 1, "filter": 1,
+    }  # fmt: skip
+    assert stages.count("train policy") == len(units) == 7
+
+
+def test_what_is_evaluated_is_not_planned_again(tmp_path: Path) -> None:
+    one = study(tmp_path, parts=("centre",))
+    centre = units_of(["centre"], FULL, (0,))["centre"]
+    before = estimate({"centre": list(planned_tasks(one, centre))}, 2)
+    assert before.startswith("centre: 14 agents and 39 commands to do, about ")
+    for unit in centre[:3]:
+        put(tmp_path, unit.name, {"doom": 1.0})
+    after = list(planned_tasks(one, centre))
+    assert not {unit.name for unit in centre[:3]} & {planned.task.name for planned in after}
+    assert estimate({"centre": after}, 2).startswith("centre: 11 agents")
+
+
+def test_promises_are_kept_by_returns_and_by_the_scale_where_the_truth_alone_is_below_zero(tmp_path: Path) -> None:
+    put_centre(tmp_path, {"truth": -20, "pseudo": 540, "shuffled": -25, "unfiltered": 500, "oracle": 560, "random": -60, "expert": 600})
+    results = collect(tmp_path, FULL, SEEDS, {})
+    twice, oracle, shuffled = results["promises"]
+    assert twice["raw"] is None and twice["scaled"] == pytest.approx(600 / 40, rel=0.01) and twice["verdict"] == "met"
+    assert oracle["raw"] == pytest.approx(542 / 562) and oracle["verdict"] == "met"
+    assert (shuffled["mean"], shuffled["verdict"]) == (pytest.approx(-5), "met")
+    point = next(point for point in results["points"] if point["arm"] == "pseudo")
+    assert point["figure"]["mean"] == pytest.approx(542) and point["figure"]["sd"] == pytest.approx(2)
+    assert point["figure"]["sem"] == pytest.approx(10 / math.sqrt(3)), "of the episodes: the seeds agree better than they can"
+    assert point["figure"]["at"] == pytest.approx(600 / 660, abs=1e-3)
+    assert "nan" in table_text(results) and "not done yet: 7 of 14" not in table_text(results)
+
+
+def test_an_unkind_outcome_is_told(tmp_path: Path) -> None:
+    put_centre(tmp_path, {"truth": 100, "pseudo": 150, "shuffled": 140, "unfiltered": 190, "oracle": 500}, seeds=(0,))
+    results = collect(tmp_path, FULL, SEEDS, {})
+    assert [one["verdict"] for one in results["promises"]] == ["missed", "missed", "missed"]
+    told = "\n".join(conclusion(results))
+    assert "Racing" in told and "Doom: health gathering: not measured yet." in told
+    assert told.startswith("0 of 3 promises are kept. Missed: truth + pseudo over truth alone in Racing: steering only;")
+    assert "truth + shuffled minus truth alone" in told and "40 ± 14 more than the truth alone" in told
+    assert "Only 1 training seed of the three" in told and "units are not done yet" in told
+    assert "190 ± 10, 40 ± 14 more than filtered and weighed ones" in told
+
+
+def test_differences_are_taken_over_shared_seeds_and_errors_are_the_larger_of_seeds_and_episodes() -> None:
+    one = figure({0: {"mean": 10, "sem": 3.0, "n": 5}, 1: {"mean": 14, "sem": 3.0, "n": 5}}, {})
+    other = figure({1: {"mean": 4, "sem": 4.0, "n": 5}}, {})
+    assert one["sem"] == pytest.approx(math.hypot(3, 3) / 2) and other["sem"] == 4.0 and other["at"] is None
+    assert difference(one, other) == {"mean": 10, "sem": pytest.approx(5), "seeds": ["1"]}
+    assert difference(one, figure({2: {"mean": 4, "sem": 4.0, "n": 5}}, {}))["sem"] == math.inf
+    far = figure({0: {"mean": 10, "sem": 1.0, "n": 5}, 1: {"mean": 30, "sem": None, "n": 1}}, {})
+    assert far["sem"] == pytest.approx(10)
+
+
+def test_what_would_not_work_or_mix_is_refused_before_any_work(tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    with pytest.raises(SettingsError, match="no part of the study called 'center': did you mean 'centre'"):
+        study_promotion(out=out, only=("center",))
+    with pytest.raises(SettingsError, match="workers is 0"):
+        study_promotion(out=out, workers=0)
+    assert not out.exists()
+    out.mkdir()
+    (out / "study.json").write_text('{"quick": false}')
+    with pytest.raises(SettingsError, match="holds a study with quick False: choose another --out"):
+        study_promotion(out=out, quick=True)
+    assert parts_named(["grid", "centre"]) == ("centre", "grid")
+
+
+def test_a_quick_study_runs_to_its_page_goes_on_and_does_nothing_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def run() -> str:
+        study_promotion(out=tmp_path, seeds="0", only=("centre",), workers=2, quick=True)
+        return capsys.readouterr().out
+
+    assert run().count("$ ghostpad train policy") == 5
+    results: dict[str, Any] = json.loads((tmp_path / "results.json").read_text())
+    assert {point["arm"] for point in results["points"]} == set(ARMS) and len(results["promises"]) == 3
+    assert set(results["missing"]) == {"generalist", "transfer"} and set(results["players"]["doom"]) == {"random", "novice", "expert"}
+    assert "its figures say nothing" in (tmp_path / "report.html").read_text()
+    (tmp_path / "eval" / "doom-shuffled-0.4-0.2-s0.json").unlink()  # as if killed before the last command
+    again = run()
+    assert "$ ghostpad train" not in again and again.count("$ ghostpad eval policy") == 1
+    assert json.loads((tmp_path / "results.json").read_text())["points"] == results["points"]
+    assert "$ ghostpad" not in run()
+
+
+def test_a_scale_without_a_smaller_amount_of_footage_transfers_with_all_of_it() -> None:
+    assert FULL.transfer == 30 and QUICK.transfer == 0.2 and replace(FULL, unlabelled=(0, 60)).transfer == 60
+    assert (FULL.footage_minutes("doom"), FULL.footage_minutes("doom-supreme")) == (60, 30)
