@@ -58,7 +58,7 @@ def summarise(corpus: Corpus) -> Summary:
     }
 
 
-def _undone(rows: Iterable[Mapping[str, Any]], labelled: Mapping[str, Iterable[str]], copied: Iterable[str]) -> dict[str, int]:
+def _undone(rows: Iterable[Mapping[str, Any]], labelled: Mapping[str, list[str]], copied: list[str]) -> dict[str, int]:
     ok = {row["id"]: row for row in rows if row["status"] == "ok"}
     recorded, with_rows = ({id for ids in group for id in ids} for group in ([labelled.get(RECORDED, ())], labelled.values()))
     return {
