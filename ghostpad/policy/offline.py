@@ -66,13 +66,14 @@ def offline_measures(policy: Policy, pairs: Sequence[tuple[Path, Path]], draws: 
 def _tell(policy: Policy, clip: Footage, draws: int, seed: int) -> Told:
     device = next(policy.parameters()).device
     generator = torch.Generator().manual_seed(seed)
+    game = clip.game if clip.game in policy.games else None
     starts = np.arange(0, len(clip.pads), policy.settings.execute)
     parts = []
     for at in range(0, len(starts), LOOKS):
         rows = starts[at : at + LOOKS]
         seen = np.stack([clip.frames[policy.window.frames_at(int(row), len(clip.frames))] for row in rows])
         frames = torch.from_numpy(seen).to(device)
-        chunks = [policy.act_from(frames, policy.draw_noise(len(rows), generator)).cpu().numpy() for _ in range(draws)]
+        chunks = [policy.act_from(frames, policy.draw_noise(len(rows), generator), game).cpu().numpy() for _ in range(draws)]
         parts.append(np.stack(chunks, axis=1))
     return Told(clip, starts, np.concatenate(parts).astype(np.float32))
 
@@ -110,11 +111,12 @@ def _mean_error(error: NDArray[np.float32], weight: NDArray[np.float32]) -> dict
 
 
 def _played_rows(policy: Policy, told: Told) -> Matched:
-    """The rows that would be played, beside the true ones."""
-    clip = told.clip
-    rows = told.chunks.mean(axis=1)[:, : policy.settings.execute].reshape(-1, PAD_DIM)[: len(clip.pads)]
-    known = (clip.weight > 0) & _played(policy)
-    spreads = np.full((len(rows), 4), np.nan, np.float32)
+    """The rows that would be played, beside the true ones; before the first is due nothing is known."""
+    clip, count, shift = told.clip, len(told.clip.pads), policy.settings.action_shift
+    chosen = told.chunks.mean(axis=1)[:, : policy.settings.execute].reshape(-1, PAD_DIM)
+    rows = np.concatenate([np.zeros((shift, PAD_DIM), np.float32), chosen])[:count]
+    known = (clip.weight > 0) & _played(policy) & (np.arange(count) >= shift)[:, None]
+    spreads = np.full((count, 4), np.nan, np.float32)
     return aligned(clip.pts_s[:-1], rows, spreads, clip.pads, known, 1 / float(np.median(np.diff(clip.pts_s))))
 
 

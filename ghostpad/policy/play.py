@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from ghostpad.base.errors import SettingsError
-from ghostpad.base.pad import Pad
+from ghostpad.base.pad import Pad, neutral
 from ghostpad.base.progress import Advance, progress
 from ghostpad.games.spec import Frame, Game, Player, make_game, make_player
 from ghostpad.policy.model import Policy
@@ -95,22 +95,29 @@ class _Memory:
 
 
 class PolicyActor(Actor):
-    """A policy, looking again after every `execute` rows of a chunk; on the CPU or wherever its weights are."""
+    """A policy, looking again after every `execute` rows of a chunk; on the CPU or wherever its weights are.
 
-    def __init__(self, policy: Policy, batch: int = SIDE_BY_SIDE):
+    It is told the name of the `game` if it knows it. A chunk whose first row is due later (`action_shift`) is played when it is due;
+    before the first one nothing is pressed.
+    """
+
+    def __init__(self, policy: Policy, game: str | None = None, batch: int = SIDE_BY_SIDE):
         self.policy, self.batch = policy.eval(), batch
+        self.game = game if game in policy.games else None
+        self.shift = policy.settings.action_shift
 
     def begin(self, seat: Seat) -> None:
         """Start with no past: frames before the first are the first."""
         reach = 1 - min(self.policy.window.frame_offsets)
         seat.memory = _Memory(torch.Generator().manual_seed(seat.seed), deque([seat.frame] * reach, maxlen=reach))
         seat.memory.frames.pop()  # `act` adds the frame now shown
+        seat.memory.rows = [neutral() for _ in range(self.shift)]
 
     def act(self, seats: Sequence[Seat]) -> list[Pad]:
-        """The next row of every seat's chunk; seats without one look, together, and get a new chunk."""
+        """The next row of every seat's chunk; seats that have none left look, together, and get a new chunk."""
         for seat in seats:
             seat.memory.frames.append(seat.frame)
-        looking = [seat for seat in seats if not seat.memory.rows]
+        looking = [seat for seat in seats if len(seat.memory.rows) <= self.shift]
         for start in range(0, len(looking), self.batch):
             self._look(looking[start : start + self.batch])
         return [seat.memory.rows.pop(0) for seat in seats]
@@ -124,9 +131,9 @@ class PolicyActor(Actor):
             seen = [seat.memory.frames[offset - 1] for offset in window.frame_offsets]  # the last of the past is offset 0
             frames[row] = [resize_image(image, window.width_px, window.height_px, window.gray) for image in seen]
             noise[row] = self.policy.draw_noise(1, seat.memory.generator)[0]
-        pads = self.policy.act_from(torch.from_numpy(frames).to(device), noise).cpu().numpy()
+        pads = self.policy.act_from(torch.from_numpy(frames).to(device), noise, self.game).cpu().numpy()
         for row, seat in enumerate(seats):
-            seat.memory.rows = list(pads[row, : self.policy.settings.execute])
+            seat.memory.rows += list(pads[row, : self.policy.settings.execute])
 
 
 def play_episodes(

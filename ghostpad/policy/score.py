@@ -43,7 +43,7 @@ class Who:
     def actor(self, game: str) -> Actor:
         """Whoever it is, ready to play `game`. Raises `MissingError` or `FormatError` for a run that is no finished policy."""
         if self.policy is not None:
-            return PolicyActor(load_policy(self.policy))
+            return PolicyActor(load_policy(self.policy), game)
         return ScriptedActor(game, str(self.player))
 
 

@@ -107,7 +107,7 @@ def test_offline_measures_are_those_of_what_the_policy_says(small: Any, monkeypa
 
     policy = Policy(PolicySettings(width_px=32, height_px=16, dim=16, heads=2, depth=2, conv_width=4), {"slots": ["right_x"]}).eval()
 
-    def half_left(self: Policy, frames: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    def half_left(self: Policy, frames: torch.Tensor, noise: torch.Tensor, game: str | None = None) -> torch.Tensor:
         pads = torch.zeros(len(frames), 8, 25)
         pads[..., slot("right_x")] = -0.5
         return pads

@@ -102,7 +102,7 @@ def test_a_policy_looks_every_execute_rows_at_the_frames_its_window_names(policy
     seen: list[torch.Tensor] = []
     act_from = Policy.act_from
 
-    def spy(self: Policy, frames: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    def spy(self: Policy, frames: torch.Tensor, noise: torch.Tensor, game: str | None = None) -> torch.Tensor:
         seen.append(frames[0].clone())
         return act_from(self, frames, noise)
 
@@ -115,6 +115,41 @@ def test_a_policy_looks_every_execute_rows_at_the_frames_its_window_names(policy
     for look, frames in enumerate(seen):
         wanted = [resize_image(shown[max(0, 4 * look + offset)][0], 32, 16, True) for offset in (-2, -1, 0)]
         assert np.array_equal(frames.numpy(), np.stack(wanted))
+
+
+def test_a_chunk_that_is_due_later_is_played_when_it_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row r of look n (from frame 4n on) says 4n + r / 10; two rows pass before the first is due."""
+    settings = PolicySettings(width_px=32, height_px=16, dim=16, heads=2, depth=2, conv_width=4, action_shift=2)
+    policy, looks = Policy(settings, {"slots": ["right_x"]}), 0
+
+    def counted(self: Policy, frames: torch.Tensor, noise: torch.Tensor, game: str | None = None) -> torch.Tensor:
+        nonlocal looks
+        pads = torch.zeros(len(frames), 8, 25)
+        pads[..., STEER] = (looks + torch.arange(8) / 10) / 10
+        looks += 1
+        return pads
+
+    monkeypatch.setattr(Policy, "act_from", counted)
+    pads: list[float] = []
+    play_episodes("dial", PolicyActor(policy), [3], make=make_dial, on_frame=lambda index, frame, pad: pads.append(float(pad[STEER])))
+    told = [(look + row / 10) / 10 for look in range(3) for row in range(4)]
+    assert pads == pytest.approx([0, 0, *told][:13])
+
+
+def test_a_policy_is_told_the_game_if_it_knows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = PolicySettings(width_px=32, height_px=16, dim=16, heads=2, depth=2, conv_width=4, game_rows=3)
+    policy = Policy(settings, {"slots": ["right_x"], "games": ["dial"]})
+    told: list[str | None] = []
+    act_from = Policy.act_from
+
+    def spy(self: Policy, frames: torch.Tensor, noise: torch.Tensor, game: str | None = None) -> torch.Tensor:
+        told.append(game)
+        return act_from(self, frames, noise, game)
+
+    monkeypatch.setattr(Policy, "act_from", spy)
+    for game in ("dial", "another"):
+        play_episodes("dial", PolicyActor(policy, game), [3], max_frames=1, make=make_dial)
+    assert told == ["dial", None]
 
 
 def test_on_frame_sees_each_frame_and_its_pad(policy: Policy) -> None:
