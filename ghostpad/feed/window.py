@@ -51,9 +51,14 @@ class WindowSpec:
 
     def frames_at(self, row: int, frames: int) -> NDArray[np.int64]:
         """Indices int64 [T] of the frames seen at `row` of a video of `frames` kept frames, clamped to the video."""
-        return np.clip(np.asarray(self.frame_offsets) + row, 0, frames - 1)
+        return _within(np.asarray(self.frame_offsets) + row, frames)
 
     def rows_at(self, row: int, rows: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Indices int64 [K] of the rows learned at `row`, clamped to the video, and whether each lies inside it."""
         wanted = np.asarray(self.row_offsets) + row
-        return np.clip(wanted, 0, rows - 1), (wanted >= 0) & (wanted < rows)
+        return _within(wanted, rows), (wanted >= 0) & (wanted < rows)
+
+
+def _within(wanted: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """`wanted` clamped to 0...count - 1. numpy's own clip takes four times as long for a handful of numbers, once or twice a window."""
+    return np.minimum(np.maximum(wanted, 0), count - 1)

@@ -192,7 +192,7 @@ def test_the_log_says_how_fast_it_went_and_how_long_it_waited(tmp_path: Path, ca
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
     events.Reload()
     assert {"loss", "gradient_norm", "samples_per_s", "data_stall"} <= set(events.Tags()["scalars"])
-    assert len(events.Scalars("loss")) == 4 and len(events.Scalars("data_stall")) == 2, "a step tells of those between it and the last entry"
+    assert len(events.Scalars("loss")) == 4 and len(events.Scalars("data_stall")) == 2, "a step tells of those since the last entry"
     train(training(tmp_path / "short", steps=1))
     assert "too few steps" in capsys.readouterr().err and read_json(tmp_path / "short" / "speed.json")["steps"] == 0
 
