@@ -20,6 +20,12 @@ ARMS: dict[str, str] = {
 }
 """What an agent learned from."""
 
+TUNED = "tuned"
+"""An agent of an unlabelled level that does not start anew, but from the first level's agent that learned from labels."""
+
+TUNING, TUNING_SHARE = ("train.lr=1e-3", "train.weight_decay=0.05", "data.batch_size=96"), 3
+"""How it learns on: at half the usual rate, for a third of the usual steps (guesses; nothing was tried)."""
+
 EVALUATION_SEED = 5000
 """A training seed s is judged on the episodes of this + s. Nothing was chosen on them."""
 
@@ -117,6 +123,10 @@ class Unit:
         """The name of its run and its evaluation, e.g. doom-pseudo-5-60-s0."""
         return f"{self.domain}-{self.arm}-{self.labelled:g}-{self.unlabelled:g}-s{self.seed}"
 
+    def starts_from(self, scale: Scale) -> "Unit | None":
+        """The agent that this one is tuned from: that of the labelled level with all of its footage."""
+        return Unit("doom", "pseudo", self.labelled, scale.most, self.seed) if self.arm == TUNED else None
+
 
 def _centre(scale: Scale, seeds: tuple[int, ...]) -> Iterator[Unit]:
     """All arms with the most footage and the truth alone, then less footage; seed by seed."""
@@ -144,7 +154,7 @@ def _one_for_all(scale: Scale, seeds: tuple[int, ...]) -> Iterator[Unit]:
 
 def _transfer(scale: Scale, seeds: tuple[int, ...]) -> Iterator[Unit]:
     for seed in seeds:
-        yield from (Unit("supreme", arm, scale.centre, scale.transfer, seed) for arm in ("pseudo", "oracle"))
+        yield from (Unit("supreme", arm, scale.centre, scale.transfer, seed) for arm in (TUNED, "pseudo", "oracle"))
 
 
 def _grid(scale: Scale, seeds: tuple[int, ...]) -> Iterator[Unit]:

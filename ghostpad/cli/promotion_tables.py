@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ghostpad.base.files import read_json
-from ghostpad.cli.promotion_plan import ARMS, DOMAINS, EVALUATION_SEED, PARTS, Scale, Unit, units_of
+from ghostpad.cli.promotion_plan import ARMS, DOMAINS, EVALUATION_SEED, PARTS, TUNED, Scale, Unit, units_of
 from ghostpad.cli.promotion_words import Json, conclusion, mean_sd, promises, told
 from ghostpad.games.players import between
 
@@ -65,7 +65,7 @@ def _key(unit: Unit) -> _Key:
 
 
 def _order(key: _Key) -> tuple[int, int, float, float]:
-    return list(DOMAINS).index(key[0]), list(ARMS).index(key[1]), key[2], key[3]
+    return list(DOMAINS).index(key[0]), [*ARMS, TUNED].index(key[1]), key[2], key[3]
 
 
 def _points(scores: Scores, key: _Key, seeds: Iterable[int]) -> list[dict[str, Any]]:

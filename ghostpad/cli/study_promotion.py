@@ -11,7 +11,19 @@ from pathlib import Path
 
 from ghostpad.base.files import read_json, write_json
 from ghostpad.cli.arguments import seed_numbers
-from ghostpad.cli.promotion_plan import DOMAINS, EVALUATION_SEED, EXPERT_SEED, NOVICE_SEED, QUICK, Scale, Unit, parts_named, units_of
+from ghostpad.cli.promotion_plan import (
+    DOMAINS,
+    EVALUATION_SEED,
+    EXPERT_SEED,
+    NOVICE_SEED,
+    QUICK,
+    TUNING,
+    TUNING_SHARE,
+    Scale,
+    Unit,
+    parts_named,
+    units_of,
+)
 from ghostpad.cli.promotion_tables import collect, table_text
 from ghostpad.cli.tasks import Task, claim, run_tasks
 
@@ -76,7 +88,7 @@ def study_promotion(
     In two games and a level nobody recorded pads in, over labelled and unlabelled minutes; then one agent for both games beside the
     specialists, and an agent of the level that is seen only unlabelled. Writes --out/results.json, --out/report.html, and every corpus,
     run and evaluation on the way. Each step is a ghostpad command, printed as it starts, the most telling first; stopped or failed, the
-    same command goes on. The centre takes about an hour and a half on two cores with three seeds; all of it a day.
+    same command goes on. The centre takes about an hour and a quarter on two cores with three seeds, all of it eight hours (estimated).
 
     Args:
         out: The folder to write.
@@ -129,7 +141,13 @@ def _train(study: Promotion, unit: Unit) -> Iterator[Planned]:
     corpora = [study.novice(game, unit.labelled) for game in domain.games]
     needs = [f"{game} novice {unit.labelled:g}" for game in domain.games]
     flags: tuple[str, ...] = ()
-    settings = (f"train.seed={unit.seed}", "train.threads=1", f"train.steps={scale.steps * domain.longer}", *scale.policy_settings)
+    steps, before = scale.steps * domain.longer, unit.starts_from(scale)
+    settings = scale.policy_settings
+    if before is not None:  # the model is what it was
+        yield from _train(study, before)
+        steps, flags, needs = steps // TUNING_SHARE, ("--init", study.run(before.name)), [*needs, before.name]
+        settings = (*TUNING, *(word for word in settings if not word.startswith("model.")))
+    settings = (f"train.seed={unit.seed}", "train.threads=1", f"train.steps={steps}", *settings)
     yield from (_novice(study, game, unit.labelled) for game in domain.games)
     if unit.arm != "truth":
         corpora += [study.expert(game) for game in domain.footage]
@@ -147,7 +165,7 @@ def _train(study: Promotion, unit: Unit) -> Iterator[Planned]:
         needs += [f"filter {game} by {idm}" for game in domain.footage]
     words = ("train", "policy", *corpora, "--out", study.run(unit.name), *flags, "--set", *settings)
     done = Path(study.run(unit.name), "model.safetensors")
-    seconds = START_S + POLICY_STEP_S * scale.steps * domain.longer
+    seconds = START_S + POLICY_STEP_S * steps
     yield Planned(Task(unit.name, "train policy", words, tuple(needs), done), seconds)
 
 

@@ -63,7 +63,8 @@ def beside(results: Json, domain: str) -> list[dict[str, Any]]:
     for point in results["points"]:
         if point["domain"] == domain:
             owner = "racing" if point["game"].startswith("racing") else "doom"
-            wanted = {"domain": owner, "arm": point["arm"], "labelled": point["labelled"], "unlabelled": results["scale"]["most"]}
+            arm = "pseudo" if point["arm"] == "tuned" else point["arm"]
+            wanted = {"domain": owner, "arm": arm, "labelled": point["labelled"], "unlabelled": results["scale"]["most"]}
             lines.append({**point, "title": game_spec(point["game"]).title, "specialist": _find(results, wanted, point["game"])})
     return lines
 

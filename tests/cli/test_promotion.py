@@ -17,7 +17,7 @@ from ghostpad.cli.promotion_words import conclusion, difference
 from ghostpad.cli.study_promotion import Promotion, estimate, planned_tasks, study_promotion
 from ghostpad.games.spec import game_names
 from ghostpad.idm.settings import IdmRun
-from ghostpad.policy.settings import PolicyRun
+from ghostpad.policy.settings import FinetuneRun, PolicyRun
 
 SEEDS = (0, 1, 2)
 FULL = Scale()
@@ -80,7 +80,8 @@ def test_every_command_comes_after_what_it_needs_and_every_setting_exists(scale:
             given.add(task.name)
             if "--set" in task.words:
                 words = list(task.words[task.words.index("--set") + 1 :])
-                load_settings(IdmRun if task.stage == "train idm" else PolicyRun, None, words)
+                settings = FinetuneRun if "--init" in task.words else PolicyRun
+                load_settings(IdmRun if task.stage == "train idm" else settings, None, words)
     for domain in DOMAINS.values():
         assert {*domain.games, *domain.footage, *domain.tests} <= set(game_names())
 
@@ -98,6 +99,14 @@ def test_arms_differ_only_in_what_they_are_named_for(tmp_path: Path) -> None:
     assert pseudo - words("oracle") == labels and words("oracle") - pseudo == {"--oracle", str(tmp_path / "truth")}
     truth = {f"{tmp_path}/footage/racing-expert", "data.truth_share=0.02", "data.label_minutes=60"}
     assert words("oracle") - words("truth") == truth | {"--oracle", str(tmp_path / "truth")}
+
+
+def test_a_tuned_agent_starts_from_the_one_that_learned_from_labels(tmp_path: Path) -> None:
+    tasks = {one.task.name: one.task for one in planned_tasks(study(tmp_path), [Unit("supreme", "tuned", 5, 30, 2)])}
+    task, first = tasks["supreme-tuned-5-30-s2"], "doom-pseudo-5-60-s2"
+    assert task.words[task.words.index("--init") + 1] == str(tmp_path / "runs" / first) and first in task.needs
+    assert "train.steps=300" in task.words and f"data.labels=@{tmp_path}/runs/idm-doom-5-s2" in task.words
+    assert list(tasks).index(first) < list(tasks).index(task.name)
 
 
 def test_units_share_recordings_idms_and_labels(tmp_path: Path) -> None:
