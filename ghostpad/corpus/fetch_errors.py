@@ -13,6 +13,7 @@ KINDS: dict[str, str] = {
     "geo-blocked": "the site does not show it in this country",
     "login": "the site wants a login, an age check or proof of a person: give --cookies",
     "refused": "the site refused without saying why (HTTP 403)",
+    "live": "it is still live, or has not begun",
     "format": "yt-dlp finds no video at this address",
     "not a video": "what came cannot be read as a video",
     "wrong length": "what came is not as long as it should be",

@@ -4,100 +4,28 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
+import pyarrow as pa
 import pytest
 
 pytest.importorskip("yt_dlp")
 
+from loopback import Site, corpus_of, row, running
+
 from ghostpad.base.errors import SettingsError
+from ghostpad.base.records import CHUNKS, write_table
 from ghostpad.cli.main import main
-from ghostpad.corpus.fetch import FetchSettings, fetch_corpus
+from ghostpad.corpus.fetch import fetch_corpus
 from ghostpad.corpus.fetch_errors import failure_of
 from ghostpad.corpus.fetch_ledger import compact, ledger_path, link_rot, note, read_ledger
-from ghostpad.corpus.folder import Corpus
+from ghostpad.corpus.fetch_settings import FetchSettings
 from ghostpad.video.probe import read_stamps
 from ghostpad.video.sample import write_sample
 
 FAST = FetchSettings(wait_s=0.05, timeout_s=1.0, tries=4)
-
-
-class Site(ThreadingHTTPServer):
-    """Answers /<behaviour>/<name>.mp4; `asked` counts requests, `ranges` keeps the Range headers, `busiest` the most at once."""
-
-    daemon_threads = True
-
-    def __init__(self, body: bytes):
-        self.body, self.asked, self.ranges, self.busiest, self._now = body, Counter[str](), list[str](), 0, 0
-        self.lock = threading.Lock()
-        super().__init__(("127.0.0.1", 0), Answer)
-
-    def url(self, behaviour: str, name: str = "v") -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/{behaviour}/{name}.mp4"
-
-
-class Answer(BaseHTTPRequestHandler):
-    server: Site
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        behaviour = self.path.split("/")[1]
-        with self.server.lock:
-            self.server.asked[self.path] += 1
-            count = self.server.asked[self.path]
-            self.server._now += 1
-            self.server.busiest = max(self.server.busiest, self.server._now)
-        try:
-            self.answer(behaviour, count)
-        except (BrokenPipeError, ConnectionResetError):
-            pass
-        finally:
-            with self.server.lock:
-                self.server._now -= 1
-
-    def answer(self, behaviour: str, count: int) -> None:
-        named = re.fullmatch(r"(\d+)x?(\d*)", behaviour)
-        status, times = named.groups() if named else ("", "")
-        if status and (not times or count <= int(times)):
-            self.send_response(int(status))
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        body = b"<html><body>no film here</body></html>" if behaviour == "page" else self.server.body
-        body = bytes(4000) if behaviour == "noise" else body
-        asked = self.headers.get("Range")
-        first = int(re.findall(r"\d+", asked)[0]) if asked else 0
-        if asked:
-            self.server.ranges.append(asked)
-        part = body[first:]
-        self.send_response(206 if asked else 200)
-        self.send_header("Content-Type", "text/html" if behaviour == "page" else "video/mp4")
-        self.send_header("Content-Length", str(len(part)))
-        self.send_header("Accept-Ranges", "bytes")
-        if asked:
-            self.send_header("Content-Range", f"bytes {first}-{len(body) - 1}/{len(body)}")
-        self.end_headers()
-        if behaviour == "cut":
-            self.wfile.write(part[: max(len(body) // 3, 1)])
-            self.close_connection = True
-        elif behaviour == "stall" and count <= 2:
-            self.wfile.write(part[: len(body) // 3])
-            self.wfile.flush()
-            time.sleep(2)
-        elif behaviour == "slow":
-            for at in range(0, len(part), 2000):
-                self.wfile.write(part[at : at + 2000])
-                time.sleep(0.05)
-        else:
-            self.wfile.write(part)
 
 
 @pytest.fixture(scope="module")
@@ -109,22 +37,8 @@ def body(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.fixture
 def site(body: bytes) -> Iterator[Site]:
-    with Site(body) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with running(Site({"good": body, "noise": bytes(4000), "page": b"<html><body>no film here</body></html>"})) as server:
         yield server
-        server.shutdown()
-        thread.join()
-
-
-def corpus_of(root: Path, urls: dict[str, str], **columns: Any) -> Corpus:
-    corpus = Corpus.create(root)
-    corpus.put_videos([{"id": id, "url": url, "status": "missing", "reason": "not fetched yet", **columns} for id, url in urls.items()])
-    return corpus
-
-
-def row(corpus: Corpus, id: str) -> dict[str, Any]:
-    return next(row for row in corpus.rows() if row["id"] == id)
 
 
 def test_what_comes_is_the_sites_own_file_with_its_own_stamps(site: Site, body: bytes, tmp_path: Path) -> None:
@@ -184,12 +98,8 @@ def test_a_budget_ends_the_tries_and_the_next_run_asks_again(site: Site, tmp_pat
 
 
 def test_footage_that_ends_before_its_labels_is_broken(site: Site, tmp_path: Path) -> None:
-    from ghostpad.base.records import CHUNKS, write_table
-
     corpus = corpus_of(tmp_path / "c", {"a": site.url("good")})
     chunk = dict.fromkeys(CHUNKS.names) | {"video": "a", "chunk": 0, "shard": "s", "status": "ok", "start_s": 0.0, "duration_s": 20.0}
-    import pyarrow as pa
-
     write_table(corpus.root / "chunks.parquet", pa.Table.from_pylist([chunk], schema=CHUNKS), "chunks")
     assert fetch_corpus(corpus, FAST).failed["a"].kind == "wrong length"
     assert row(corpus, "a")["status"] == "broken" and "labels end at 20.0 s" in row(corpus, "a")["reason"]
@@ -204,9 +114,8 @@ def test_two_at_a_time_from_one_site(site: Site, tmp_path: Path) -> None:
 def test_killed_within_a_file_the_same_command_goes_on_with_it(site: Site, body: bytes, tmp_path: Path) -> None:
     corpus = corpus_of(tmp_path / "c", {"a": site.url("slow")})
     command = [sys.executable, "-m", "ghostpad", "corpus", "fetch", str(corpus.root)]
-    part = corpus.root / "fetch/a/video.mp4.part"
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        while process.poll() is None and not (part.exists() and part.stat().st_size > 4000):
+        while process.poll() is None and not any(path.stat().st_size > 4000 for path in corpus.root.glob("fetch/a/*.part")):
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
     assert row(corpus, "a")["status"] == "missing" and not (corpus.root / "videos").exists()
