@@ -92,7 +92,7 @@ def _time(reader: "Idm", video: Path, repeats: int) -> dict[str, Any]:
         model_ms["gpu"] = time_model(reader.cuda(), video, repeats)
     size = {"width_px": about.width_px, "height_px": about.height_px, "frames": about.frames}
     return {
-        "machine": {"processor": _processor(), "gpu": gpu, "torch": torch.__version__, "av": version("av")},
+        "machine": {"processor": processor(), "gpu": gpu, "torch": torch.__version__, "av": version("av")},
         "video": size | {"fps": float(about.fps), "codec": about.codec, "bits_per_s": video.stat().st_size * 8 / about.duration_s},
         "rates": rates,
         "model_ms_a_row": model_ms,
@@ -112,7 +112,7 @@ def _weigh(folder: Path, quick: bool) -> dict[str, float]:
     return {"short_s": lengths_s[0], "long_s": lengths_s[1], "short_mb": short_mb, "long_mb": long_mb}
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's name as the system tells it."""
     told = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.partition(":")[2].strip() for line in told if line.startswith("model name")]

@@ -5,6 +5,7 @@ encode frames one by one, call it with T = 1). `SiglipEncoder` is the pretrained
 run on every frame, through `transformers`. Both scale the 0...255 themselves and take floats of that range too.
 """
 
+import json
 from typing import Any
 
 import torch
@@ -62,7 +63,7 @@ class SiglipEncoder(nn.Module):
     @property
     def config(self) -> dict[str, Any]:
         """The tower's shape, JSON-able: give it to build the same tower without its weights."""
-        return dict(self.tower.config.to_dict())
+        return plain_config(self.tower.config)
 
     @property
     def side_px(self) -> int:
@@ -81,6 +82,12 @@ class SiglipEncoder(nn.Module):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             tokens: Tensor = self.tower(pixel_values=pixels).last_hidden_state
         return tokens
+
+
+def plain_config(config: Any) -> dict[str, Any]:
+    """A configuration of transformers as JSON gives it back, where numbers that name something are text: it equals its copy on disk."""
+    found: dict[str, Any] = json.loads(json.dumps(config.to_dict()))
+    return found
 
 
 def shake(frames: Tensor, shift_px: int, light: float, generator: torch.Generator) -> Tensor:

@@ -15,7 +15,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from accelerate import init_empty_weights
+from torch import Tensor
 
 from ghostpad.base.errors import SettingsError, unknown
 from ghostpad.base.pad import PAD_DIM, slot
@@ -75,6 +76,15 @@ class Policy(Model):
         self.games = self._name_games()
         self.bf16 = False
 
+    @classmethod
+    def hollow(cls, settings: Settings, facts: dict[str, Any]) -> "Policy":
+        """As the base class says; a policy with a conv encoder comes with random weights."""
+        assert isinstance(settings, PolicySettings)
+        if settings.encoder == "conv" or "siglip_config" not in facts:
+            return cls(settings, facts)
+        with init_empty_weights(include_buffers=False):
+            return cls(settings, facts)
+
     @property
     def window(self) -> WindowSpec:
         """Frames up to the one now shown, and the `chunk` rows from it on; the rate is the video's own."""
@@ -98,7 +108,7 @@ class Policy(Model):
         time = draw_times(shape[:2], s.time_alpha, generator, s.time_beta, s.latest_time).to(clean.device)
         images = self._images(shake(batch.frames, s.shift_px, s.light, generator))
         games = self._draw_games([ref.game for ref in batch.refs], generator)
-        reading = self._read(images, self._draw_kept(images, generator), games)
+        reading = self.read(images, self._draw_kept(images, generator), games)
         loss = self._flow_loss(clean, weight, noise, time, reading)
         return loss, {"velocity_error": loss.detach()}
 
@@ -110,7 +120,7 @@ class Policy(Model):
         actions  float [K, slots], a chunk in the network's own space (`sample` says more); noise alike
         time     float [], 0 noise ... 1 data
         """
-        reading = self._read(self._look(pixel_values, dropped), None, self._rows_of(game))
+        reading = self.read(self._look(pixel_values, dropped), None, self._rows_of(game))
         clean = actions[None, None]
         return self._flow_loss(clean, torch.ones_like(clean), noise[None, None], time.reshape(1, 1), reading)
 
@@ -137,9 +147,15 @@ class Policy(Model):
         shape = (self.settings.chunk, len(self.slots))
         if noise is not None and noise.shape != shape:
             raise SettingsError(f"noise has shape {list(noise.shape)}: a chunk of this policy is {list(shape)}")
-        images = self._look(pixel_values, dropped)
-        start = torch.randn(shape, device=images.device) if noise is None else noise
-        return self._draw(images, start[None], game, steps, guidance)[0]
+        start = torch.randn(shape, device=pixel_values.device) if noise is None else noise
+        return self._draw(self._look(pixel_values, dropped), start[None], game, steps, guidance)[0]
+
+    @torch.no_grad()
+    def sample_batch(
+        self, pixel_values: Tensor, noise: Tensor, game: str | None = None, steps: int | None = None, guidance: float | None = None
+    ) -> Tensor:
+        """`sample` for many at once: chunks [B, K, slots] of frames [B, F, 3, side, side], none dropped, and noise [B, K, slots]."""
+        return self._draw(self.look(pixel_values), noise, game, steps, guidance)
 
     @torch.no_grad()
     def act(self, frames: Tensor, generator: torch.Generator, game: str | None = None) -> Tensor:
@@ -186,23 +202,27 @@ class Policy(Model):
 
     def _images(self, frames: Tensor) -> Tensor:
         """Image tokens [B, F, P, dim] of frames [B, T, H, W, C] of 0...255; the conv encoder makes one picture of all (F = 1)."""
-        with self._precision():
+        with self.precision():
             tokens: Tensor = self.encoder(frames)
         return tokens.unflatten(1, (1 if isinstance(self.encoder, ConvEncoder) else frames.shape[1], -1))
 
     def _look(self, pixel_values: Tensor, dropped: Tensor | None) -> Tensor:
         """Image tokens [1, F, P, dim] of the frames of `sample` that are not dropped."""
-        if not isinstance(self.encoder, SiglipEncoder):
-            raise SettingsError("this policy has a conv encoder, which takes frames of 0...255: use act_from")
-        side = self.encoder.side_px
-        if pixel_values.ndim != 4 or pixel_values.shape[1:] != (3, side, side):
-            raise SettingsError(f"pixel_values has shape {list(pixel_values.shape)}: frames of this policy are [F, 3, {side}, {side}]")
         if dropped is not None:
             if dropped.shape != pixel_values.shape[:1] or dropped.all():
                 raise SettingsError(f"dropped is {dropped.tolist()}: give one truth for each of {len(pixel_values)} frames, not all true")
             pixel_values = pixel_values[~dropped]
-        with self._precision():
-            return self.encoder.look(pixel_values)[None]
+        return self.look(pixel_values[None])
+
+    def look(self, pixels: Tensor) -> Tensor:
+        """Image tokens [B, F, P, dim] of scaled frames [B, F, 3, side, side]. Raises `SettingsError` for other shapes or a conv encoder."""
+        if not isinstance(self.encoder, SiglipEncoder):
+            raise SettingsError("this policy has a conv encoder, which takes frames of 0...255: use act_from")
+        side = self.encoder.side_px
+        if pixels.ndim != 5 or pixels.shape[2:] != (3, side, side):
+            raise SettingsError(f"frames have shape {list(pixels.shape[1:])}: those of this policy are [F, 3, {side}, {side}]")
+        with self.precision():
+            return self.encoder.look(pixels.flatten(0, 1)).unflatten(0, pixels.shape[:2])
 
     def _rows_of(self, game: str | None, count: int = 1) -> Tensor | None:
         """Rows of the table of games int64 [count] for one game by name; None for none."""
@@ -233,7 +253,8 @@ class Policy(Model):
         newest = torch.arange(frames, device=images.device) == frames - 1
         return newest | (rand((count, 1), generator).to(images.device) >= share)
 
-    def _read(self, images: Tensor, kept: Tensor | None, games: Tensor | None) -> Reading:
+    def read(self, images: Tensor, kept: Tensor | None = None, games: Tensor | None = None) -> Reading:
+        """What the denoiser needs of image tokens [B, F, P, dim], the same at every step; `ContextRow` says what the others are."""
         row, mask = self.context(images, kept, games)
         return self.denoiser.read(self.mixer(row, mask), mask)
 
@@ -243,23 +264,23 @@ class Policy(Model):
         strength = s.guidance if guidance is None else guidance
         if strength and game is not None and not s.guide_game:
             raise SettingsError(f"guidance is not told the game ('{game}') in the reference: set guide_game, or leave one of them out")
-        with self._precision():
-            reading = self._read(images, None, games)
-            newest = self._read(images[:, -1:], None, None) if strength else None
+        with self.precision():
+            reading = self.read(images, None, games)
+            newest = self.read(images[:, -1:], None, None) if strength else None
 
         def velocity(x: Tensor, time: Tensor) -> Tensor:
-            with self._precision():
-                found = self._velocity(x, time, reading)
-                return found if newest is None else found + strength * (found - self._velocity(x, time, newest))
+            with self.precision():
+                found = self.velocity(x, time, reading)
+                return found if newest is None else found + strength * (found - self.velocity(x, time, newest))
 
         return sample(velocity, noise.unsqueeze(1), steps or s.sampling_steps).squeeze(1)
 
     def _flow_loss(self, clean: Tensor, weight: Tensor, noise: Tensor, time: Tensor, reading: Reading) -> Tensor:
         """The weighted mean squared error of the velocity at `time` between `noise` and `clean`."""
         noisy, wanted = make_path(torch.where(weight > 0, clean, noise), noise, time)
-        return velocity_loss(self._velocity(noisy, time, reading), wanted, weight)
+        return velocity_loss(self.velocity(noisy, time, reading), wanted, weight)
 
-    def _velocity(self, noisy: Tensor, time: Tensor, reading: Reading) -> Tensor:
+    def velocity(self, noisy: Tensor, time: Tensor, reading: Reading) -> Tensor:
         """Velocity [B, draws, K, slots] at the noisy rows of that shape."""
         rows = noisy.unflatten(2, (-1, self.settings.token_rows)).flatten(3)
         tokens = self.embed(rows, self.denoiser.time.ticks(time))
@@ -267,5 +288,6 @@ class Policy(Model):
             tokens = tokens + self.position[: tokens.shape[2]]
         return self.to_velocity(self.denoiser(tokens, time, reading)).view_as(noisy)
 
-    def _precision(self) -> torch.autocast:
+    def precision(self) -> torch.autocast:
+        """The context to compute in: bfloat16 after `quicken`, else as the weights are."""
         return torch.autocast(next(self.parameters()).device.type, torch.bfloat16, enabled=self.bf16)

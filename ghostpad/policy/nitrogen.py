@@ -10,6 +10,7 @@ reads only what has to be rearranged (keys and values, 5 % of the file); the res
 NitroGen's weights are NVIDIA's and for non-commercial research; what is imported says so in its facts (see NOTICE).
 """
 
+import hashlib
 import json
 import pickle
 from collections.abc import Mapping
@@ -18,20 +19,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import init_empty_weights
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ghostpad.base.errors import FormatError, MissingError, SettingsError
-from ghostpad.base.files import atomic_path
-from ghostpad.base.pad import LAYOUT, SLOTS
+from ghostpad.base.files import atomic_path, locked
+from ghostpad.base.pad import SLOTS
 from ghostpad.policy.model import Policy
 from ghostpad.policy.nitrogen_config import settings_of, siglip_config
 from ghostpad.policy.nitrogen_names import entries, problems_of
-from ghostpad.train.checkpoint import claim, describe, load_model
+from ghostpad.policy.settings import CHANGEABLE
+from ghostpad.train.checkpoint import claim, describe, load_model, publish
 
 LICENCES = ("NVIDIA License (NitroGen weights: non-commercial research only)", "Apache-2.0 (SigLIP 2)")
 """What the facts of an imported policy, and of everything made from it, say about its licences."""
+
+FREE = CHANGEABLE - {"mask_padding"}
+"""Settings that fine-tuning may have changed: what NitroGen's code computes with the weights does not depend on them."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Checkpoint:
 
 def load_nitrogen(path: str | Path, games: Mapping[str | None, int] | None = None, heads: int | None = None) -> Policy:
     """`ghostpad.policy.from_nitrogen`, which says the rest."""
-    return _build(read_checkpoint(path), games, heads)
+    return build(read_checkpoint(path), games, heads)
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
@@ -73,11 +76,11 @@ def import_nitrogen(path: str | Path, out: Path, games: Mapping[str | None, int]
     Raises `SettingsError` if `out` holds another run.
     """
     checkpoint = read_checkpoint(path)
-    policy = _build(checkpoint, games, heads)
-    claim(out, describe(policy, {"imported_from": "NitroGen"}, "none"))
-    if not (out / "model.safetensors").exists():
-        with atomic_path(out / "model.safetensors") as temporary:
-            save_file({name: value.contiguous() for name, value in policy.state_dict().items()}, temporary, {"layout": LAYOUT})
+    policy = build(checkpoint, games, heads)
+    with locked(out / ".lock"):
+        claim(out, describe(policy, {"imported_from": "NitroGen"}, _sha256(checkpoint.path)))
+        if not (out / "model.safetensors").exists():
+            publish(out, {name: value.contiguous() for name, value in policy.state_dict().items()})
     return policy
 
 
@@ -91,16 +94,25 @@ def export_nitrogen(run: str | Path, path: str | Path) -> None:
     origin = policy.facts.get("nitrogen")
     if origin is None:
         raise SettingsError(f"{run} did not come from NitroGen: its layers have no place in such a checkpoint")
-    weights: dict[str, Tensor] = {}
-    ours = policy.state_dict()
+    ours, weights = policy.state_dict(), dict[str, Tensor]()
     for name, entry in entries(ours).items():
         for their, value in zip(entry.theirs, entry.split(ours[name]), strict=True):
             weights[their] = value.to(getattr(torch, origin["dtypes"].get(their, "float32"))).contiguous()
+    told = settings_of(origin["rest"]["ckpt_config"], weights, policy.facts["siglip_config"], str(run)).model_dump()
+    now = policy.settings.model_dump()
+    if changed := [name for name in told if name not in FREE and told[name] != now[name]]:
+        raise SettingsError(
+            f"{run} is no longer what its ckpt_config says, and NitroGen's code would misread it: changed {', '.join(changed)}"
+        )
     with atomic_path(path) as temporary:
         torch.save({"model": weights} | origin["rest"], temporary)
 
 
-def _build(checkpoint: Checkpoint, games: Mapping[str | None, int] | None, heads: int | None) -> Policy:
+def build(checkpoint: Checkpoint, games: Mapping[str | None, int] | None = None, heads: int | None = None) -> Policy:
+    """The policy of a checkpoint that was read or made; arguments and errors as `load_nitrogen`.
+
+    Its tensors are the policy's weights, not copies of them, apart from the few that have to be rearranged.
+    """
     where, weights, config = str(checkpoint.path), checkpoint.weights, checkpoint.rest["ckpt_config"]
     name = str((config.get("model_cfg") or {}).get("vision_encoder_name", ""))
     siglip = siglip_config(name, checkpoint.path, weights, heads)
@@ -113,11 +125,15 @@ def _build(checkpoint: Checkpoint, games: Mapping[str | None, int] | None, heads
         "slots": list(SLOTS), "siglip_config": siglip, "game_ids": named, "sources": ["NitroGen"], "licences": list(LICENCES),
         "nitrogen": {"rest": checkpoint.rest, "dtypes": dtypes},
     }  # fmt: skip
-    with init_empty_weights(include_buffers=False):
-        policy = Policy(settings, facts)
+    policy = Policy.hollow(settings, facts)
     if problems := problems_of(policy.state_dict(), weights):
         raise FormatError(f"{where} does not fit its configuration: {'; '.join(problems)}")
     ours = {ours: entry.join([weights[name].float() for name in entry.theirs]) for ours, entry in entries(policy.state_dict()).items()}
     policy.load_state_dict(ours, assign=True)
     policy.eval()
     return policy
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

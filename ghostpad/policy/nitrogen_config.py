@@ -12,6 +12,7 @@ from torch import Tensor
 from ghostpad.base.errors import FormatError, SettingsError
 from ghostpad.base.pad import PAD_DIM
 from ghostpad.base.settings import build_settings
+from ghostpad.nn.frames import plain_config
 from ghostpad.policy.settings import PolicySettings
 
 SIGLIP_HEADS = {768: 12, 1024: 16, 1152: 16, 1536: 16}
@@ -99,8 +100,7 @@ def _vision_part(config: Any, where: str, heads: int | None) -> dict[str, Any]:
     config = getattr(config, "vision_config", config)
     if config.model_type != "siglip_vision_model":
         raise FormatError(f"{where} is a '{config.model_type}' model, a SigLIP is needed")
-    values: dict[str, Any] = config.to_dict()
-    return values | ({"num_attention_heads": heads} if heads else {})
+    return plain_config(config) | ({"num_attention_heads": heads} if heads else {})
 
 
 def _config_of_tensors(weights: Mapping[str, Tensor], heads: int | None, where: str) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def _config_of_tensors(weights: Mapping[str, Tensor], heads: int | None, where: 
         hidden_size=width, intermediate_size=inside, num_hidden_layers=len(layers), num_attention_heads=heads,
         image_size=round(patches**0.5) * patch_px, patch_size=patch_px,
     )  # fmt: skip
-    return dict(config.to_dict())
+    return plain_config(config)
 
 
 def _sinusoids(config: Mapping[str, Any], block: str, weights: Mapping[str, Tensor]) -> int:

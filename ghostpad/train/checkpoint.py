@@ -101,9 +101,10 @@ def load_model(run: str | Path, kind: str) -> Model:
     """The finished model of a run, in evaluation mode on the CPU. Raises as `read_run`, and `FormatError` for broken weights."""
     run, description = Path(run), read_run(run, kind)
     cls = model_class(kind)
-    model = cls(build_settings(cls.settings_class, description["model"], str(run / "run.json")), description["facts"])
-    try:
-        model.load_state_dict(load_weights(run))
+    model = cls.hollow(build_settings(cls.settings_class, description["model"], str(run / "run.json")), description["facts"])
+    hollow = any(weight.is_meta for weight in model.parameters())
+    try:  # a hollow model takes the file's tensors as they are, mapped: no second copy in memory
+        model.load_state_dict(load_weights(run), assign=hollow)
     except RuntimeError as error:
         raise FormatError(f"{run / 'model.safetensors'} does not fit its run.json: {error}") from None
     return model.eval()

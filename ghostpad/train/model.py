@@ -32,6 +32,11 @@ class Model(nn.Module):
         self.facts = facts
         self._frozen: list[nn.Module] = []
 
+    @classmethod
+    def hollow(cls, settings: Settings, facts: dict[str, Any]) -> "Model":
+        """The model for a checkpoint to fill; large ones come without memory for weights (all on the meta device), others as they are."""
+        return cls(settings, facts)
+
     @property
     @abstractmethod
     def window(self) -> WindowSpec:
