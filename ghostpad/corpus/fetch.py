@@ -26,7 +26,7 @@ from ghostpad.base.errors import MediaError, MissingError, unknown
 from ghostpad.base.files import safe_name
 from ghostpad.base.progress import progress
 from ghostpad.corpus.fetch_copy import part_of_s, rate_within
-from ghostpad.corpus.fetch_errors import PASSING, Failure
+from ghostpad.corpus.fetch_errors import LATER, PASSING, Failure
 from ghostpad.corpus.fetch_ledger import OK, compact, note, read_ledger
 from ghostpad.corpus.fetch_queue import FetchQueue
 from ghostpad.corpus.fetch_settings import FetchSettings
@@ -159,7 +159,7 @@ def _wanted(corpus: Corpus, settings: FetchSettings, ids: Sequence[str] | None) 
         last = ledger.get(id, {}).get("outcome")
         if not row["url"] or row["status"] == "ok" or (row["status"] == "broken" and last is None) or (ids is not None and id not in ids):
             continue
-        if last in (None, OK, *PASSING) or settings.retry_failed:
+        if last in (None, OK, *LATER) or settings.retry_failed:
             wanted.append(row)
         else:
             counts.skipped += 1

@@ -26,6 +26,9 @@ KINDS: dict[str, str] = {
 PASSING = ("throttled", "server", "network")
 """Kinds that pass: tried again after a wait in this run, and in every later one."""
 
+LATER = (*PASSING, "live")
+"""Kinds that are tried again in every later run."""
+
 _WORDS = {
     "geo-blocked": r"geo.?restrict|not (made this video )?available (in|from) your (country|location)"
     r"|blocked it in your country|unavailable in your region",

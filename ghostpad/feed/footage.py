@@ -197,12 +197,17 @@ def _on_pictures(table: pa.Table, lag_ms: float | None) -> pa.Table:
 def align(
     video: str, pts_s: NDArray[np.float64], frames: NDArray[np.uint8], table: pa.Table, weight: NDArray[np.float32], game: str = ""
 ) -> Footage:
-    """Put the rows of `table` under kept frames: row j is the pad in force at frame j's pts; frames without one get weight 0."""
+    """Put the rows of `table` under kept frames: row j is the pad in force at frame j's pts; frames without one get weight 0.
+
+    A frame further than 1.5 usual steps of the rows behind its row lies in a hole between a dataset's chunks and has none.
+    """
     pads, _ = pads_of(table)
     row_pts_s = table.column("pts_s").to_numpy()
-    half_s = 0.5 * float(np.min(np.diff(row_pts_s))) if len(row_pts_s) > 1 else 0.5
+    steps_s = np.diff(row_pts_s) if len(row_pts_s) > 1 else np.ones(1)
+    half_s, far_s = 0.5 * float(np.min(steps_s)), 1.5 * float(np.median(steps_s))
     at = np.searchsorted(row_pts_s, pts_s[:-1] + 1e-6, side="right") - 1
     inside = (at >= 0) & (pts_s[:-1] <= row_pts_s[-1] + half_s) if len(row_pts_s) else np.zeros(len(at), bool)
+    inside[inside] &= pts_s[:-1][inside] - row_pts_s[at[inside]] < far_s
     aligned, weights = np.zeros((len(at), PAD_DIM), np.float32), np.zeros((len(at), PAD_DIM), np.float32)
     aligned[inside], weights[inside] = pads[at[inside]], weight[at[inside]]
     return Footage(video, pts_s, frames, aligned, weights, game)

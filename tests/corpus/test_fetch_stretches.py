@@ -294,6 +294,15 @@ def test_killed_the_same_command_does_only_the_video_in_flight_again(site: Site,
     assert all(corpus.video_path(f"v{n}").read_bytes() == site.bodies["good"] for n in range(5))
 
 
+def test_what_is_live_is_left_for_a_later_run(site: Site, films: Films, tmp_path: Path) -> None:
+    whole = films.bodies["hls.m3u8"]
+    site.bodies["now.m3u8"] = whole.replace(b"#EXT-X-ENDLIST", b"")
+    corpus = labelled(tmp_path / "c", site.url("f", "now", "m3u8"), (10, 12))
+    assert fetch_corpus(corpus, FAST).failed["a"].kind == "live" and read_ledger(corpus.root)["a"]["tries"] == 1
+    site.bodies["now.m3u8"] = whole
+    assert fetch_corpus(corpus, FAST).fetched == 1
+
+
 def test_a_doubled_segment_of_a_killed_run_is_fetched_anew(site: Site, films: Films, tmp_path: Path) -> None:
     head, *segments = films.bodies["hls.m3u8"].decode().split("#EXTINF")
     site.bodies["short.m3u8"] = "#EXTINF".join([head, *segments[:4]]).encode() + b"#EXT-X-ENDLIST\n"

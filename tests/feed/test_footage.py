@@ -56,6 +56,15 @@ def test_a_lower_rate_takes_the_row_in_force_at_the_frame() -> None:
     assert aligned(off_s, rows_s)[0] == [int(np.floor(time * 35 + 1e-3)) for time in off_s[:-1]]
 
 
+def test_frames_in_a_hole_between_chunks_weigh_nothing() -> None:
+    rows_s = np.concatenate([np.arange(30) / 30, 5 + np.arange(30) / 30])
+    frames_s = np.arange(7 * 60) / 60
+    rows, weighs = aligned(frames_s, rows_s)
+    hole = (frames_s[:-1] >= 1.02) & (frames_s[:-1] < 4.99)
+    assert not np.array(weighs)[hole].any() and all(np.array(weighs)[(frames_s[:-1] < 0.99)]) and all(np.array(weighs)[300:359])
+    assert rows[300:304] == [30, 30, 31, 31]
+
+
 def test_frames_before_and_after_the_rows_weigh_nothing() -> None:
     rows, weighs = aligned(np.arange(12) / 10, np.arange(3, 8) / 10)
     assert weighs == [False] * 3 + [True] * 5 + [False] * 3
