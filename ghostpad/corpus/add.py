@@ -26,7 +26,7 @@ from ghostpad.base.progress import progress
 from ghostpad.base.records import VIDEOS, read_table
 from ghostpad.corpus.add_ledger import ADDED, BROKEN, PRESENT, SAME, AddLedger
 from ghostpad.corpus.find import Given
-from ghostpad.corpus.fingerprint import Fingerprints
+from ghostpad.corpus.fingerprint import Fingerprints, fingerprint_video
 from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.corpus.nitrogen_videos import SLACK_S, label_ends_s
 from ghostpad.corpus.places import is_local, place_errors
@@ -159,12 +159,12 @@ class _Run:
     def _add_new(self, given: Given, key: str | None, incoming: Path, sha256: str, info: VideoInfo) -> None:
         id = self._free_id(given, sha256)
         try:
-            prints = self._prints.of_file(incoming)
+            prints = fingerprint_video(incoming)
         except MediaError as error:
             self.counts.broken[id] = reason = str(error).replace(str(incoming), given.path)
             self._note(given, key, BROKEN, _row(id, incoming, sha256) | given.facts | {"status": "broken", "reason": reason})
             return
-        if (same := self._prints.same(prints, self._rows)) is not None:
+        if (same := self._prints.same(prints, info.duration_s, self._rows)) is not None:
             self.counts.same[given.path] = same
             self.ledger.note(key, given.path, sha256, SAME, same)
             return

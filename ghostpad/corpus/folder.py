@@ -8,6 +8,7 @@
     chunks.parquet                    the pieces that a dataset's labels came in, table kind "chunks"
     nitrogen/<shard>-<hash>.parquet   the same by finished shard, see ghostpad.corpus.nitrogen_index
     verdicts/<name>.parquet           what a filter kept and dropped
+    add/ledger.jsonl                  what came of each file given to `corpus add`, see ghostpad.corpus.add_ledger
     cache/                            derived, may be deleted at any time
 
 Every file appears whole or not at all, so any reader may look while others write. The one file that several processes
@@ -47,7 +48,9 @@ class Corpus:
         """The corpus at `path`. Raises `MissingError` if there is none."""
         corpus = cls(path)
         if not corpus._table_path.exists():
-            raise MissingError(f"there is no corpus at {path} (no videos.parquet): make one with `ghostpad record` or `corpus index`")
+            raise MissingError(
+                f"there is no corpus at {path} (no videos.parquet): `ghostpad record`, `corpus index` and `corpus add` make one"
+            )
         return corpus
 
     @classmethod
