@@ -36,7 +36,7 @@ def test_a_command_describes_itself_and_each_of_its_flags(name: str) -> None:
 def test_pages_name_only_commands_that_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     shell = "\n".join(re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
-    call = r"ghostpad ([a-z]+)(?: ([a-z]+))?"
+    call = r"ghostpad ([a-z]+)(?: ([a-z][a-z-]*))?"
     words = re.findall(f"`{call}", text) + re.findall(rf"^(?:\.venv/bin/)?{call}", shell, re.MULTILINE)
     wrong = {" ".join(pair).strip() for pair in words if " ".join(pair) not in COMMANDS and pair[0] not in COMMANDS}
     assert not wrong

@@ -5,6 +5,7 @@ it computes. Shards are torch's DTensors under the model's own names, so a check
 accelerate shards on GPUs alone; torch's `fully_shard`, which it calls, also runs on CPUs (gloo), so it is called here.
 """
 
+import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -55,6 +56,8 @@ def recompute(model: nn.Module) -> None:
 
 def shard(model: nn.Module, accelerator: Accelerator) -> None:
     """Give each process its part of every weight, in place; a layer is gathered whole when it computes."""
+    # torch warns of a layer whose output is a view; it matters to one who then writes into it, which nothing here does.
+    warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
     mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
     for layer in layers(model):
         fully_shard(layer, mesh=mesh)
