@@ -1,6 +1,7 @@
 """Makes the small copies of a corpus's videos: reads videos/, writes proxy/<px>/<id>.mp4, one whole file at a time.
 
-A copy that is there is not made again, so a killed run goes on where it was. A video that cannot be read becomes a row with
+A copy that is there is not made again, so a killed run goes on where it was, unless labels that were indexed since tell of a controller
+drawn into the picture that the copy does not hide. A video that cannot be read becomes a row with
 status "broken" and the reason. Cost: see `ghostpad.video.proxy`.
 """
 
@@ -12,7 +13,7 @@ from ghostpad.base.errors import MediaError, MissingError
 from ghostpad.base.progress import progress
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.overlay import video_mask
-from ghostpad.video.proxy import make_proxy
+from ghostpad.video.proxy import has_mask, make_proxy
 
 
 @dataclass
@@ -32,7 +33,7 @@ def make_proxies(corpus: Corpus, px: int = 256) -> ProxyCounts:
     """
     counts = ProxyCounts()
     rows = [row for row in corpus.rows() if row["status"] == "ok"]
-    missing = [row for row in rows if not corpus.proxy_path(px, row["id"]).exists()]
+    missing = [row for row in rows if not _is_made(corpus, px, row)]
     counts.present = len(rows) - len(missing)
     with progress(f"copies at {px} px", sum(map(_minutes, missing)), "min") as advance:
         for row in missing:
@@ -45,6 +46,16 @@ def make_proxies(corpus: Corpus, px: int = 256) -> ProxyCounts:
                 counts.broken[row["id"]] = str(error)
             advance(_minutes(row))
     return counts
+
+
+def _is_made(corpus: Corpus, px: int, row: Mapping[str, Any]) -> bool:
+    copy = corpus.proxy_path(px, row["id"])
+    if not copy.exists() or row["overlay_px"] is None:
+        return copy.exists()
+    try:
+        return has_mask(copy, video_mask(row, corpus.root / row["path"]))
+    except (MediaError, MissingError):
+        return False
 
 
 def _minutes(row: Mapping[str, Any]) -> float:

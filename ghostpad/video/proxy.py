@@ -5,6 +5,7 @@ cost. The copy then gives about 400 random frame pairs per CPU-second where the 
 between keyframes).
 """
 
+import json
 import os
 from collections.abc import Iterator
 from fractions import Fraction
@@ -58,6 +59,7 @@ def make_proxy(
                         writer = H264Writer(
                             temporary, width_px=small.width, height_px=small.height, rate=rate, ticks_hz=ticks_hz,
                             crf=crf, preset=_PRESET, gop=gop, colorspace=small.colorspace, motion=_MOTION,
+                            comment=_comment(mask),
                         )  # fmt: skip
                     writer.add(small, int(stamp * ticks_hz), max(1, int((shown or 1 / rate) * ticks_hz)))
                     stamps.append(stamp)
@@ -77,6 +79,16 @@ def _small(frames: Iterator[tuple[Fraction, av.VideoFrame]], px: int, mask: Boxe
         size = size or proxy_size(frame.width, frame.height, px)
         small = scaler.reformat(painter(frame), *size, "yuv420p", interpolation="AREA", dst_color_range=ColorRange.MPEG, threads=1)
         yield stamp, frame.duration * (frame.time_base or Fraction(0)), small
+
+
+def has_mask(proxy: str | os.PathLike[str], mask: Boxes) -> bool:
+    """Whether a copy was made with just these boxes grey. Raises as `probe_video`."""
+    with open_video(proxy) as (container, _):
+        return container.metadata.get("comment", "") == _comment(mask)
+
+
+def _comment(mask: Boxes) -> str:
+    return f"mask {json.dumps([list(box) for box in mask])}" if mask else ""
 
 
 def proxy_size(width_px: int, height_px: int, px: int) -> tuple[int, int]:

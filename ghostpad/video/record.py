@@ -29,19 +29,21 @@ class H264Writer:
     """An mp4 file with one H.264 stream, time stamps in ticks of 1 / `ticks_hz` second. `close` finishes the file.
 
     `path` is written in place: callers hand over a temporary name. `rate` guides the encoder only; `motion` is x264's words for how it
-    looks for motion, where they differ from the preset's. Raises `SettingsError` for
+    looks for motion, where they differ from the preset's; `comment` stands in the file's metadata. Raises `SettingsError` for
     impossible options.
     """
 
     def __init__(
         self, path: Path, *, width_px: int, height_px: int, rate: Fraction, ticks_hz: int, crf: int, preset: str, gop: int,
-        colorspace: int | None = None, motion: str = "",
+        colorspace: int | None = None, motion: str = "", comment: str = "",
     ):  # fmt: skip
         check_encoding(crf, preset, gop)
         # The movie clock times the wait before the first frame; left at its default of 1 kHz it would round that to a millisecond.
         options = {"movflags": "+faststart", "fflags": "+bitexact"}
         options |= {"movie_timescale": str(ticks_hz), "video_track_timescale": str(ticks_hz)}
         self._container = av.open(str(path), "w", format="mp4", options=options)
+        if comment:
+            self._container.metadata["comment"] = comment
         # x264's macroblock tree gives other bytes now and then, even with one thread: 1 to 30 of 100 files, by picture, and none with
         # the tree or its assembly off (measured, PyAV 18.1). It is off in the ultrafast preset anyway.
         x264 = {"crf": str(crf), "preset": preset, "x264-params": f"mbtree=0{motion and ':'}{motion}"}

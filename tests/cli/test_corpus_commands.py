@@ -10,6 +10,7 @@ from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.nitrogen_sample import SampleChunk, sample_files, write_shard
 from ghostpad.corpus.proxies import make_proxies
 from ghostpad.corpus.summary import summarise
+from ghostpad.video.decode import decode_frames
 from ghostpad.video.sample import write_sample
 
 RECORD = ["record", "racing", "--player", "novice", "--minutes", "0.1", "--seed", "3"]
@@ -79,6 +80,19 @@ def test_proxy_makes_each_copy_once_and_marks_what_it_cannot_read(recorded: Path
     assert ["racing", "novice", "recorded", "by", "ghostpad", "ok"] in [line.split()[:6] for line in printed.splitlines()]
     assert f"next: ghostpad train idm {recorded}" in printed
     assert "broken" in printed and "small copies at 64 px" in printed
+
+
+def test_a_copy_is_made_again_when_a_mask_comes_to_be_known(tmp_path: Path) -> None:
+    corpus = Corpus.create(tmp_path / "c")
+    write_sample(tmp_path / "c" / "videos" / "a.mp4", width_px=96, height_px=64, fps=30, frames=20)
+    corpus.add_video({"id": "a"})
+    assert make_proxies(corpus, 64).made == 1 and make_proxies(corpus, 64).present == 1
+    for box in ([60.0, 40.0, 20.0, 16.0], [8.0, 8.0, 20.0, 16.0]):
+        corpus.add_video({"id": "a", "overlay_px": box, "overlay_of_px": [96, 64]})
+        assert make_proxies(corpus, 64).made == 1 and make_proxies(corpus, 64).present == 1
+        frame = next(iter(decode_frames(corpus.proxy_path(64, "a"), gray=True))).image
+        x, y, wide, high = map(int, box)
+        assert abs(frame[y : y + high, x : x + wide].astype(int) - 128).max() < 12
 
 
 def test_an_impossible_size_is_refused_and_breaks_no_video(recorded: Path, tmp_path: Path) -> None:
