@@ -1,14 +1,17 @@
-"""The leak probe: can buttons and sticks be read from the ring of pixels around a mask?
+"""The leak probe: can buttons and sticks be read from the pixels beside a mask, or in a corner where no mask is?
 
-A ridge regression per button and stick direction reads the ring just outside the mask, 8 pixels wide at a picture 320 px wide, in frames at
-the video's own size. It is scored by AUC on stretches of time that it has not learned from. A ring also shows the game, whose picture does
-tell something of the pad; so the same ring is put in up to three other places of the same frames, and a leak is what the ring at the mask
-reads **better than the best of them, and than labels moved in time**. Reads the video and its recorded rows, writes nothing. Cost:
-decoding, at most `FRAMES_MAX` frames, and a second of algebra.
+A ridge regression per button and stick direction reads, in frames at the video's own size, the strip just outside each side of the
+mask, 8 pixels wide at a picture 320 px wide. It is scored by AUC on stretches of time that it has not learned from. A strip also shows
+the game, whose picture does tell something of the pad; so a leak is what a strip reads better than the rings further out, which see
+the same part of the game, or than the same strips mirrored into other parts of the picture, and in both cases **better than labels
+moved in time**. Where no mask is, because its box is too small to leave one, the box itself is read; in a video without a box the four
+corners are, each against the others. Reads the video and its recorded rows, writes nothing. Cost: decoding, at most `FRAMES_MAX` frames,
+and seconds of algebra.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,42 +22,47 @@ from ghostpad.base.pad import BUTTONS, SLOTS
 from ghostpad.base.records import pads_of
 from ghostpad.corpus.align import on_pictures
 from ghostpad.corpus.folder import RECORDED, Corpus
+from ghostpad.corpus.leaks_places import Places, around, corners, whole_box
 from ghostpad.corpus.overlay import PAD_PX, video_mask
 from ghostpad.video.decode import decode_frames
 from ghostpad.video.paint import Box
+from ghostpad.video.probe import video_size
 
-RING_SHARE = 1 / 40
-"""Width of the ring as a share of the picture's width (8 px at 320; a guess)."""
+MARGIN = 1.0
+"""How much better than the controls a strip must read before it is a leak: the difference of log odds, 1 is e times the odds.
 
-MARGIN = 0.17
-"""How much better than every control the ring must read a button before it is a leak.
-
-Measured on 6 recordings of Doom and racing, 14 to 46 s, crf 20 to 32, opacity 0.4 to 0.9: masks that are right came to -0.10...0.09, masks
-8 px too small on every side to 0.25...0.40. The margin, chosen on these, stands between them; a leak fainter than it goes unseen.
+Chosen on 16 recordings (docs/design.md has what it does on 16 others).
 """
 
-FRAMES_MAX = 3000
-"""Frames that are looked at, from the start of the video."""
+FRAMES_MAX, FRAMES_READ = 3000, 1000
+"""Frames that are looked at, from the start of the video, and how many of them at most are learned from, evenly chosen."""
 
-FOLDS, SHIFTS = 5, 12
+FOLDS, SHIFTS = 5, 8
 _RIDGE = 0.3  # of the mean variance times the number of frames
 _LEAST = 25  # frames on either side that a target needs
 _STICK = 0.3  # a stick pushed further than this counts as pushed
+_PIXELS = 1500  # of a strip, evenly chosen
+_SURE = 0.995  # an AUC above this is no surer
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What the probe found in a video.
+    """What the probe found in a video, at the place and for the target that leak most.
 
-    excess   AUC of the ring at the mask less the best of its controls, for the target that leaks most; a leak if above `MARGIN`
+    place    "top", "bottom", "left" or "right" of the mask; "box", where there is no mask left; or a corner of a video without a box
+    excess   log odds of the AUC there less those of the best control; a leak if above `MARGIN`
     """
 
     video: str
+    place: str
     target: str
-    ring_auc: float
-    control_auc: float
-    shifted_auc: float
-    """The most that labels moved in time reach, for this target."""
+    auc: float
+    beside_auc: float
+    """The most that the rings further out reach, for this target; 0.5 where there are none."""
+    elsewhere_auc: float
+    """The most that the same strips elsewhere in the picture reach."""
+    moved_auc: float
+    """The most that labels moved in time reach."""
     excess: float
     frames: int
     heat: NDArray[np.float64]
@@ -65,67 +73,126 @@ class Probe:
 
     @property
     def leaks(self) -> bool:
-        """Whether the pad can be read beside the mask."""
+        """Whether the pad can be read beside the mask, or where one is missing."""
         return self.excess > MARGIN
 
 
 def probe_leaks(corpus: Corpus, row: dict[str, Any], *, pad_px: int = PAD_PX) -> Probe | None:
-    """Probe the mask of a video with a drawn controller; None where there is too little to tell: no rows, or nothing ever pressed.
-
-    Raises `MediaError` or `MissingError` if the video or its box cannot be read.
+    """Probe the mask of a video, or its corners where it has none; None where there is too little to tell: no rows, or nothing ever
+    pressed. Raises `MediaError` or `MissingError` if the video or its box cannot be read.
     """
     path, table = corpus.video_path(row["id"]), corpus.actions(RECORDED, row["id"])
-    masks = video_mask(row, path, pad_px=pad_px)
-    if table is None or not masks:
+    width_px, height_px = video_size(path)
+    mask, box = _mask(row, path, pad_px)
+    if table is None:
         return None
+    if mask is not None:
+        places = around(mask, width_px, height_px)
+    else:
+        places = whole_box(box, width_px, height_px) if box is not None else corners(width_px, height_px)
     pads, known = pads_of(table)
     pts_s = on_pictures(table, row["lag_ms"]).column("pts_s").to_numpy()
-    images, rows = _matched(path, pts_s, masks)
-    if len(images) < 10 * FOLDS:
+    seen, rows = _Seen(places, (height_px, width_px)), []
+    for at, image in _matched(path, pts_s, mask):
+        seen.add(image)
+        rows.append(at)
+    if len(rows) < 10 * FOLDS:
         return None
     targets = _targets(pads[rows], known[rows])
-    if not targets:
-        return None
-    return _probed(row["id"], images, masks[0], targets)
+    return _probed(row["id"], seen, mask, targets) if targets else None
 
 
-def _probed(video: str, images: NDArray[np.uint8], mask: Box, targets: dict[str, NDArray[np.bool_]]) -> Probe:
-    height, width = images.shape[1:3]
-    ring_px = max(4, round(width * RING_SHARE))
-    wanted = np.stack(list(targets.values()), 1)
-    at_mask = _aucs(_ring(images, mask, ring_px), wanted)
-    controls = [_aucs(_ring(images, place, ring_px, hide=mask), wanted) for place in _elsewhere(mask, width, height, ring_px)]
-    moved = np.stack([_aucs(_ring(images, mask, ring_px), np.roll(wanted, shift, 0)) for shift in _shifts(len(images))]).max(0)
-    best = np.max([*controls, moved, np.full(len(targets), 0.5)], axis=0)
-    worst = int(np.argmax(at_mask - best))
+def _mask(row: dict[str, Any], path: Path, pad_px: int) -> tuple[Box | None, Box | None]:
+    """The mask of a video, and the box of its controller: no mask where the box is too small to leave one, neither where none is drawn."""
+    box = next(iter(video_mask(row, path, pad_px=0)), None)
+    try:
+        return next(iter(video_mask(row, path, pad_px=pad_px)), None), box
+    except MediaError:
+        if pad_px >= 0:
+            raise
+        return None, box
+
+
+class _Seen:
+    """Pixels of the places in the frames that were added: uint8 by place, so that no frame is kept whole."""
+
+    def __init__(self, places: Places, shape: tuple[int, int]):
+        self.places, self.shape = places, shape
+        self._at = {name: _evenly(_inside(shape, boxes)) for name, boxes in places.all().items()}
+        self._pixels: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in self._at}
+        self.near = _inside(shape, places.near)
+        self._near: list[NDArray[np.uint8]] = []
+        self.image: NDArray[np.uint8] = np.zeros((*shape, 3), np.uint8)
+
+    def add(self, image: NDArray[np.uint8]) -> None:
+        """Keep what the places show of a frame."""
+        for name, at in self._at.items():
+            self._pixels[name].append(image[at].reshape(-1))
+        self._near.append(image[self.near].mean(1).astype(np.uint8))
+        self.image = image
+
+    def features(self, name: str) -> NDArray[np.float32]:
+        """What a place shows, float32 [n, numbers], standardised."""
+        values = np.stack(self._pixels[name]).astype(np.float32)
+        values -= values.mean(0)
+        return values / np.maximum(2.0, values.std(0))
+
+    def heat(self, held: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """[H, W] |difference of means| / spread of every pixel nearby between the two states of a target, at most 1."""
+        values, heat = np.stack(self._near).astype(np.float32), np.zeros(self.shape)
+        heat[self.near] = np.abs(values[held].mean(0) - values[~held].mean(0)) / np.maximum(2.0, values.std(0))
+        return heat / max(1.0, float(heat.max()))
+
+
+def _probed(video: str, seen: _Seen, mask: Box | None, targets: dict[str, NDArray[np.bool_]]) -> Probe:
+    wanted, places = np.stack(list(targets.values()), 1), seen.places
+    frames = len(wanted)
+    moved = [np.roll(wanted, round(share * frames), 0) for share in np.linspace(0.15, 0.85, SHIFTS)]
+    read: dict[str, NDArray[np.float64]] = {}
+    by_chance: dict[str, NDArray[np.float64]] = {}
+    for name in places.read:
+        found = _aucs(seen.features(name), np.concatenate([wanted, *moved], 1)).reshape(1 + SHIFTS, -1)
+        read[name], by_chance[name] = found[0], found[1:].max(0)
+    chance = np.max([*by_chance.values(), np.full(len(targets), 0.5)], axis=0)
+    beside, elsewhere = ([_aucs(seen.features(name), wanted) for name in names] for names in (places.beside, places.elsewhere))
+    worst: tuple[float, str, int, list[float]] = (-np.inf, "", 0, [])
+    for name, told in read.items():
+        others = [read[other] for other in read if other != name] if places.each_other else elsewhere
+        controls = [np.max([*some, np.full(len(targets), 0.5)], axis=0) for some in (beside, others, [chance])]
+        over = [_odds(told) - _odds(control) for control in controls]
+        nearby = over[1] if not beside else over[0] if not others else np.maximum(over[0], over[1])
+        excess = np.minimum(nearby, over[2])
+        at = int(np.argmax(excess))
+        if excess[at] > worst[0]:
+            worst = float(excess[at]), name, at, [float(value[at]) for value in (told, *controls)]
+    excess_, place, at, (auc, *shown) = worst
+    beside_auc, elsewhere_auc, moved_auc = shown
     return Probe(
-        video,
-        list(targets)[worst],
-        float(at_mask[worst]),
-        float(np.max([found[worst] for found in controls], initial=0.5)),
-        float(moved[worst]),
-        float(at_mask[worst] - best[worst]),
-        len(images),
-        _heat(images, mask, ring_px, wanted[:, worst]),
-        images[len(images) // 2],
-        mask,
-    )
+        video, place, list(targets)[at], auc, beside_auc, elsewhere_auc, moved_auc, excess_, frames,
+        seen.heat(wanted[:, at]), seen.image, mask,
+    )  # fmt: skip
 
 
-def _matched(path: Any, pts_s: NDArray[np.float64], masks: Sequence[Box]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Masked frames uint8 [n, H, W, 3] that have a row at their own stamp (to a quarter frame), and these rows."""
+def _odds(auc: NDArray[np.float64]) -> NDArray[np.float64]:
+    sure = np.clip(auc, 1 - _SURE, _SURE)
+    return np.log(sure / (1 - sure))
+
+
+def _matched(path: Path, pts_s: NDArray[np.float64], mask: Box | None) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Rows and the masked frames at their own stamps (to half a step), at most `FRAMES_READ`."""
     step_s = float(np.median(np.diff(pts_s))) if len(pts_s) > 1 else 1.0
-    images, rows = [], []
-    for frame in decode_frames(path, mask=masks, end_s=float(pts_s[-1]) + step_s if len(pts_s) else None):
-        at = int(np.argmin(np.abs(pts_s - frame.pts_s)))
-        if abs(pts_s[at] - frame.pts_s) < step_s / 2:
-            images.append(frame.image)
-            rows.append(at)
-        if len(images) >= FRAMES_MAX:
+    stride = max(1, -(-min(len(pts_s), FRAMES_MAX) // FRAMES_READ))
+    met = 0
+    for frame in decode_frames(path, mask=() if mask is None else (mask,), end_s=float(pts_s[-1]) + step_s if len(pts_s) else None):
+        at = int(np.argmin(np.abs(pts_s - frame.pts_s))) if len(pts_s) else 0
+        if len(pts_s) and abs(pts_s[at] - frame.pts_s) < step_s / 2:
+            if met % stride == 0:
+                yield at, frame.image
+            met += 1
+        if met >= FRAMES_MAX:
             break
-    if not images:
+    if not met:
         raise MediaError(f"{path} has no frame at the time of any of its rows: run 'ghostpad corpus align' or fetch it again")
-    return np.stack(images), np.array(rows)
 
 
 def _targets(pads: NDArray[np.float32], known: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
@@ -138,47 +205,17 @@ def _targets(pads: NDArray[np.float32], known: NDArray[np.bool_]) -> dict[str, N
     return {name: held for name, held in found.items() if min(held.sum(), (~held).sum()) >= _LEAST}
 
 
-def _ring(images: NDArray[np.uint8], box: Box, ring_px: int, hide: Box | None = None) -> NDArray[np.float32]:
-    """Pixels of the ring around a box, at most about 3000 of them, float32 [n, features], standardised; pixels in `hide` are left out."""
-    inside = _ring_mask(images.shape[1:3], box, ring_px)
-    if hide is not None:
-        left, top, right, bottom = hide
-        inside[max(0, top - ring_px) : bottom + ring_px, max(0, left - ring_px) : right + ring_px] = False
-    rows, columns = np.nonzero(inside)
-    if not len(rows):
-        return np.zeros((len(images), 1), np.float32)
-    stride = max(1, len(rows) // 1500)
-    rows, columns = rows[::stride], columns[::stride]
-    values = images[:, rows, columns].astype(np.float32).reshape(len(images), -1)
-    values -= values.mean(0)
-    return values / np.maximum(2.0, values.std(0))
-
-
-def _ring_mask(shape: tuple[int, ...], box: Box, ring_px: int) -> NDArray[np.bool_]:
-    left, top, right, bottom = box
+def _inside(shape: tuple[int, int], boxes: Sequence[Box]) -> NDArray[np.bool_]:
     inside = np.zeros(shape, np.bool_)
-    inside[max(0, top - ring_px) : bottom + ring_px, max(0, left - ring_px) : right + ring_px] = True
-    inside[top:bottom, left:right] = False
+    for left, top, right, bottom in boxes:
+        inside[top:bottom, left:right] = True
     return inside
 
 
-def _elsewhere(box: Box, width: int, height: int, ring_px: int) -> list[Box]:
-    """The box mirrored left to right, top to bottom, and both, where it does not meet itself."""
-    left, top, right, bottom = box
-    across, down = (width - right, width - left), (height - bottom, height - top)
-    places = [(across[0], top, across[1], bottom), (left, down[0], right, down[1]), (across[0], down[0], across[1], down[1])]
-    return [
-        place
-        for place in places
-        if place[0] >= right + 2 * ring_px
-        or place[2] <= left - 2 * ring_px
-        or place[1] >= bottom + 2 * ring_px
-        or place[3] <= top - 2 * ring_px
-    ]
-
-
-def _shifts(frames: int) -> list[int]:
-    return [int(part) for part in np.linspace(0.1, 0.9, SHIFTS) * frames]
+def _evenly(inside: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    rows, columns = np.nonzero(inside)
+    stride = max(1, len(rows) // _PIXELS)
+    return rows[::stride], columns[::stride]
 
 
 def _aucs(features: NDArray[np.float32], wanted: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -192,23 +229,12 @@ def _aucs(features: NDArray[np.float32], wanted: NDArray[np.bool_]) -> NDArray[n
         learn = np.r_[0 : max(0, start - gap), min(count, stop + gap) : count]
         target = wanted[learn].astype(np.float32)
         mean = target.mean(0)
-        weight = np.linalg.solve(
-            kernel[np.ix_(learn, learn)] + np.eye(len(learn), dtype=np.float32) * _RIDGE * np.trace(kernel) / count, target - mean
-        )
-        read = kernel[start:stop][:, learn] @ weight
+        ridge = np.eye(len(learn), dtype=np.float32) * max(1e-3, _RIDGE * np.trace(kernel) / count)
+        read = kernel[start:stop][:, learn] @ np.linalg.solve(kernel[np.ix_(learn, learn)] + ridge, target - mean)
         for index in range(wanted.shape[1]):
             held = wanted[start:stop, index]
-            ahead = np.searchsorted(np.sort(read[~held, index]), read[held, index])
-            score[index] += ahead.sum()
+            up = np.sort(read[~held, index])
+            ahead = np.searchsorted(up, read[held, index]) + np.searchsorted(up, read[held, index], side="right")
+            score[index] += ahead.sum() / 2  # equal values count half
             pairs[index] += held.sum() * (~held).sum()
     return np.where(pairs > 0, score / np.maximum(pairs, 1), 0.5)
-
-
-def _heat(images: NDArray[np.uint8], mask: Box, ring_px: int, held: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """|difference of means| / spread of every pixel of the ring and its surroundings between the two states of the target."""
-    near = _ring_mask(images.shape[1:3], mask, 2 * ring_px)
-    rows, columns = np.nonzero(near)
-    values = images[:, rows, columns].astype(np.float32).mean(2)
-    heat = np.zeros(images.shape[1:3])
-    heat[rows, columns] = np.abs(values[held].mean(0) - values[~held].mean(0)) / np.maximum(2.0, values.std(0))
-    return heat / max(1.0, float(heat.max()))
