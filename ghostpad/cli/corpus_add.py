@@ -50,7 +50,7 @@ def counts_text(corpus: Path, counts: AddCounts) -> str:
         f"{len(counts.broken)} broken"
     ]
     lines += [f"  the same pictures as {id}: {path}" for path, id in counts.same.items()]
-    lines += [f"  broken: {id}: {reason}" for id, reason in counts.broken.items()]
+    lines += [f"  broken: {path}: {reason}" for path, reason in counts.broken.items()]
     lines += [f"  not taken: {path}: {reason}" for path, reason in counts.unfit.items()]
     lines += [f"  {id} is there without the rows beside it: {reason}" for id, reason in counts.unread.items()]
     return "\n".join(lines)

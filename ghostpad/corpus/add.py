@@ -48,7 +48,7 @@ class AddCounts:
     same: dict[str, str] = field(default_factory=dict)
     """File -> id of the video that shows the same pictures."""
     broken: dict[str, str] = field(default_factory=dict)
-    """Id -> why it cannot be read."""
+    """File -> why it cannot be read."""
     unfit: dict[str, str] = field(default_factory=dict)
     """File -> why it is not the footage of the labels that its name or manifest says, or why its id is taken."""
     unread: dict[str, str] = field(default_factory=dict)
@@ -125,12 +125,12 @@ class _Run:
         try:
             info = None if reason else probe_video(incoming)
         except (MediaError, MissingError) as error:
-            reason = str(error).replace(str(incoming), given.path)
+            reason = _without_path(error, incoming)
         if wanted in self._rows:
             self._join(given, key, incoming, sha256, self._rows[wanted], info, reason)
         elif info is None:
             id = self._free_id(given, sha256)
-            self.counts.broken[id] = str(reason)
+            self.counts.broken[given.path] = str(reason)
             self._note(given, key, BROKEN, _row(id, incoming, sha256) | given.facts | {"status": "broken", "reason": reason})
         else:
             self._add_new(given, key, incoming, sha256, info)
@@ -161,7 +161,7 @@ class _Run:
         try:
             prints = fingerprint_video(incoming)
         except MediaError as error:
-            self.counts.broken[id] = reason = str(error).replace(str(incoming), given.path)
+            self.counts.broken[given.path] = reason = _without_path(error, incoming)
             self._note(given, key, BROKEN, _row(id, incoming, sha256) | given.facts | {"status": "broken", "reason": reason})
             return
         if (same := self._prints.same(prints, info.duration_s, self._rows)) is not None:
@@ -235,6 +235,11 @@ def _copy(given: Given, incoming: Path, link: bool) -> str:
         out.flush()
         os.fsync(out.fileno())
     return digest.hexdigest()
+
+
+def _without_path(error: Exception, incoming: Path) -> str:
+    """A reason that many files can share."""
+    return str(error).replace(str(incoming), "it")
 
 
 def _row(id: str, incoming: Path, sha256: str) -> Row:

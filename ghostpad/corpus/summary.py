@@ -36,7 +36,7 @@ def summarise(corpus: Corpus) -> Summary:
     hours = {row["id"]: _length_s(row) / 3600 for row in rows}
     chunks = corpus.chunks().select(["video", "status", "reason"])
     broken = Counter(reason for reason in chunks.column("reason").to_pylist() if reason)
-    broken.update(_reason(row) for row in rows if row["status"] == "broken" and row["reason"] != NO_GOOD_CHUNK)
+    broken.update(_reason(row, corpus) for row in rows if row["status"] == "broken" and row["reason"] != NO_GOOD_CHUNK)
     copies = {
         folder.name: _stems(corpus, f"proxy/{folder.name}/*.mp4") for folder in sorted(corpus.root.glob("proxy/*")) if folder.is_dir()
     }
@@ -48,9 +48,9 @@ def summarise(corpus: Corpus) -> Summary:
         "by_game": _by(rows, hours, "game"),
         "by_state": _by(rows, hours, "status"),
         "broken": dict(broken.most_common()),
-        "missing": dict(Counter(_reason(row) for row in rows if row["status"] == "missing").most_common()),
+        "missing": dict(Counter(_reason(row, corpus) for row in rows if row["status"] == "missing").most_common()),
         "groups": _groups(rows, hours),
-        "broken_videos": _ids_by_reason(rows),
+        "broken_videos": _ids_by_reason(rows, corpus),
         "sources": {source: _amount(ids, hours) for source, ids in labelled.items()},
         "verdicts": {name: _verdict_hours(corpus, name) for name in _stems(corpus, "verdicts/*.parquet")},
         "proxies": {px: len(ids) for px, ids in copies.items()},
@@ -86,11 +86,11 @@ def _groups(rows: Iterable[Mapping[str, Any]], hours: Mapping[str, float]) -> li
     ]
 
 
-def _ids_by_reason(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+def _ids_by_reason(rows: Iterable[Mapping[str, Any]], corpus: Corpus) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for row in rows:
         if row["status"] == "broken":
-            found.setdefault(_reason(row), []).append(row["id"])
+            found.setdefault(_reason(row, corpus), []).append(row["id"])
     return found
 
 
@@ -100,8 +100,9 @@ def _length_s(row: Mapping[str, Any]) -> float:
     return min(length_s, row["frames"] / float(Fraction(row["fps"]))) if row["frames"] and row["fps"] else length_s
 
 
-def _reason(row: Mapping[str, Any]) -> str:
-    return row["reason"] or "no reason given"
+def _reason(row: Mapping[str, Any], corpus: Corpus) -> str:
+    """Why a video is not there, without its own path, so that those of one reason are counted together."""
+    return (row["reason"] or "no reason given").replace(str(corpus.root / row["path"]), "it")
 
 
 def _amount(ids: Iterable[str], hours: Mapping[str, float]) -> dict[str, float]:

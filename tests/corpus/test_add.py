@@ -61,7 +61,8 @@ def test_a_folder_is_added_once_and_broken_files_are_rows(corpus: Corpus, folder
     row = next(row for row in corpus.rows() if row["id"] == "one")
     assert (row["game"], row["frames"], row["width_px"], row["status"]) == ("celeste", 80, 160, "ok")
     broken = next(row for row in corpus.rows() if row["status"] == "broken")
-    assert broken["id"] == "torn" and str(folder / "torn.mp4") in broken["reason"]
+    assert broken["id"] == "torn" and broken["reason"] == counts.broken[str(folder / "torn.mp4")]
+    assert broken["reason"].startswith("it is not a video")
     assert sorted(path.name for path in (corpus.root / "videos").iterdir()) == sorted(f"{id}.mp4" for id in ids)
     before = (corpus.root / "videos.parquet").read_bytes()
     counts = add(corpus, folder)
