@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from ghostpad.base.files import atomic_path
+from ghostpad.base.files import atomic_path, locked
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.overlay import video_mask
 from ghostpad.feed.window import WindowSpec
@@ -36,11 +36,14 @@ def pictures(corpus: Corpus, video: str, spec: WindowSpec, crf: int | None = Non
     boxes = ["mask" + "_".join(map(str, box)) for box in mask]
     folder = corpus.root / "cache" / "-".join([spec.picture, *([] if crf is None else [f"crf{crf}"]), *boxes])
     frames_path, times_path = folder / f"{video}.npy", folder / f"{video}.pts.npy"
-    if not all(_up_to_date(path, source) for path in (frames_path, times_path)):
-        pts_s, frames = _decoded(source, spec, mask) if crf is None else _encoded_again(source, spec, crf, mask)
-        for path, array in ((times_path, pts_s), (frames_path, frames)):
-            with atomic_path(path) as temporary:
-                np.save(temporary, array)
+    made = (times_path, frames_path)
+    if not all(_up_to_date(path, source) for path in made):
+        with locked(folder / ".lock"):  # of processes that want the same pictures, one decodes
+            if not all(_up_to_date(path, source) for path in made):
+                pts_s, frames = _decoded(source, spec, mask) if crf is None else _encoded_again(source, spec, crf, mask)
+                for path, array in ((times_path, pts_s), (frames_path, frames)):
+                    with atomic_path(path) as temporary:
+                        np.save(temporary, array)
     return np.load(times_path), np.load(frames_path, mmap_mode="r")
 
 

@@ -23,7 +23,6 @@ from ghostpad.train.checkpoint import load_model
 from ghostpad.train.facts import corpus_facts
 from ghostpad.train.loop import Training, train
 from ghostpad.train.model import Model
-from ghostpad.train.parallel import first_alone
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,7 @@ def train_policy(corpora: Sequence[Path], out: Path, run: PolicyRun, oracle: Pat
     (`ghostpad.policy.tune.finetune_settings`). Raises `MissingError` where a corpus without recorded pads has no labels either, or no
     verdicts on them, and as `ghostpad.policy.tune` does.
     """
-    with first_alone():  # under torchrun: videos are decoded once, and the others read what it left
-        truth, labelled, facts = _gather(corpora, run, oracle)
+    truth, labelled, facts = _gather(corpora, run, oracle)
     groups = [group for group in (truth, labelled) if group]
     if not groups:
         raise MissingError(

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
@@ -31,11 +31,6 @@ def start(settings: TrainSettings) -> Accelerator:
     if settings.precision == "fp16" and (cpu or settings.parallel == "fsdp"):
         raise SettingsError("train.precision is 'fp16', which needs a GPU and train.parallel=ddp: choose 'bf16'")
     return Accelerator(mixed_precision=settings.precision, cpu=cpu)
-
-
-def first_alone() -> Any:
-    """A context that the first process of a machine goes through before its others: what it decodes, they find done."""
-    return PartialState(cpu=not torch.cuda.is_available()).local_main_process_first()
 
 
 def layers(model: nn.Module) -> list[nn.Module]:

@@ -1,6 +1,8 @@
 """Rows under frames: by time stamp, by verdict and confidence; windows at the ends of a video; broken videos."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -276,6 +278,22 @@ def test_a_video_that_was_replaced_is_decoded_again(small: Any, tmp_path: Path) 
     shutil.copyfile(corpus.video_path(second), corpus.video_path(first))
     one, other = load_footage(corpus, [first, second], truth_rows, SPEC)
     np.testing.assert_array_equal(one.frames, other.frames)
+
+
+def test_of_processes_that_want_the_same_pictures_one_decodes(small: Any, tmp_path: Path) -> None:
+    corpus = Corpus.open(shutil.copytree(small.novice, tmp_path / "corpus"))
+    shutil.rmtree(corpus.root / "cache", ignore_errors=True)
+    code = (
+        "import sys; from pathlib import Path; import ghostpad.feed.pictures as p; from ghostpad.corpus.folder import Corpus;"
+        "from ghostpad.feed.window import WindowSpec; real = p._decoded\n"
+        "def told(*rest):\n    print('decoded'); return real(*rest)\n"
+        "p._decoded = told; corpus = Corpus.open(Path(sys.argv[1]))\n"
+        "for id in corpus.ok_ids(): print(p.pictures(corpus, id, WindowSpec((0, 1), (0,), 16, 16, True))[1].shape)"
+    )
+    both = [subprocess.Popen([sys.executable, "-c", code, str(corpus.root)], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=120)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert "".join(said).count("decoded") == 2 and all(text.count("16, 16, 1") == 2 for text in said)
 
 
 def test_withheld_truth_is_found_by_video(small: Any) -> None:
