@@ -1,12 +1,13 @@
 """`ghostpad record`: a scripted player plays, and a corpus grows."""
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
 from ghostpad.base.errors import SettingsError
 from ghostpad.base.progress import progress
 from ghostpad.cli.arguments import GameName, PlayerName
-from ghostpad.corpus.record import record_corpus
+from ghostpad.corpus.record import Recorded, record_corpus
 from ghostpad.corpus.record_nitrogen import TRUTH, write_nitrogen
 from ghostpad.games.overlay import Overlay
 from ghostpad.games.spec import game_spec
@@ -28,6 +29,8 @@ def record(
     lag_frames: int = 0,
     rebind: str = "",
     as_nitrogen: bool = False,
+    label_fps: str | None = None,
+    processed_share: float = 0.0,
 ) -> None:
     """Let a scripted player play a game, and keep the video and the pad of every frame.
 
@@ -47,10 +50,42 @@ def record(
         lag_frames: How many frames later the picture shows what the rows say (below 0: earlier).
         rebind: Buttons that the player has swapped, such as south=east,west=north; needs --overlay.
         as_nitrogen: Write NitroGen's layout: SHARD_0000.tar.gz and videos/, with the true rows in a corpus truth/ beside them.
+        label_fps: With --as-nitrogen, rows a second of the labels, such as 59.94 or 60000/1001 [default: one a frame].
+        processed_share: With --as-nitrogen, the share of videos that also have processed rows, in the game's own layout.
     """
-    _check(truth, withhold, as_nitrogen and (overlay == "none" or withhold))
+    _check(truth, withhold, as_nitrogen and (overlay == "none" or withhold), not as_nitrogen and bool(label_fps or processed_share))
+    rate = _rate(label_fps)
     aside = (truth or out.with_name(f"{out.name}-truth")) if withhold else None
     drawn = _overlay(overlay, corner, opacity, rebind)
+    recorded = _recorded(
+        game, player, minutes=minutes, seed=seed, out=out / TRUTH if as_nitrogen else out, withhold=aside, crf=crf,
+        overlay=drawn, lag_frames=0 if as_nitrogen else lag_frames,
+    )  # fmt: skip
+    print(
+        f"{out}: {recorded.minutes:.1f} min of {game} by {player} in {recorded.episodes} episodes, "
+        f"{recorded.recorded_now} of them recorded now; mean return {recorded.mean_return:.1f}"
+    )
+    if as_nitrogen:
+        swaps = drawn.swaps if drawn else ()
+        shard = write_nitrogen(out, overlay, lag_frames, label_fps=rate, processed_share=processed_share, swaps=swaps)
+        print(f"{shard}: its labels, {lag_frames} frames ahead of the picture; {out / TRUTH}: the truth")
+    if aside is not None:
+        print(f"{aside}: the true pads, withheld from the corpus")
+
+
+def _recorded(
+    game: str,
+    player: str,
+    *,
+    minutes: float,
+    seed: int,
+    out: Path,
+    withhold: Path | None,
+    crf: int,
+    overlay: Overlay | None,
+    lag_frames: int,
+) -> Recorded:
+    """`record_corpus` under a bar of minutes."""
     fps = float(game_spec(game).fps)
     with progress(f"record {game}", minutes, "minutes") as advance:
         told = 0
@@ -60,18 +95,18 @@ def record(
             advance((done - told) / fps / 60)  # the first call also tells what an earlier run had recorded
             told = done
 
-        recorded = record_corpus(
-            game, player, minutes=minutes, seed=seed, out=out / TRUTH if as_nitrogen else out, withhold=aside, crf=crf,
-            overlay=drawn, lag_frames=0 if as_nitrogen else lag_frames, progress=tell,
-        )  # fmt: skip
-    print(
-        f"{out}: {recorded.minutes:.1f} min of {game} by {player} in {recorded.episodes} episodes, "
-        f"{recorded.recorded_now} of them recorded now; mean return {recorded.mean_return:.1f}"
-    )
-    if as_nitrogen:
-        print(f"{write_nitrogen(out, overlay, lag_frames)}: its labels, {lag_frames} frames ahead of the picture; {out / TRUTH}: the truth")
-    if aside is not None:
-        print(f"{aside}: the true pads, withheld from the corpus")
+        return record_corpus(
+            game,
+            player,
+            minutes=minutes,
+            seed=seed,
+            out=out,
+            withhold=withhold,
+            crf=crf,
+            overlay=overlay,
+            lag_frames=lag_frames,
+            progress=tell,
+        )
 
 
 def _overlay(style: str, corner: str, opacity: float, rebind: str) -> Overlay | None:
@@ -86,7 +121,16 @@ def _overlay(style: str, corner: str, opacity: float, rebind: str) -> Overlay | 
     return Overlay(style, corner, opacity, tuple(swaps))
 
 
-def _check(truth: Path | None, withhold: bool, not_nitrogen: bool) -> None:
+def _rate(text: str | None) -> Fraction | None:
+    try:
+        return Fraction(text).limit_denominator(1001) if text else None
+    except (ValueError, ZeroDivisionError):
+        raise SettingsError(f"--label-fps is '{text}': write rows a second, such as 59.94 or 60000/1001") from None
+
+
+def _check(truth: Path | None, withhold: bool, not_nitrogen: bool, only_nitrogen: bool) -> None:
+    if only_nitrogen:
+        raise SettingsError("--label-fps and --processed-share are of NitroGen's layout: add --as-nitrogen")
     if truth is not None and not withhold:
         raise SettingsError("--truth says where withheld pads go: add --withhold, or leave --truth out")
     if not_nitrogen:

@@ -3,6 +3,7 @@
     <corpus>/videos/<game>-<player>-s<seed>-e<episode>.mp4     H.264, one frame per picture shown
     <corpus>/actions/recorded/<same>.parquet                   the truth; withheld, it lies outside the corpus instead
     <corpus>/videos.parquet                                    one row a video, written last
+    <corpus>/recording/<game>-<player>-s<seed>.json            the settings, which later runs must share
 
 An episode is a function of (seed, its number), the cut of the last one of the frames before it, and each is finished by its
 row in the table of videos: a killed recording goes on with the first episode that has no row and ends with the same bytes.
@@ -10,8 +11,8 @@ Cost: 2 minutes of footage take 5 s (Doom) or 8 s (racing) and about 12 MB (meas
 """
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from ghostpad.base.errors import SettingsError
+from ghostpad.base.files import read_json, write_json
 from ghostpad.base.records import ACTIONS, actions_table, write_table
 from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.games.episode import Episode, record_episode
@@ -28,6 +30,8 @@ from ghostpad.games.spec import GameSpec, make_game, make_player
 
 SOURCE = "recorded by ghostpad"
 """The `source` of recorded videos."""
+
+_OVERLAY_FLAGS = {"style": "--overlay", "corner": "--corner", "opacity": "--opacity", "swaps": "--rebind"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ def record_corpus(
 
     The footage is exact to the frame, but for one left over, which could hold no pad. More minutes than before add episodes
     after the one that was cut. `progress(done, total)` is told the frames after each. Raises `SettingsError` for unknown names or
-    values that cannot work, or where an earlier run left the truth elsewhere, and `MissingError` without the games extra.
+    values that cannot work, where an earlier run left the truth elsewhere or had other settings, and `MissingError` without the extra.
     """
     engine, hands = make_game(game), make_player(game, player)
     total = _total_frames(minutes, seed, engine.spec)
@@ -73,6 +77,11 @@ def record_corpus(
     before = len(rows)
     if any(row["overlay_px"] != _overlay_px(overlay, engine.spec) for row in rows):
         raise SettingsError(f"{out} holds {stem} recorded with another --overlay or --corner: use those of before, or another --out")
+    drawn = asdict(overlay) if overlay else dict.fromkeys(_OVERLAY_FLAGS)
+    keep_settings(
+        out / "recording" / f"{stem}.json",
+        {"--crf": crf, "--lag-frames": lag_frames} | {_OVERLAY_FLAGS[name]: drawn[name] for name in _OVERLAY_FLAGS},
+    )
     shown = count(_frames(rows) + 1)
     with engine:
         while (left := total - _frames(rows)) >= 2:
@@ -90,6 +99,15 @@ def record_corpus(
         minutes=float(_frames(rows) / engine.spec.fps / 60),
         mean_return=float(np.mean([row["return_"] for row in rows])),
     )
+
+
+def keep_settings(path: Path, flags: Mapping[str, Any]) -> None:
+    """Write the flags that made what lies beside `path`, or raise `SettingsError`, naming those that differ, if others made it."""
+    told = {name: list(map(list, value)) if isinstance(value, tuple) else value for name, value in flags.items()}  # as JSON has it
+    if path.exists() and (old := read_json(path)) != told:
+        other = ", ".join(name for name in told if old.get(name) != told[name])
+        raise SettingsError(f"{path.stem} was made with another {other} ({path}): use those of before, or another --out")
+    write_json(path, told)
 
 
 def episode_seed(seed: int, episode: int) -> int:

@@ -5,14 +5,15 @@
     <out>/truth/                  a corpus of the same videos whose rows stand at their own frames
 
 Layout as the dataset card has it: resolution is [height, width], the overlay box x, y, width, height in its pixels, the game area
-relative corners, `end_frame` inclusive. The last chunk of a video is shorter. A killed recording goes on with the first episode that is
-not finished, and the shard is written last; the same command gives the same bytes.
+relative corners, `end_frame` inclusive. The last chunk of a video is shorter. As in the dataset, some videos also have processed rows, in
+the game's own layout, for all of their chunks. A killed recording goes on with the first episode that is not finished, and the shard is
+written last; the same command gives the same bytes.
 """
 
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ghostpad.base.errors import SettingsError
 from ghostpad.base.files import atomic_path
 from ghostpad.base.pad import DATASET_BUTTONS
+from ghostpad.base.records import ACTIONS, actions_table, pads_of
 from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.corpus.nitrogen_sample import CHUNK_S, parquet_bytes, write_shard
-from ghostpad.corpus.record import lagged
+from ghostpad.corpus.record import keep_settings, lagged
+from ghostpad.games.overlay import swapped
 
 TRUTH = "truth"
 """The folder of the corpus with the true rows."""
@@ -32,26 +36,52 @@ TRUTH = "truth"
 _CONTROLLERS = {"xbox": "xboxone", "ps5": "ps5"}
 
 
-def write_nitrogen(out: Path, style: str, lag_frames: int = 0, *, processed: bool = False) -> Path:
+def write_nitrogen(
+    out: Path,
+    style: str,
+    lag_frames: int = 0,
+    *,
+    label_fps: Fraction | None = None,
+    processed_share: float = 0.0,
+    swaps: Sequence[tuple[str, str]] = (),
+) -> Path:
     """Write the shard of the corpus at `<out>/truth` and a name for each of its videos in `<out>/videos`; gives the shard's path.
 
     style   of the controller, see `ghostpad.games.overlay.STYLES`
     lag_frames  k: row i of the labels is what the picture shows k frames later
+    label_fps   rows a second, in chunks of a whole number of rows; None: one a frame
+    processed_share  of the videos, spread evenly over them
+    swaps       the player's bindings, which processed rows are without
+
+    Raises `SettingsError` for values that cannot be, or if the shard there was made with others.
     """
+    if label_fps is not None and not 1 <= label_fps <= 1000:
+        raise SettingsError(f"label-fps is {label_fps}: it must be from 1 to 1000 rows a second")
+    if not 0 <= processed_share <= 1:
+        raise SettingsError(f"processed-share is {processed_share}: it must be from 0 to 1")
+    settings = {"--overlay": style, "--lag-frames": lag_frames, "--label-fps": label_fps and str(label_fps)}
+    keep_settings(out / "SHARD_0000.json", settings | {"--processed-share": processed_share, "--rebind": tuple(swaps)})
     corpus = Corpus.open(out / TRUTH)
     for id, path in corpus.video_paths(corpus.ok_ids()).items():
         _same_file(path, out / "videos" / f"{id}.mp4")
     shard = out / "SHARD_0000.tar.gz"
-    write_shard(shard, _members(corpus, _CONTROLLERS[style], lag_frames, processed))
+    write_shard(shard, _members(corpus, _CONTROLLERS[style], lag_frames, label_fps, processed_share, swaps))
     return shard
 
 
-def _members(corpus: Corpus, controller: str, lag_frames: int, processed: bool) -> Iterator[tuple[str, bytes]]:
-    for row in corpus.rows():
+def _members(
+    corpus: Corpus, controller: str, lag_frames: int, label_fps: Fraction | None, processed_share: float, swaps: Sequence[tuple[str, str]]
+) -> Iterator[tuple[str, bytes]]:
+    for index, row in enumerate(row for row in corpus.rows() if row["status"] == "ok"):
         table = corpus.actions(RECORDED, row["id"])
-        if row["status"] != "ok" or table is None:
+        if table is None:
             continue
         rate, table = Fraction(row["fps"]), lagged(table, lag_frames)
+        if label_fps is not None:
+            rate, table = _at_rate(table, rate, label_fps)
+        kinds = {"actions_raw": table}
+        if int((index + 1) * processed_share) > int(index * processed_share):
+            kinds = {"actions_processed": _unswapped(table, swaps)} | kinds
         frames = np.rint(table.column("pts_s").to_numpy() * float(rate)).astype(int)
         first, end = (int(frames[0]), int(frames[-1]) + 1) if len(frames) else (0, 0)
         for number in range(first // _chunk_frames(rate), -(-end // _chunk_frames(rate))):
@@ -60,11 +90,27 @@ def _members(corpus: Corpus, controller: str, lag_frames: int, processed: bool) 
             if start >= stop:
                 continue
             folder = f"{row['id']}/{row['id']}_chunk_{number:04d}"
-            body = parquet_bytes(_columns(table.slice(start - first, stop - start)))
-            if processed:
-                yield f"{folder}/actions_processed.parquet", body
-            yield f"{folder}/actions_raw.parquet", body
+            for name, rows in kinds.items():
+                yield f"{folder}/{name}.parquet", parquet_bytes(_columns(rows.slice(start - first, stop - start)))
             yield f"{folder}/metadata.json", json.dumps(_metadata(row, controller, rate, number, start, stop)).encode()
+
+
+def _at_rate(table: pa.Table, rate: Fraction, label_fps: Fraction) -> tuple[Fraction, pa.Table]:
+    """The rate at which a chunk has a whole number of rows, and the rows in force at its ticks."""
+    label_rate = Fraction(round(CHUNK_S * label_fps), CHUNK_S)
+    row_pts_s = table.column("pts_s").to_numpy()
+    if not len(row_pts_s):
+        return label_rate, table
+    ticks = np.arange(np.ceil(row_pts_s[0] * float(label_rate) - 1e-6), (row_pts_s[-1] + float(1 / rate)) * float(label_rate) - 1e-6)
+    pts_s = ticks / float(label_rate)
+    at = np.searchsorted(row_pts_s, pts_s + 1e-6, side="right") - 1
+    return label_rate, table.take(at).set_column(0, ACTIONS.field("pts_s"), pa.array(pts_s))
+
+
+def _unswapped(table: pa.Table, swaps: Sequence[tuple[str, str]]) -> pa.Table:
+    pads, known = pads_of(table)
+    back = tuple(reversed(swaps))
+    return actions_table(table.column("pts_s").to_numpy(), swapped(pads, back), swapped(known, back))
 
 
 def _chunk_frames(rate: Fraction) -> int:
@@ -77,7 +123,7 @@ def _whole(rate: Fraction) -> int:
     for factor in (2, 5):
         while rows % factor == 0:
             rows //= factor
-    return rows
+    return rows if rows <= rate else 1  # rather an uneven rate in the last chunk than to lose more than a second
 
 
 def _metadata(row: dict[str, Any], controller: str, rate: Fraction, number: int, start: int, stop: int) -> dict[str, Any]:

@@ -1,18 +1,21 @@
 """The truth machine: real games with a controller drawn in, as a corpus and as NitroGen's shards, with labels that run ahead."""
 
 import json
+import shutil
 import tarfile
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ghostpad.base.errors import SettingsError
-from ghostpad.base.pad import pack
+from ghostpad.base.pad import pack, slot
 from ghostpad.base.records import pads_of
 from ghostpad.cli.main import main
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.record import lagged, record_corpus
+from ghostpad.corpus.record_nitrogen import write_nitrogen
 from ghostpad.games.overlay import CORNERS, STYLES, Overlay, swapped
 from ghostpad.video.decode import decode_array
 
@@ -87,6 +90,61 @@ def test_the_same_command_gives_the_same_bytes_and_records_nothing_twice(shards:
     assert "another --overlay" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "flags", [["--opacity", "0.5"], ["--rebind", "south=east"], ["--crf", "30"], ["--lag-frames", "3"], ["--label-fps", "30"]]
+)
+def test_another_run_into_the_same_folder_must_have_the_same_settings(
+    shards: Path, capsys: pytest.CaptureFixture[str], flags: list[str]
+) -> None:
+    before = (shards / "SHARD_0000.tar.gz").read_bytes()
+    lag = [] if flags[0] == "--lag-frames" else ["--lag-frames", "4"]
+    assert main([*RECORD, "--as-nitrogen", *lag, *flags, "--out", str(shards)]) == 2
+    assert f"another {flags[0]}" in capsys.readouterr().err
+    assert (shards / "SHARD_0000.tar.gz").read_bytes() == before
+
+
+def test_a_corpus_with_other_rows_ahead_is_refused(tmp_path: Path) -> None:
+    record_corpus("doom", "novice", minutes=0.02, seed=3, out=tmp_path, lag_frames=2)
+    with pytest.raises(SettingsError, match="another --lag-frames"):
+        record_corpus("doom", "novice", minutes=0.04, seed=3, out=tmp_path)
+    record_corpus("doom", "novice", minutes=0.02, seed=4, out=tmp_path)
+
+
+@pytest.mark.parametrize("label_fps", ["59.94", "30", "50", "15"])
+def test_rows_at_another_rate_hold_what_was_in_force(shards: Path, tmp_path: Path, label_fps: str) -> None:
+    shutil.copytree(shards / "truth", tmp_path / "shards" / "truth")
+    write_nitrogen(tmp_path / "shards", "xbox", label_fps=Fraction(label_fps))
+    assert main(["corpus", "index", str(tmp_path / "shards" / "SHARD_0000.tar.gz"), "--out", str(tmp_path / "c")]) == 0
+    indexed, truth = Corpus.open(tmp_path / "c"), Corpus.open(shards / "truth")
+    for id in truth.ok_ids():
+        table, true_table = indexed.actions("recorded", id), truth.actions("recorded", id)
+        assert table is not None and true_table is not None
+        pts_s, true_s = table["pts_s"].to_numpy(), true_table["pts_s"].to_numpy()
+        assert np.diff(pts_s) == pytest.approx(1 / float(label_fps), rel=1e-3)
+        at = np.searchsorted(true_s, pts_s + 1e-5, side="right") - 1
+        np.testing.assert_allclose(pads_of(table)[0], pads_of(true_table)[0][at], atol=1e-6)
+        assert pts_s[-1] > true_s[-1] - 7 * max(1 / float(label_fps), 2 / 35)
+
+
+def test_processed_rows_are_in_the_games_own_layout(tmp_path: Path) -> None:
+    swaps = (("right_trigger", "south"),)
+    for seed in (1, 2, 3, 4):
+        truth = tmp_path / "truth"
+        record_corpus("doom-defend", "novice", minutes=0.05, seed=seed, out=truth, overlay=Overlay(swaps=swaps))
+    write_nitrogen(tmp_path, "xbox", processed_share=0.5, swaps=swaps)
+    found = {}
+    for labels in ("raw", "processed"):
+        main(["corpus", "index", str(tmp_path / "SHARD_0000.tar.gz"), "--labels", labels, "--out", str(tmp_path / labels)])
+        corpus = Corpus.open(tmp_path / labels)
+        found[labels] = {
+            id: pads_of(table)[0] for id in (row["id"] for row in corpus.rows()) if (table := corpus.actions("recorded", id)) is not None
+        }
+    assert len(found["raw"]) == 4 and len(found["processed"]) == 2
+    for id, pads in found["processed"].items():
+        np.testing.assert_array_equal(pads, swapped(found["raw"][id], swaps))
+    assert any(pads[:, slot("right_trigger")].any() for pads in found["processed"].values())
+
+
 def test_the_controller_is_drawn_into_the_same_play(tmp_path: Path) -> None:
     for name, overlay in (("bare", None), ("drawn", Overlay(corner="top-left"))):
         record_corpus("doom", "novice", minutes=0.05, seed=3, out=tmp_path / name, crf=0, overlay=overlay)
@@ -119,6 +177,8 @@ def test_lag_moves_rows_and_drops_what_has_no_frame(small: object, lag: int) -> 
         (["--as-nitrogen"], "needs --overlay"),
         (["--rebind", "south=east"], "add --overlay"),
         (["--overlay", "ps5", "--opacity", "2"], "at most 1"),
+        (["--label-fps", "30"], "add --as-nitrogen"),
+        (["--as-nitrogen", "--overlay", "ps5", "--label-fps", "quick"], "such as 59.94"),
     ],
 )
 def test_flags_that_cannot_go_together(tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str], says: str) -> None:

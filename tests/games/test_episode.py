@@ -86,7 +86,7 @@ def test_withheld_truth_is_beside_the_corpus_and_nowhere_in_it(tmp_path: Path) -
     out, aside = tmp_path / "corpus", tmp_path / "corpus-truth"
     record_corpus("racing", "expert", minutes=0.05, seed=1, out=out, withhold=aside)
     record_corpus("racing", "expert", minutes=0.05, seed=1, out=tmp_path / "open")
-    assert {Path(name).suffix for name in files_of(out)} == {".mp4", ".parquet"} and not (out / "actions").exists()
+    assert {Path(name).suffix for name in files_of(out)} == {".json", ".mp4", ".parquet"} and not (out / "actions").exists()
     withheld = read_table(aside / "racing-expert-s1-e0000.parquet", "actions")
     assert withheld.equals(Corpus.open(tmp_path / "open").actions("recorded", "racing-expert-s1-e0000"))
     assert Corpus.open(out).actions("recorded", "racing-expert-s1-e0000") is None
