@@ -62,8 +62,8 @@ def eval_policy(
     who = [Who(run, arm=arm)] if run is not None else []
     numbers = [number for seed in sequences for number in evaluation_seeds(seed, episodes)]
     report: dict[str, Any] = {"run": str(run) if run else None, "arm": who[0].name if who else None, "seeds": list(sequences)}
+    report["offline"] = _offline(run, corpora, truth)  # before the games, which take longer and need no footage
     report["games"] = score_games(games, [*who, *(Who(player=name) for name in players)], numbers, workers)
-    report["offline"] = _offline(run, corpora, truth)
     page = _page(run, out, html)
     folder = clips or (page.with_name(f"{page.stem}-clips") if page else None)
     if run is not None and folder is not None:

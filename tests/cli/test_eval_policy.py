@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 import torch
 
@@ -98,14 +99,16 @@ def test_a_run_that_is_no_policy_is_refused(tmp_path: Path, capsys: pytest.Captu
     assert "is not a run" in capsys.readouterr().err
 
 
-def test_offline_measures_are_those_of_what_the_policy_says(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A policy that always says half left is wrong by exactly that."""
+@pytest.mark.parametrize("shift", [0, 3])
+def test_offline_measures_are_those_of_what_the_policy_says(small: Any, monkeypatch: pytest.MonkeyPatch, shift: int) -> None:
+    """A policy that always says half left is wrong by exactly that, in the rows that are due."""
     from ghostpad.base.pad import slot
     from ghostpad.base.records import pads_of
     from ghostpad.corpus.folder import truth_table
     from ghostpad.policy.offline import offline_measures
 
-    policy = Policy(PolicySettings(width_px=32, height_px=16, dim=16, heads=2, depth=2, conv_width=4), {"slots": ["right_x"]}).eval()
+    settings = PolicySettings(width_px=32, height_px=16, dim=16, heads=2, depth=2, conv_width=4, action_shift=shift)
+    policy = Policy(settings, {"slots": ["right_x"]}).eval()
 
     def half_left(self: Policy, frames: torch.Tensor, noise: torch.Tensor, game: str | None = None) -> torch.Tensor:
         pads = torch.zeros(len(frames), 8, 25)
@@ -116,6 +119,17 @@ def test_offline_measures_are_those_of_what_the_policy_says(small: Any, monkeypa
     (found,) = offline_measures(policy, [(small.wild, small.truth)])
     tables = [truth_table(small.truth, path.stem) for path in small.truth.glob("*.parquet")]
     turns = [pads_of(table)[0][:, slot("right_x")] for table in tables if table is not None]
-    wanted = [abs(turn[row] + 0.5) for turn in turns for start in range(0, len(turn), 4) for row in range(start, min(start + 8, len(turn)))]
-    assert found["chunk_error"]["mean"] == pytest.approx(sum(wanted) / len(wanted), abs=1e-4)
+    chunks = [turn[start + shift : start + shift + 8] for turn in turns for start in range(0, len(turn), 4)]
+    wanted = np.abs(np.concatenate(chunks) + 0.5)
+    assert found["chunk_error"]["mean"] == pytest.approx(wanted.mean(), abs=1e-4)
+    assert found["rows"]["sticks"]["right_x"]["mae"] == pytest.approx(
+        np.abs(np.concatenate([turn[shift:] for turn in turns]) + 0.5).mean(), abs=1e-4
+    )
     assert set(found["rows"]["sticks"]) == {"right_x"} and found["rows"]["sticks"]["right_x"]["r2"] < 0
+
+
+def test_offline_measures_need_withheld_pads(run: Path, small: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    words = ["eval", "policy", str(run), "--episodes", "1", "--players", "--corpora", str(small.wild), "--truth", str(tmp_path / "empty")]
+    assert main(words) == 1
+    assert "has withheld pads: name the right --truth" in capsys.readouterr().err
