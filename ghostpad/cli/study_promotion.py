@@ -105,7 +105,7 @@ def study_promotion(
         print(estimate(planned, workers), flush=True)
         try:
             tasks = {one.task.name: one.task for part in planned.values() for one in part}
-            run_tasks(list(tasks.values()), workers, out / "seconds.json")
+            run_tasks(list(tasks.values()), workers, out / "seconds.json", keep_going=True)
         finally:
             text = _write(study)
         print(text)

@@ -45,11 +45,13 @@ class Task:
     done: Path | None = None
 
 
-def run_tasks(tasks: Sequence[Task], workers: int, times: Path) -> dict[str, float]:
+def run_tasks(tasks: Sequence[Task], workers: int, times: Path, keep_going: bool = False) -> dict[str, float]:
     """Run every task once those it needs are done, `workers` at a time in the order given; returns seconds by stage.
 
-    A failed command stops the rest and is raised as `GhostpadError` with its own message.
+    A failed command stops the rest and is raised as `GhostpadError` with its own message; with `keep_going` only what needs it is left
+    out, and the failures are raised together at the end.
     """
+    failures: list[str] = []
     seconds: dict[str, dict[str, float]] = read_json(times) if times.exists() else {}
     waiting, finished = list(tasks), set[str]()
     running: dict[Future[float], Task] = {}
@@ -59,15 +61,26 @@ def run_tasks(tasks: Sequence[Task], workers: int, times: Path) -> dict[str, flo
             for task in ready[: workers - len(running)]:
                 waiting.remove(task)
                 running[pool.submit(_run, task)] = task
+            if not running:
+                break  # what waits needs a task that failed
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 task = running.pop(future)
-                spent = future.result()  # raises what the command said; commands still running end by themselves
+                try:
+                    spent = future.result()  # raises what the command said; commands still running end by themselves
+                except GhostpadError as error:
+                    if not keep_going:
+                        raise
+                    print(f"[{task.name}] {error}", file=sys.stderr, flush=True)
+                    failures.append(str(error))
+                    continue
                 finished.add(task.name)
                 if spent:
                     # A command that finds its work done takes a moment; what counts is how long the work took.
                     stage = seconds.setdefault(task.stage, {})
                     stage[task.name] = max(spent, stage.get(task.name, 0.0))
                     write_json(times, seconds)
+    if failures:
+        raise GhostpadError("\n".join(failures))
     return {stage: round(sum(spent.values()), 1) for stage, spent in seconds.items()}
 
 

@@ -42,6 +42,19 @@ def test_a_failed_command_is_told_in_its_own_words(tmp_path: Path) -> None:
         run_tasks(tasks, 2, tmp_path / "seconds.json")
 
 
+def test_work_that_keeps_going_leaves_out_only_what_needs_the_failed_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tasks = [
+        Task("status", "status", ("status", str(tmp_path / "nowhere"))),
+        Task("after", "settings", ("settings", "idm"), ("status",)),
+        Task("later", "settings", ("settings", "idm"), ("after",)),
+        Task("other", "settings", ("settings", "policy")),
+    ]
+    with pytest.raises(GhostpadError, match="there is no corpus at"):
+        run_tasks(tasks, 1, tmp_path / "seconds.json", keep_going=True)
+    printed = capsys.readouterr().out
+    assert "$ ghostpad settings policy" in printed and "$ ghostpad settings idm" not in printed
+
+
 @pytest.mark.parametrize("seeds", ["", "0,0", "-1", "a"])
 def test_impossible_seeds_are_refused_before_any_work(tmp_path: Path, seeds: str) -> None:
     with pytest.raises(SettingsError, match="--seeds"):
