@@ -24,15 +24,15 @@ def bench_policy(
 
     The policy has the size of NitroGen's released one (494 million weights) and random weights, so the deviations at fewer steps say how
     far ours is from the reference, not what fewer steps do to a trained one. Ways take turns; prints medians and ranges. Uses the GPU
-    where there is one. Takes about two minutes on two cores, and 3 GB of memory.
+    where there is one. Takes about two minutes on two cores, and 5 GB of memory.
 
     Args:
         run: The run folder of a policy with a SigLIP encoder to measure instead, such as an imported NitroGen.
         batch: Games that look at once.
         repeats: How often each way is measured.
         threads: CPU threads of torch.
-        bf16: Compute ours and the reference's schedule in bfloat16.
-        compile: Compile the parts that take the time (torch.compile); the first chunk then takes minutes.
+        bf16: Compute everything in bfloat16.
+        compile: Compile what takes the time in ours (torch.compile); the first chunk then takes minutes.
         out: The JSON file to write.
         quick: A tiny policy: shows that it works, measures little.
     """
@@ -40,16 +40,15 @@ def bench_policy(
         raise SettingsError(problems)
     import torch  # here, because it takes seconds to import
 
-    from ghostpad.policy.bench import OUR_STEPS, gpu_memory_mb, time_chunks
+    from ghostpad.policy.bench import gpu_memory_mb, runs, time_chunks
     from ghostpad.policy.nitrogen_sample import random_policy
     from ghostpad.policy.train import load_policy
 
     torch.set_num_threads(threads)
     policy = random_policy(tiny=quick) if run is None else load_policy(run)
-    policy.to("cuda" if torch.cuda.is_available() else "cpu")
-    policy.quicken(bf16=bf16, compile=compile)
-    with progress("measure", repeats * (1 + len(OUR_STEPS)), "chunks") as advance:
-        report = time_chunks(policy, batch, repeats, advance)
+    policy.to("cuda" if torch.cuda.is_available() else "cpu").quicken(bf16=bf16)
+    with progress("measure", runs(repeats), "chunks") as advance:
+        report = time_chunks(policy, batch, repeats, advance, compile)
     report |= {
         "weights": sum(weight.numel() for weight in policy.parameters()),
         "bf16": bf16,
@@ -78,10 +77,10 @@ def bench_text(report: dict[str, Any]) -> str:
         f"seconds a chunk, median (least to largest) of {report['repeats']}:",
         f"  (a) the reference's schedule, {reference['steps']} steps: {_spread(reference['s'])}",
     ]
-    for steps, ours in report["ours"].items():
+    for name, ours in [("layers unpacked", report["unpacked"]), *(("ours", entry) for entry in report["ours"])]:
         apart = ours["deviation"]
         lines.append(
-            f"  ours, {steps:>2} steps: {_spread(ours['s'])}; {_spread(ours['faster'])} times faster; "
+            f"  {name}, {ours['steps']:>2} steps: {_spread(ours['s'])}; {_spread(ours['faster'])} times faster; "
             f"actions differ from (a) by {apart['mean']:.2g}, at most {apart['max']:.2g}"
         )
     if report["gpu_memory_mb"] is not None:

@@ -1,17 +1,18 @@
 """What a chunk costs: the reference's way, which repeats at every step what does not change, beside ours, in one process.
 
-    a      vision once; at each of 16 steps the mixer over its tokens, keys and values of every cross-attention, and the denoiser
-    ours   vision, mixer, keys and values once; at each step only the denoiser
+    (a)         vision once; at each of 16 steps the mixer over its tokens, keys and values of every cross-attention, and the denoiser
+    unpacked    vision, mixer, keys and values once; at each step only the denoiser
+    ours        the same, with what `Policy.quicken` does besides: packed layers (CPU), or compiled ones
 
-Both run the same layers on the same weights, frame and noise, so only the schedule differs. They take turns, because a machine's
-speed drifts. The reference computes its vision tower once a chunk too; its own code is not run.
+All use the same weights, frame and noise. They take turns, because a machine's speed drifts. The reference computes its vision tower once a
+chunk too; its own code is not run, ours stands for it.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,19 +30,12 @@ OUR_STEPS = (16, 8, 4)
 """Steps that ours is measured at."""
 
 
-class Spread(NamedTuple):
-    """Least, middle and largest of some measurements."""
+def time_chunks(policy: Policy, batch: int, repeats: int, advance: Advance, compile: bool = False, seed: int = 0) -> dict[str, Any]:
+    """Times of chunks for `batch` games at once and how far they are from (a), on the policy's device; JSON-able.
 
-    min: float
-    median: float
-    max: float
-
-
-def time_chunks(policy: Policy, batch: int, repeats: int, advance: Advance, seed: int = 0) -> dict[str, Any]:
-    """Times of chunks for `batch` games at once and how far ours end from (a), on the policy's device; JSON-able.
-
-    reference   {"s": spread}
-    ours        by steps: {"s": spread, "faster": spread of (a) / ours of the same round, "deviation": {"mean", "max"}}
+    reference   {"steps", "s": spread}
+    unpacked    {"steps", "s": spread, "faster": spread of (a) / this of the same round, "deviation": {"mean", "max"}}
+    ours        a list of the same, one entry a number of steps
 
     deviation is |ours - (a)| over all numbers of the chunks, in the network's own units (a stick's range and a button are 1).
     """
@@ -51,36 +45,37 @@ def time_chunks(policy: Policy, batch: int, repeats: int, advance: Advance, seed
     side = policy.encoder.side_px
     pixels = (2 * torch.rand(batch, 1, 3, side, side, generator=generator) - 1).to(device)
     noise = policy.draw_noise(batch, generator).to(device)
-    ways: dict[str, Callable[[], Tensor]] = {"reference": partial(recomputed, policy, pixels, noise, REFERENCE_STEPS)}
-    ways |= {str(steps): partial(policy.sample_batch, pixels, noise, steps=steps) for steps in OUR_STEPS}
-    chunks, times = {name: way() for name, way in ways.items()}, {name: list[float]() for name in ways}  # the first of each only warms up
-    for _ in range(repeats):
-        for name, way in ways.items():
-            times[name].append(_seconds(way))
-            advance(1)
-    wanted = times["reference"]
-    ours = {
-        str(steps): {
-            "s": _spread(times[str(steps)])._asdict(),
-            "faster": _spread([a / b for a, b in zip(wanted, times[str(steps)], strict=True)])._asdict(),
-            "deviation": _deviation(chunks[str(steps)], chunks["reference"]),
+    quick = _twin(policy).quicken(pack=not policy.bf16, bf16=policy.bf16, compile=compile)
+    ways: list[Callable[[], Tensor]] = [partial(recomputed, policy, pixels, noise, REFERENCE_STEPS)]
+    ways.append(partial(policy.sample_batch, pixels, noise, steps=REFERENCE_STEPS))
+    ways += [partial(quick.sample_batch, pixels, noise, steps=steps) for steps in OUR_STEPS]
+    chunks = [way() for way in ways]  # the first of each only warms up
+    rounds = [[_seconds(way, advance) for way in ways] for _ in range(repeats)]
+    wanted, *others = zip(*rounds, strict=True)
+    found = [
+        {
+            "steps": steps,
+            "s": _spread(times),
+            "faster": _spread([a / b for a, b in zip(wanted, times, strict=True)]),
+            "deviation": _deviation(chunk, chunks[0]),
         }
-        for steps in OUR_STEPS
-    }
-    return {"batch": batch, "repeats": repeats, "reference": {"steps": REFERENCE_STEPS, "s": _spread(wanted)._asdict()}, "ours": ours}
+        for steps, times, chunk in zip((REFERENCE_STEPS, *OUR_STEPS), others, chunks[1:], strict=True)
+    ]
+    reference = {"steps": REFERENCE_STEPS, "s": _spread(wanted)}
+    return {"batch": batch, "repeats": repeats, "reference": reference, "unpacked": found[0], "ours": found[1:]}
+
+
+def runs(repeats: int) -> int:
+    """How many chunks `time_chunks` measures."""
+    return repeats * (2 + len(OUR_STEPS))
 
 
 @torch.no_grad()
 def recomputed(policy: Policy, pixels: Tensor, noise: Tensor, steps: int) -> Tensor:
     """Chunks [B, K, slots] as `Policy.sample_batch` makes them, by the reference's schedule."""
+    images = policy.look(pixels)
     with policy.precision():
-        images = policy.look(pixels)
-
-    def velocity(x: Tensor, time: Tensor) -> Tensor:
-        with policy.precision():
-            return policy.velocity(x, time, policy.read(images))
-
-    return sample(velocity, noise.unsqueeze(1), steps).squeeze(1)
+        return sample(lambda x, time: policy.velocity(x, time, policy.read(images)), noise.unsqueeze(1), steps).squeeze(1)
 
 
 def gpu_memory_mb() -> float | None:
@@ -88,14 +83,22 @@ def gpu_memory_mb() -> float | None:
     return torch.cuda.max_memory_allocated() / 1e6 if torch.cuda.is_available() else None
 
 
-def _seconds(way: Callable[[], Tensor]) -> float:
+def _twin(policy: Policy) -> Policy:
+    """Another policy over the same weights."""
+    twin = Policy.hollow(policy.settings, policy.facts)
+    twin.load_state_dict(policy.state_dict(), assign=True)
+    return twin.eval()
+
+
+def _seconds(way: Callable[[], Tensor], advance: Advance) -> float:
     start = time.perf_counter()
     way().cpu()  # waits for a GPU
+    advance(1)
     return time.perf_counter() - start
 
 
-def _spread(values: list[float]) -> Spread:
-    return Spread(min(values), median(values), max(values))
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    return {"min": min(values), "median": median(values), "max": max(values)}
 
 
 def _deviation(found: Tensor, wanted: Tensor) -> dict[str, float]:

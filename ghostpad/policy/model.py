@@ -26,6 +26,7 @@ from ghostpad.feed.window import WindowSpec
 from ghostpad.nn.distributed import rand, randn
 from ghostpad.nn.flow import draw_times, make_path, sample, velocity_loss
 from ghostpad.nn.frames import ConvEncoder, SiglipEncoder, shake
+from ghostpad.nn.packed import pack_linears
 from ghostpad.nn.transformer import Denoiser, Extras, KeysValues, Mixer
 from ghostpad.policy.actions import ActionSpace, make_embedding, make_positions, make_readout
 from ghostpad.policy.context import ContextRow
@@ -90,11 +91,18 @@ class Policy(Model):
         """Frames up to the one now shown, and the `chunk` rows from it on; the rate is the video's own."""
         return policy_window(self.settings)
 
-    def quicken(self, *, bf16: bool = False, compile: bool = False) -> "Policy":
-        """Compute in bfloat16 where that is safe, and compile what takes the time (`torch.compile`; the first chunk then takes minutes)."""
+    def quicken(self, *, pack: bool = False, bf16: bool = False, compile: bool = False) -> "Policy":
+        """Make sampling faster from here on; returns itself.
+
+        pack     keep linear layers' weights packed too, on a CPU in float32 (`ghostpad.nn.packed`); they must not change any more
+        bf16     compute in bfloat16 where that is safe
+        compile  compile what takes the time (`torch.compile`); the first chunk then takes minutes
+        """
         self.bf16 = bf16
+        if pack:
+            pack_linears(self)
         if compile:
-            for part in (self.encoder, self.mixer, self.denoiser):
+            for part in (self.encoder.tower if isinstance(self.encoder, SiglipEncoder) else self.encoder, self.mixer, self.denoiser):
                 part.compile()
         return self
 
@@ -264,16 +272,15 @@ class Policy(Model):
         strength = s.guidance if guidance is None else guidance
         if strength and game is not None and not s.guide_game:
             raise SettingsError(f"guidance is not told the game ('{game}') in the reference: set guide_game, or leave one of them out")
-        with self.precision():
-            reading = self.read(images, None, games)
-            newest = self.read(images[:, -1:], None, None) if strength else None
 
         def velocity(x: Tensor, time: Tensor) -> Tensor:
-            with self.precision():
-                found = self.velocity(x, time, reading)
-                return found if newest is None else found + strength * (found - self.velocity(x, time, newest))
+            found = self.velocity(x, time, reading)
+            return found if newest is None else found + strength * (found - self.velocity(x, time, newest))
 
-        return sample(velocity, noise.unsqueeze(1), steps or s.sampling_steps).squeeze(1)
+        with self.precision():  # around all steps, so that weights are converted once
+            reading = self.read(images, None, games)
+            newest = self.read(images[:, -1:], None, None) if strength else None
+            return sample(velocity, noise.unsqueeze(1), steps or s.sampling_steps).squeeze(1)
 
     def _flow_loss(self, clean: Tensor, weight: Tensor, noise: Tensor, time: Tensor, reading: Reading) -> Tensor:
         """The weighted mean squared error of the velocity at `time` between `noise` and `clean`."""
