@@ -63,3 +63,14 @@ def test_another_layout_is_refused_and_the_file_is_named(layout: str | None) -> 
     pad.check_layout(pad.LAYOUT, "labels.parquet")
     with pytest.raises(FormatError, match="labels.parquet"):
         pad.check_layout(layout, "labels.parquet")
+
+
+def test_pads_from_nitrogens_space() -> None:
+    values = np.full((2, 25), 0.5, np.float32)
+    values[0, pad.slot("south")], values[0, pad.slot("left_x")], values[1, pad.slot("right_y")] = 0.51, 1.2, 0.25
+    pads = pad.from_unit(values)
+    assert pads[0, pad.slot("south")] == 1 and pads[1, pad.slot("south")] == 0, "a button is pressed above 0.5, not at it"
+    assert pads[0, pad.slot("left_x")] == 1 and pads[1, pad.slot("right_y")] == -0.5 and pads[1, pad.slot("left_x")] == 0
+    assert values[0, pad.slot("left_x")] == np.float32(1.2), "what was given stays"
+    with pytest.raises(FormatError, match="a pad has 25 numbers"):
+        pad.from_unit(np.zeros((25, 2)))

@@ -70,3 +70,12 @@ def test_times_follow_the_beta_law_and_the_seed(alpha: float) -> None:
     assert np.allclose(np.quantile(times.numpy(), ranks), np.quantile(reference, ranks), atol=0.02)
     assert times.min() >= 0 and times.max() < 1
     assert torch.equal(times, draw())
+
+
+def test_the_beta_law_with_both_numbers_and_another_latest_time() -> None:
+    times = draw_times((100, 200), 1.6, torch.Generator().manual_seed(1), 0.8, 0.9)
+    reference = (1 - np.random.default_rng(0).beta(1.6, 0.8, 20_000)) * 0.9
+    ranks = [0.05, 0.25, 0.5, 0.75, 0.95]
+    assert times.dtype == torch.float32 and times.min() >= 0 and times.max() <= 0.9
+    assert np.allclose(np.quantile(times.numpy(), ranks), np.quantile(reference, ranks), atol=0.02)
+    assert torch.equal(times, draw_times((100, 200), 1.6, torch.Generator().manual_seed(1), 0.8, 0.9))

@@ -1,5 +1,6 @@
 """Frame encoders: shapes, scaling, what SigLIP must be given, and the random shake of training frames."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,17 @@ def test_shake_shifts_by_whole_pixels_up_to_the_limit_and_repeats_edges() -> Non
 def test_no_shake_changes_nothing() -> None:
     frames = random_frames(3, 2, 16, 16, 1)
     assert torch.equal(shake(frames, 0, 0.0, torch.Generator()), frames.float())
+
+
+def test_siglip_without_marks_takes_any_number_of_frames_and_keeps_an_unread_head(siglip_folder: Path) -> None:
+    config = SiglipEncoder(1, str(siglip_folder)).config | {"vision_use_head": True}
+    encoder = SiglipEncoder(1, "nowhere", config, marks=False)
+    assert encoder(random_frames(2, 3, 32, 32, 3)).shape == (2, 3 * 4, 16)
+    head = {name for name, _ in encoder.named_parameters() if ".head." in name}
+    assert head and {name for name, weight in encoder.named_parameters() if not weight.requires_grad} == head
+    assert not any("mark" in name for name in encoder.state_dict())
+
+
+def test_a_towers_shape_equals_its_copy_on_disk(siglip_folder: Path) -> None:
+    config = SiglipEncoder(1, str(siglip_folder)).config
+    assert json.loads(json.dumps(config)) == config == SiglipEncoder(1, "nowhere", config).config
