@@ -1,6 +1,7 @@
 """`ghostpad corpus align`: how late each video's picture shows what its rows say."""
 
 from collections import Counter, defaultdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,28 +13,39 @@ from ghostpad.corpus.align import align_corpus
 from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.view.lag_plot import write_lag_plot
 
+_WAYS = {
+    "reference": "by the reference",
+    "together": "by the game's other videos",
+    "alone": "from the video alone (its game has too few others)",
+}
+_BAR = 40
 
-def corpus_align(corpus: CorpusPath) -> None:
+
+def corpus_align(corpus: CorpusPath, reference: tuple[Path, ...] = ()) -> None:
     """Measure, for every video with footage and recorded rows, how late the picture shows what the rows say.
 
-    Writes lag_ms and lag_confidence of the table of videos, which training applies; lag.json with every measurement and why a lag is
-    unknown; and lag.png, the distribution. A lag is counted from the game's first answer to the pad, the median over the videos of a game
-    and player; one that is not clear is left unknown and taken as none. A game that answers slowly is measured late, racing by about a
-    frame: do not align footage that ghostpad recorded without a lag. Stopped, the same command goes on.
+    Writes lag_ms and lag_confidence of the table of videos, which training applies; lag.json with every measurement, how it was told and
+    why a lag is unknown; and lag.png, the distribution. One that is not clear is left unknown and taken as none. Without a reference a lag
+    is counted from the game's first visible answer to the pad, half a frame late in racing, more where there are only a few minutes of
+    footage: do not align footage that ghostpad recorded without a lag. Stopped, the same command goes on.
+
+    Args:
+        reference: Corpora whose lags are known, of the same games: footage that ghostpad recorded without --lag-frames, or videos that have
+            a lag_ms which somebody checked. No lag is then what the reference calls no lag. A few minutes a game are enough.
     """
     opened = Corpus.open(corpus)
     wanted = len(set(opened.labelled_ids(RECORDED)) & set(opened.ok_ids()))
     if not wanted:
         raise MissingError(f"{corpus} has no video with both footage and recorded rows: fetch footage, or record some")
     with progress("align", wanted, "videos") as advance:
-        found = align_corpus(opened, advance)
+        found = align_corpus(opened, advance, [Corpus.open(path) for path in reference])
     write_lag_plot(corpus / "lag.png", [row["lag_ms"] for row in found])
     print(align_text(found))
     print(f"{corpus / 'lag.png'}: the distribution; {corpus / 'lag.json'}: every video")
 
 
 def align_text(found: list[dict[str, Any]]) -> str:
-    """The table that the command prints, a line a game and player, and the reasons why lags are unknown."""
+    """What the command prints: a line a game and player, the distribution in frames, and the reasons why lags are unknown."""
     groups = defaultdict(list)
     for row in found:
         groups[f"{row['game'] or 'unknown game'} by {row['player'] or 'unknown player'}"].append(row)
@@ -45,8 +57,21 @@ def align_text(found: list[dict[str, Any]]) -> str:
             ms, frames = (np.array([row[key] for row in known]) for key in ("lag_ms", "lag_frames"))
             line += f"  {np.median(ms):>14.0f} {ms.min():>7.0f} {ms.max():>7.0f}  {np.median(frames):>15.1f}"
         lines.append(line)
+    lines += _histogram([row["lag_frames"] for row in found if row["lag_ms"] is not None])
+    ways = Counter(row["by"] for row in found if row["lag_ms"] is not None)
+    lines += [f"told {_WAYS[way]}: {count} videos" for way, count in ways.most_common()]
     reasons = Counter(row["reason"] for row in found if row["lag_ms"] is None)
     lines += [f"unknown: {reason}: {count} videos" for reason, count in reasons.most_common()]
     copied = [row for row in found if row["copies"]]
     lines += [f"{len(copied)} videos show fewer pictures than their file says: repeats were left out"] if copied else []
     return "\n".join(lines)
+
+
+def _histogram(lags_frames: list[float]) -> list[str]:
+    """How many videos have each lag, rounded to frames: a bar a frame from the least to the most."""
+    counts = Counter(round(lag) for lag in lags_frames)
+    if not counts:
+        return []
+    longest = max(counts.values())
+    bars = {lag: "#" * max(1, round(_BAR * counts[lag] / longest)) if counts[lag] else "" for lag in range(min(counts), max(counts) + 1)}
+    return ["lag in frames, videos:"] + [f"  {lag:>+3} {counts[lag]:>6}  {bar}".rstrip() for lag, bar in bars.items()]

@@ -1,18 +1,22 @@
 """Whether known lags are found again: recorded games with their rows' stamps moved, in several qualities.
 
-Records into a folder that it is given, nothing else. For every game, player and quality the motion is read once; each lag is then given
-to the rows of all its videos, which are measured as a corpus of that lag would be. Rows of another video show whether an unknown lag is
-called unknown. Cost: about 3 s of CPU for a minute of footage, and 0.1 s for a lag of a video (measured).
+Records into a folder that it is given, nothing else. For every game, player and quality what the videos show is looked at once; each lag
+is then given to the rows of all of them, which are measured as a corpus of that lag would be, by a reference and without one. Rows of
+another video show whether an unknown lag is called unknown. Cost: about 3 s of CPU for a minute of footage, and 0.2 s for a lag of a
+video with a reference (guesses).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 
 from ghostpad.corpus.align import Seen, follows, lags, look, on_pictures
+from ghostpad.corpus.align_readers import read_by, reference_readers, together
 from ghostpad.corpus.folder import RECORDED, Corpus
+from ghostpad.corpus.lag import Follow
+from ghostpad.corpus.lag_reader import Reader
 from ghostpad.corpus.record import record_corpus
 from ghostpad.games.spec import game_spec
 
@@ -24,49 +28,93 @@ class Recovery:
     game: str
     player: str
     crf: int
+    way: str
+    """"reference" or "alone": without one."""
     tried: int = 0
     told: int = 0
     right: int = 0
-    worst_frames: float = 0.0
+    off_frames: list[float] = field(default_factory=list)
+    """By how much each told lag is late."""
     wrong_rows: int = 0
     wrong_told: int = 0
 
+    @property
+    def worst_frames(self) -> float:
+        """The largest error of a told lag."""
+        return max(map(abs, self.off_frames), default=0.0)
+
+
+def reference_of(games: Sequence[str], players: Sequence[str], minutes: float, seed: int, folder: Path) -> dict[str | None, Reader]:
+    """The readers that fresh footage without lag teaches: `minutes` of each game and player, recorded in `folder`."""
+    for game in games:
+        for player in players:
+            record_corpus(game, player, minutes=minutes, seed=seed, out=folder)
+    return reference_readers([Corpus.open(folder)], set(games))
+
 
 def recover(
-    game: str, player: str, crf: int, lags_frames: Sequence[int], minutes: float, seed: int, folder: Path, advance: Callable[[int], None]
-) -> Recovery:
-    """Record `minutes` of a game in `folder` and find every lag again; right is within a frame. One call of `advance` a lag."""
-    record_corpus(game, player, minutes=minutes, seed=seed, out=folder, crf=crf)
+    game: str,
+    players: Sequence[str],
+    crf: int,
+    lags_frames: Sequence[int],
+    minutes: float,
+    seed: int,
+    folder: Path,
+    reader: Reader | None,
+    advance: Callable[[int], None],
+) -> list[Recovery]:
+    """Record `minutes` of a game by each player in `folder` and find every lag again, by `reader` if there is one, and without.
+
+    Right is within a frame. One call of `advance` a lag. Without a reference all videos of the game teach each other, as in a corpus, which
+    takes long: only the first and the last lag are tried.
+    """
+    seen: dict[str, Seen] = {}
+    rows: dict[str, pa.Table] = {}
+    for player in players:
+        record_corpus(game, player, minutes=minutes, seed=seed, out=folder, crf=crf)
     corpus = Corpus.open(folder)
-    found = Recovery(game, player, crf)
-    seen, rows = {}, {}
+    by_player = {row["id"]: row["player"] for row in corpus.rows()}
     for id in corpus.ok_ids():
         table = corpus.actions(RECORDED, id)
         if table is not None:
             seen[id], rows[id] = look(corpus.video_path(id), 0.0), table
+    ways = ("reference", "alone") if reader is not None else ("alone",)
+    found = {(player, way): Recovery(game, player, crf, way) for way in ways for player in players}
     frame_ms = float(1000 / game_spec(game).fps)
     for lag in lags_frames:
-        _count(found, seen, {id: on_pictures(table, -lag * frame_ms) for id, table in rows.items()}, lag * frame_ms, frame_ms)
+        moved = {id: on_pictures(table, -lag * frame_ms) for id, table in rows.items()}
+        for way in ways if lag in (lags_frames[0], lags_frames[-1]) else ways[:-1]:
+            _count(found, way, by_player, _measured(seen, moved, reader if way == "reference" else None), lag * frame_ms, frame_ms)
         advance(1)
-    _mix(found, seen, rows)
-    return found
-
-
-def _count(found: Recovery, seen: dict[str, Seen], rows: dict[str, pa.Table], lag_ms: float, frame_ms: float) -> None:
-    told = lags({id: follows(seen[id], rows[id]) for id in seen}, dict.fromkeys(seen, (found.game, found.player)))
-    for row in told:
-        found.tried += 1
-        if row["lag_ms"] is not None:
-            off_frames = abs(row["lag_ms"] - lag_ms) / frame_ms
-            found.told += 1
-            found.right += off_frames <= 1
-            found.worst_frames = max(found.worst_frames, off_frames)
-
-
-def _mix(found: Recovery, seen: dict[str, Seen], rows: dict[str, pa.Table]) -> None:
-    """Every video against the rows of every other."""
     for id in seen:
         for other in rows:
-            if other != id:
-                found.wrong_rows += 1
-                found.wrong_told += not follows(seen[id], rows[other]).reason
+            if other != id and by_player[other] == by_player[id]:
+                for way in ways:
+                    one = found[by_player[id], way]
+                    one.wrong_rows += 1
+                    one.wrong_told += not _wrong(seen[id], rows[other], reader if way == "reference" else None).reason
+    return list(found.values())
+
+
+def _measured(seen: dict[str, Seen], rows: dict[str, pa.Table], reader: Reader | None) -> dict[str, Follow]:
+    if reader is not None:
+        return {id: read_by(reader, seen[id], rows[id], by="reference") for id in seen}
+    return together({id: follows(seen[id], rows[id]) for id in seen}, lambda id: (seen[id], rows[id]))
+
+
+def _wrong(seen: Seen, rows: pa.Table, reader: Reader | None) -> Follow:
+    return follows(seen, rows) if reader is None else read_by(reader, seen, rows, by="reference")
+
+
+def _count(
+    found: dict[tuple[str, str], Recovery], way: str, by_player: dict[str, str], measured: dict[str, Follow], lag_ms: float, frame_ms: float
+) -> None:
+    some = next(iter(found.values()))
+    for row in lags(measured, {id: (some.game, player) for id, player in by_player.items() if id in measured}):
+        one = found[row["player"], way]
+        one.tried += 1
+        if row["lag_ms"] is not None:
+            off_frames = (row["lag_ms"] - lag_ms) / frame_ms
+            one.told += 1
+            one.right += abs(off_frames) <= 1
+            one.off_frames.append(off_frames)

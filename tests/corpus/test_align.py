@@ -8,15 +8,20 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from ghostpad.base.errors import MissingError, SettingsError
 from ghostpad.base.files import read_json
 from ghostpad.base.pad import slot
 from ghostpad.base.records import actions_table, pads_of
 from ghostpad.cli.main import main
 from ghostpad.corpus.align import Seen, align_corpus, follows, lags, look, on_pictures, seen_in
+from ghostpad.corpus.align_readers import read_by, reference_readers
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.lag import MAX_LAG_FRAMES, Follow, distinct
 from ghostpad.corpus.motion import HEIGHT_PX, SIGNALS, WIDTH_PX, motion
 from ghostpad.corpus.record import record_corpus
+from ghostpad.corpus.seen import seen_of
+from ghostpad.games.overlay import Overlay
+from ghostpad.games.spec import game_spec
 from ghostpad.video.decode import decode_array
 
 FRAME_MS = 2000 / 35
@@ -147,11 +152,12 @@ def test_align_writes_facts_a_plot_and_measures_once(doom: Corpus, tmp_path: Pat
     assert "doom by expert" in capsys.readouterr().out and (corpus.root / "lag.png").read_bytes()[:4] == b"\x89PNG"
     told = read_json(corpus.root / "lag.json")["videos"]
     assert [row["id"] for row in told] == [id, "later"] and told[0]["lag_ms"] == video["lag_ms"]
-    kept = corpus.root / "cache" / "lag" / f"{id}.json"
+    kept = corpus.root / "cache" / "lag" / f"{id}.npz"
     stamp = kept.stat().st_mtime_ns
     assert align_corpus(corpus) == told and kept.stat().st_mtime_ns == stamp
-    kept.write_text("{}")
-    assert align_corpus(corpus) == told
+    for damaged in (b"{}", kept.read_bytes()[:5000]):
+        kept.write_bytes(damaged)
+        assert align_corpus(corpus) == told
 
 
 def test_nothing_to_align_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -176,10 +182,140 @@ def test_training_looks_rows_up_by_their_lag(doom: Corpus, tmp_path: Path, measu
     assert not moved.weight[:2].any()
 
 
+FEW = {"doom": ("novice", 1.2), "racing": ("novice", 0.75)}
+
+
+@pytest.fixture(scope="module", params=["doom", "racing"])
+def taught(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Corpus]:
+    """A reference of a game: a good minute of a novice without lag."""
+    player, minutes = FEW[request.param]
+    root = tmp_path_factory.mktemp("reference") / "corpus"
+    record_corpus(request.param, player, minutes=minutes, seed=78, out=root)
+    return request.param, Corpus.open(root)
+
+
+def aligned(game: str, player: str, minutes: float, lag: int, root: Path, reference: Corpus) -> list[dict[str, Any]]:
+    record_corpus(game, player, minutes=minutes, seed=79, out=root, lag_frames=lag)
+    return align_corpus(Corpus.open(root), references=[reference])
+
+
+def test_a_reference_finds_lags_to_a_frame_whoever_plays(taught: tuple[str, Corpus], tmp_path: Path) -> None:
+    (game, reference), lag = taught, -9
+    told = aligned(game, "expert", 1 / 3, lag, tmp_path / "c", reference)
+    assert [row["by"] for row in told] == ["reference"]
+    assert told[0]["lag_frames"] == pytest.approx(lag, abs=1) and told[0]["confidence"] > 0.6
+
+
+def test_a_reference_calls_rows_of_another_video_unknown(taught: tuple[str, Corpus], tmp_path: Path) -> None:
+    game, reference = taught
+    corpus = Corpus.create(tmp_path / "c")
+    record_corpus(game, "expert", minutes=1 / 3, seed=79, out=corpus.root)
+    record_corpus(game, "expert", minutes=1 / 3, seed=81, out=corpus.root)
+    first, second = corpus.ok_ids()
+    rows = {id: corpus.actions("recorded", id) for id in (first, second)}
+    for id, other in ((first, second), (second, first)):
+        table = rows[other]
+        assert table is not None
+        corpus.write_actions("recorded", id, table)
+    told = align_corpus(corpus, references=[reference])
+    assert [row["lag_ms"] for row in told] == [None, None]
+    assert all("does not clearly show" in row["reason"] for row in told)
+
+
+def test_a_reference_whose_rows_come_late_is_believed(taught: tuple[str, Corpus], tmp_path: Path) -> None:
+    """lag_ms of a reference's videos says where no lag is; one without, that ghostpad did not record, says nothing."""
+    game, reference = taught
+    corpus = Corpus.open(shutil.copytree(reference.root, tmp_path / "late"))
+    frame_ms = float(1000 / game_spec(game).fps)
+    for row in corpus.rows():
+        table = corpus.actions("recorded", row["id"])
+        assert table is not None
+        corpus.write_actions("recorded", row["id"], on_pictures(table, -3 * frame_ms))
+        corpus.add_video(row | {"lag_ms": 3 * frame_ms, "source": "elsewhere"})
+    told = aligned(game, "expert", 1 / 3, 2, tmp_path / "c", corpus)
+    assert told[0]["lag_frames"] == pytest.approx(2, abs=1)
+    for row in corpus.rows():
+        corpus.add_video(row | {"lag_ms": None})
+    with pytest.raises(MissingError, match="too little footage of"):
+        align_corpus(Corpus.open(tmp_path / "c"), references=[corpus])
+
+
+def test_a_reference_may_have_another_rate(taught: tuple[str, Corpus], tmp_path: Path) -> None:
+    """Footage that shows only every other picture is told by a reference that shows them all, or called unknown (Doom at 8.75 Hz)."""
+    game, reference = taught
+    record_corpus(game, "expert", minutes=1 / 3, seed=79, out=tmp_path / "c")
+    corpus = Corpus.open(tmp_path / "c")
+    (id,) = corpus.ok_ids()
+    pts_s, frames = decode_array(corpus.video_path(id), width_px=WIDTH_PX, height_px=HEIGHT_PX, gray=True)
+    reader = reference_readers([reference], {game})[game]
+    table = corpus.actions("recorded", id)
+    assert table is not None
+    step_s = float(1 / game_spec(game).fps)
+    found = read_by(reader, seen_in(pts_s[::2], frames[::2, ..., 0]), on_pictures(table, -4000 * step_s), by="reference")
+    assert found.step_s == pytest.approx(2 * step_s)
+    assert found.reason if game == "doom" else found.follow_s / step_s == pytest.approx(4, abs=1.5)
+
+
+def test_a_short_video_is_told_if_its_evidence_suffices_and_else_unknown(tmp_path: Path, doom: Corpus, seen: Seen) -> None:
+    record_corpus("doom", "novice", minutes=1.2, seed=78, out=tmp_path / "c")
+    reader = reference_readers([Corpus.open(tmp_path / "c")], {"doom"})["doom"]
+    assert seen.pictures is not None
+    rows = on_pictures(rows_of(doom), -4 * FRAME_MS)
+    short = Seen(seen.pts_s[:160], seen.signals[:159], 0.0, seen.pictures[:160])
+    found = read_by(reader, short, rows, by="reference")
+    assert not found.reason and found.follow_s * 1000 / FRAME_MS == pytest.approx(4, abs=1)
+    assert "too little time" in read_by(reader, Seen(seen.pts_s[:20], seen.signals[:19], 0.0, seen.pictures[:20]), rows, by="x").reason
+    assert "does not clearly show" in read_by(reader, short, rows.slice(300), by="reference").reason
+    still = Seen(seen.pts_s, np.zeros_like(seen.signals), 0.0, np.zeros_like(seen.pictures))
+    assert "does not clearly show" in read_by(reader, still, rows, by="reference").reason
+
+
+def test_videos_of_a_game_teach_each_other(tmp_path: Path) -> None:
+    record_corpus("doom", "expert", minutes=2.1, seed=78, out=tmp_path / "c", lag_frames=5)
+    told = align_corpus(Corpus.open(tmp_path / "c"))
+    assert {row["by"] for row in told} == {"together"} and len(told) >= 2
+    assert [row["lag_frames"] for row in told] == pytest.approx([5] * len(told), abs=0.7)
+
+
+def test_a_reference_must_be_another_corpus_and_show_the_game(doom: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SettingsError, match="its own reference"):
+        align_corpus(doom, references=[doom])
+    record_corpus("racing", "expert", minutes=1 / 3, seed=1, out=tmp_path / "c")
+    assert main(["corpus", "align", str(doom.root), "--reference", str(tmp_path / "c")]) == 1
+    assert "too little footage of doom" in capsys.readouterr().err
+    assert main(["corpus", "align", str(doom.root), "--reference", str(tmp_path / "none")]) == 1
+
+
+def test_a_controller_in_the_picture_is_not_seen(tmp_path: Path) -> None:
+    record_corpus("doom", "expert", minutes=0.1, seed=5, out=tmp_path / "c", overlay=Overlay("xbox"))
+    corpus = Corpus.open(tmp_path / "c")
+    (row,) = corpus.rows()
+    seen = seen_of(corpus, row, 0.0)
+    assert seen.pictures is not None
+    (x, y, wide, high), (of_x, of_y) = row["overlay_px"], row["overlay_of_px"]
+    inside = seen.pictures[
+        :, int(y / of_y * 48) + 2 : int((y + high) / of_y * 48) - 1, int(x / of_x * 64) + 2 : int((x + wide) / of_x * 64) - 1
+    ]
+    assert inside.size and inside.max() == inside.min(), "painted over in one tone"
+
+
+def test_the_printed_distribution_is_in_frames() -> None:
+    from ghostpad.cli.corpus_align import align_text
+
+    measured = {f"v{at}": Follow(0.04, 0, lag * 0.04, lag * 0.04, 0.9, by="reference") for at, lag in enumerate((-1, -1, 2))}
+    text = align_text(lags(measured | {"u": Follow(0.04, 0, reason="no idea")}, dict.fromkeys([*measured, "u"], ("racing", None))))
+    assert [line.split() for line in text.splitlines()[3:7]] == [["-1", "2", "#" * 40], ["+0", "0"], ["+1", "0"], ["+2", "1", "#" * 20]]
+    assert "told by the reference: 3 videos" in text and "unknown: no idea: 1 videos" in text
+
+
 def test_the_check_runs_and_prints_a_line_for_each_kind(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     from ghostpad.cli.bench_align import recovery_text
-    from ghostpad.corpus.align_check import recover
+    from ghostpad.corpus.align_check import recover, reference_of
 
-    found = recover("racing", "expert", 28, (-6, 6), 1 / 3, 1, tmp_path / "c", lambda done: None)
-    assert found.tried == found.told == found.right == 2 and found.worst_frames <= 1
-    assert "racing expert 28:    2, 100.0 % told, 100.0 % right" in recovery_text([found])
+    reader = reference_of(["racing"], ["novice"], 1.0, 2, tmp_path / "reference")["racing"]
+    found = recover("racing", ["expert"], 28, (6,), 2 / 3, 1, tmp_path / "c", reader, lambda done: None)
+    assert [(one.way, one.tried, one.wrong_rows) for one in found] == [("reference", 2, 2), ("alone", 2, 2)]
+    assert found[0].told == found[0].right == 2 and found[0].worst_frames <= 1 and found[0].wrong_told == 0
+    text = recovery_text(found)
+    assert "racing expert 28:    2, 100.0 % told, 100.0 % right" in text
+    assert text.startswith("with a reference: videos x lags") and "\nwithout: videos x lags" in text

@@ -1,0 +1,117 @@
+"""Lags by a game's reader: one that footage of a known lag taught, or one that a corpus teaches itself.
+
+    reference    footage with lag_ms in its table of videos, or recorded by `ghostpad record` (no lag) ── learn ──► tell
+    together     a game's videos in two halves, their rows moved by first estimates: each half teaches the reader that tells the other
+                 half's lags; two rounds
+
+The first knows what no lag looks like. The second only knows how its videos lie to each other; their common shift is taken so that the
+picture begins to answer when `ghostpad.corpus.lag` sees it begin, in the earlier videos: it sees some begin late, none early.
+
+Pure, but for what `seen` and `rows` read: they are asked for a video whenever it is needed, so that one is in memory at a time.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ghostpad.base.errors import MediaError, MissingError
+from ghostpad.base.records import pads_of
+from ghostpad.corpus.folder import RECORDED, Corpus
+from ghostpad.corpus.lag import MAX_LAG_FRAMES, SHORT, Follow
+from ghostpad.corpus.lag_reader import LEARN_STEPS, SURE, Clip, Reader, learn, make_clip, tell
+from ghostpad.corpus.record import SOURCE
+from ghostpad.corpus.seen import Seen, seen_of
+
+ROUNDS = 2
+"""How often the halves of a game teach each other (a third brings nothing: 79 right of 85, not 81; measured, seeds 77 to 79)."""
+EARLY = 0.8
+"""Which quantile of how much earlier than its lag a video is seen to begin is taken as beginning (0.5: 73 right of 85; 0.9: 82)."""
+
+Footage = Callable[[str], tuple[Seen, pa.Table]]
+"""What is seen in a video, by its id, and its recorded rows."""
+
+
+def read_by(reader: Reader, seen: Seen, rows: pa.Table, by: str) -> Follow:
+    """How what was `seen` follows recorded rows, told by a reader; `by` says whose."""
+    step_s = float(np.median(np.diff(seen.pts_s))) if len(seen.pts_s) > 1 else 1.0
+    clip = _clip(seen, rows, reader.step_s)
+    if clip is None:
+        return Follow(step_s, seen.copies, reason=SHORT, by=by)
+    told = tell(reader, clip)
+    reason = "" if told.confidence >= SURE else "the picture does not clearly show what the rows say"
+    if not reason and abs(told.shift_s) > (MAX_LAG_FRAMES + 5) * step_s:
+        reason = f"the picture shows the rows beyond {MAX_LAG_FRAMES} frames"
+    return Follow(step_s, seen.copies, told.shift_s, told.shift_s, told.confidence, reason, by)
+
+
+def reference_readers(references: Sequence[Corpus], games: set[str | None]) -> dict[str | None, Reader]:
+    """A reader for each of `games` of which the references have enough footage with recorded rows and a known lag.
+
+    Raises `MissingError` if they teach none of the games.
+    """
+    found: dict[str | None, Reader] = {}
+    known = [(corpus, row) for corpus in references for row in corpus.rows() if row["status"] == "ok" and _lag_ms(row) is not None]
+    for game in sorted(games - {None}, key=str):
+        pieces = [piece for corpus, row in known if row["game"] == game for piece in [_piece(corpus, row)] if piece is not None]
+        if (reader := _learn(pieces)) is not None:
+            found[game] = reader
+    if not found:
+        names = ", ".join(sorted(str(game) for game in games))
+        raise MissingError(f"the reference has too little footage of {names} with rows and a known lag: record a few minutes of it")
+    return found
+
+
+def together(measured: dict[str, Follow], footage: Footage) -> dict[str, Follow]:
+    """The lags of a game's videos, told by readers that they teach each other, from first estimates; these if they are too few to learn."""
+    halves = [sorted(measured)[start::2] for start in (0, 1)]
+    late_s = {id: one.follow_s for id, one in measured.items() if not one.reason}
+    told: dict[str, Follow] = {}
+    for _ in range(ROUNDS):
+        told = {}
+        for own, other in (halves, halves[::-1]):
+            reader = _learn([(*footage(id), late_s[id]) for id in _enough(own, late_s, measured)])
+            if reader is None:
+                return measured
+            new = {id: read_by(reader, *footage(id), by="together") for id in other}
+            begins = [one.follow_s - measured[id].onset_s for id, one in new.items() if not one.reason and not measured[id].reason]
+            if not begins:
+                return measured
+            told |= {id: one.moved(-float(np.quantile(begins, EARLY))) for id, one in new.items()}
+        late_s = {id: one.follow_s for id, one in told.items() if not one.reason}
+    return told
+
+
+def _enough(ids: Sequence[str], late_s: dict[str, float], measured: dict[str, Follow]) -> list[str]:
+    """Those with an estimate, as many as are learned from if each is as long as the shortest may be; the surest first."""
+    known = sorted((id for id in ids if id in late_s), key=lambda id: -measured[id].confidence)
+    return sorted(known[: max(1, LEARN_STEPS // 300)])
+
+
+def _lag_ms(row: dict[str, Any]) -> float | None:
+    return 0.0 if row["lag_ms"] is None and row["source"] == SOURCE else row["lag_ms"]
+
+
+def _piece(corpus: Corpus, row: dict[str, Any]) -> tuple[Seen, pa.Table, float] | None:
+    try:
+        rows = corpus.actions(RECORDED, row["id"])
+        if rows is None or rows.num_rows == 0:
+            return None
+        return seen_of(corpus, row, rows.column("pts_s")[0].as_py() - 1.0), rows, _lag_ms(row) / 1000  # type: ignore[operator]
+    except (MediaError, MissingError):
+        return None  # a reference that cannot be read is none
+
+
+def _learn(pieces: Sequence[tuple[Seen, pa.Table, float]]) -> Reader | None:
+    """The reader that pictures, rows and their lags in seconds teach, on the grid of their median step; None if they are too few."""
+    steps_s = [float(np.median(np.diff(seen.pts_s))) for seen, _, _ in pieces if len(seen.pts_s) > 1]
+    if not steps_s:
+        return None
+    clips = [_clip(seen, rows, float(np.median(steps_s)), late_s) for seen, rows, late_s in pieces]
+    return learn([clip for clip in clips if clip is not None])
+
+
+def _clip(seen: Seen, rows: pa.Table, step_s: float, late_s: float = 0.0) -> Clip | None:
+    pads, known = pads_of(rows)
+    return make_clip(seen.pts_s, seen.signals, seen.pictures, rows.column("pts_s").to_numpy() + late_s, pads, known, step_s)
