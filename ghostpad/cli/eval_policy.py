@@ -112,7 +112,7 @@ def _learned_games(run: Path | None) -> tuple[str, ...]:
     """The games that a run learned from, as far as they are here to be played."""
     if run is None or not (run / "run.json").exists():
         return ()
-    return tuple(name for name in read_json(run / "run.json")["facts"].get("games", []) if name in game_names())
+    return tuple(name for name in read_json(run / "run.json").get("facts", {}).get("games", []) if name in game_names())
 
 
 def _check(

@@ -48,14 +48,14 @@ def test_a_corpus_that_is_not_there_is_one_sentence(words: list[str], fails: Any
 
 
 def test_an_unknown_game_or_player_gets_the_nearest(fails: Any) -> None:
-    assert fails(["eval", "policy", "dooom", "--player", "novice"], 2) == ["no game called 'dooom': did you mean 'doom'?"]
-    (found,) = fails(["eval", "policy", "doom", "--player", "novvice", "--episodes", "1"], 2)
+    assert fails(["eval", "policy", "--games", "dooom", "--players", "novice"], 2) == ["no game called 'dooom': did you mean 'doom'?"]
+    (found,) = fails(["eval", "policy", "--games", "doom", "--players", "novvice", "--episodes", "1"], 2)
     assert "did you mean 'novice'?" in found
 
 
 def test_who_plays_and_how_often_are_both_told(fails: Any) -> None:
-    found = fails(["eval", "policy", "doom", "--episodes", "0"], 2)
-    assert len(found) == 2 and "--policy RUN or --player NAME" in found[0] and "episodes is 0" in found[1]
+    found = fails(["eval", "policy", "--games", "doom", "--players", "--episodes", "0"], 2)
+    assert len(found) == 2 and "name the RUN of a policy, or --players" in found[0] and "episodes is 0" in found[1]
 
 
 @pytest.mark.parametrize("kind", ["idm", "policy"])
@@ -85,7 +85,7 @@ def test_a_run_of_another_layout_or_kind_is_refused(small: Any, idm_run: Path, f
     (run / "run.json").write_text(text.replace("nitrogen-25/1", "xbox-17/1"))
     (found,) = fails(["label", small.wild, "--idm", run], 1)
     assert str(run) in found and "'xbox-17/1'" in found and "make it again" in found
-    (found,) = fails(["eval", "policy", "doom", "--policy", idm_run, "--episodes", "1"], 1)
+    (found,) = fails(["eval", "policy", idm_run, "--games", "doom", "--episodes", "1"], 1)
     assert "holds a model of kind 'idm', a 'policy' is needed" in found
     (run / "run.json").write_text("{")
     assert "is not JSON" in fails(["label", small.wild, "--idm", run], 1)[0]
