@@ -31,12 +31,13 @@ class LoraLinear(nn.Linear):
 
 
 def add_lora(part: nn.Module, rank: int) -> int:
-    """Freeze `part` and give every linear layer inside it a low-rank companion; returns how many there are."""
+    """Freeze `part` and give every linear layer inside it that learned until now a low-rank companion; returns how many there are."""
+    learning = {module for module in part.modules() if type(module) is nn.Linear and module.weight.requires_grad}
     part.requires_grad_(False)
     count = 0
     for module in list(part.modules()):
         for name, child in list(module.named_children()):
-            if type(child) is nn.Linear:
+            if child in learning:
                 setattr(module, name, LoraLinear(child, rank))
                 count += 1
     return count

@@ -77,3 +77,10 @@ def test_any_rank_works(rank: int) -> None:
     add_lora(model, rank)
     learn(model, torch.randn(2, 5, 16), 2)
     assert all(torch.isfinite(value).all() for value in merged(model.state_dict()).values())
+
+
+def test_layers_that_did_not_learn_before_get_none() -> None:
+    """Such as the head of a vision tower that nobody reads: weights without a gradient stall distributed training."""
+    model = nn.ModuleDict({"read": nn.Linear(4, 4), "unread": nn.Linear(4, 4).requires_grad_(False)})
+    assert add_lora(model, 2) == 1
+    assert type(model["unread"]) is nn.Linear and isinstance(model["read"], LoraLinear)

@@ -18,8 +18,8 @@ SIGLIP = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "n
 REFERENCE = {
     "encoder": "siglip", "frame_marks": False, "width_px": 32, "height_px": 32, "gray": False, "shift_px": 0, "light": 0.0,
     "frame_offsets": [-4, 0], "chunk": 4, "execute": 4, "token_rows": 1, "action_tokens": "timed", "action_space": "unit",
-    "learned_positions": 8, "dim": 16, "heads": 2, "mixer_depth": 1, "depth": 2, "last_eps": 1e-6, "context_tokens": 12, "game_rows": 3, "draws": 2,
-    "time_buckets": 1000,
+    "learned_positions": 8, "dim": 16, "heads": 2, "mixer_depth": 1, "depth": 2, "last_eps": 1e-6, "context_tokens": 12,
+    "game_rows": 3, "draws": 2, "time_buckets": 1000,
 }  # fmt: skip
 """A tiny policy that does what the reference does: two frames of 4 tokens, a game, three places of padding."""
 
