@@ -15,7 +15,7 @@ command goes on after a kill, with the file it was at. Cost: reading each file o
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -114,8 +114,8 @@ class _Run:
         wanted, reason, info = self._wanted(given), None, None
         try:
             sha256 = _copy(given, incoming, self._link)
-        except place_errors() as error:
-            key, reason, sha256 = None, f"it cannot be read: {error}", hashlib.sha256(given.path.encode()).hexdigest()
+        except MediaError as error:
+            key, reason, sha256 = None, str(error), hashlib.sha256(given.path.encode()).hexdigest()
         there = self._ids.get(sha256)
         if there is not None and wanted in (None, there):
             self.counts.present += 1
@@ -222,19 +222,30 @@ class _Run:
 
 
 def _copy(given: Given, incoming: Path, link: bool) -> str:
-    """Put the file's bytes, or a link to it, at `incoming`: their sha256."""
+    """Put the file's bytes, or a link to it, at `incoming`: their sha256. Raises `MediaError` if it cannot be read; a full disk is no
+    fault of the file."""
+    digest = hashlib.sha256()
     if link:
         incoming.symlink_to(os.path.abspath(given.path))
-        with open(incoming, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    digest = hashlib.sha256()
-    with given.files.open(given.path, "rb") as source, open(incoming, "wb") as out:
-        while block := source.read(1 << 20):
+        for block in _blocks(given):
+            digest.update(block)
+        return digest.hexdigest()
+    with open(incoming, "wb") as out:
+        for block in _blocks(given):
             digest.update(block)
             out.write(block)
         out.flush()
         os.fsync(out.fileno())
     return digest.hexdigest()
+
+
+def _blocks(given: Given) -> Iterator[bytes]:
+    try:
+        with given.files.open(given.path, "rb") as source:
+            while block := source.read(1 << 20):
+                yield block
+    except place_errors() as error:
+        raise MediaError(f"it cannot be read: {error}") from None
 
 
 def _without_path(error: Exception, incoming: Path) -> str:

@@ -77,11 +77,16 @@ def find_videos(places: Sequence[str], facts: dict[str, str | None]) -> list[Giv
             inner = sorted(files.find(path, detail=True).items())
         except place_errors() as error:
             raise MissingError(f"{place} cannot be listed: {error}") from None
-        found += [Given(name, files, facts, about=about) for name, about in inner if name.lower().endswith(SUFFIXES)]
+        found += [Given(name, files, facts, about=about) for name, about in inner if _is_video(name)]
     ids = [one.id for one in found if one.id]
     if twice := sorted({id for id in ids if ids.count(id) > 1}):
         raise SettingsError([f"two videos are called '{id}': change one line's id" for id in twice])
     return found
+
+
+def _is_video(path: str) -> bool:
+    """Whether a file of a folder is taken for a video; names with a dot first are other programs' own."""
+    return path.lower().endswith(SUFFIXES) and not PurePosixPath(path).name.startswith(".")
 
 
 def _manifest(path: Path, facts: dict[str, str | None]) -> list[Given]:

@@ -1,5 +1,6 @@
 """Adding footage from elsewhere: each content once, never half, broken files kept with their reason."""
 
+import errno
 from pathlib import Path
 
 import av
@@ -11,6 +12,7 @@ from ghostpad.base.errors import FormatError, MissingError, SettingsError
 from ghostpad.base.pad import PAD_DIM
 from ghostpad.base.records import actions_table, write_table
 from ghostpad.cli.main import main
+from ghostpad.corpus import add as add_module
 from ghostpad.corpus.add import AddCounts, add_videos
 from ghostpad.corpus.find import find_videos
 from ghostpad.corpus.folder import Corpus
@@ -50,6 +52,7 @@ def folder(tmp_path: Path) -> Path:
     film(tmp_path / "in" / "deep" / "one.mp4", 2)
     (tmp_path / "in" / "torn.mp4").write_bytes((tmp_path / "in" / "one.mp4").read_bytes()[:2000])
     (tmp_path / "in" / "note.txt").write_text("no video")
+    (tmp_path / "in" / "._one.mp4").write_bytes(b"what a Mac leaves beside a file")
     return tmp_path / "in"
 
 
@@ -105,6 +108,17 @@ def test_links_addresses_and_what_is_not_there(corpus: Corpus, folder: Path) -> 
     (folder / "list.csv").write_text("file\none.mp4\n")
     with pytest.raises(FormatError, match="column path"):
         add(corpus, folder / "list.csv")
+
+
+def test_a_full_disk_is_no_fault_of_the_file(corpus: Corpus, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(fd: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
+        patch.setattr(add_module.os, "fsync", full)
+        add(corpus, folder / "one.mp4")
+    assert not corpus.rows() and not list((corpus.root / "videos").iterdir())
+    assert add(corpus, folder / "one.mp4").added == 1
 
 
 def test_what_a_killed_run_left_is_not_in_the_way(corpus: Corpus, folder: Path) -> None:
