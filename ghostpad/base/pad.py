@@ -111,7 +111,7 @@ def unpack(pad: Pad, mask: Mask | None = None, threshold: float = 0.5) -> dict[s
 def from_unit(values: ArrayLike) -> Pad:
     """Pads float32 [..., 25] from the space of NitroGen's network [..., 25], where sticks are 0...1 and nothing is clipped.
 
-    Sticks are 2 v - 1, clipped to -1...1; buttons are 1 where v > 0.5, else 0, as the reference decodes them. Takes tensors too.
+    Sticks are 2 v - 1, clipped to -1...1; buttons are 1 where v > 0.5, else 0, as the reference decodes them. Takes tensors on the CPU too.
     """
     found = np.array(values, np.float32)
     check_shape(found)
