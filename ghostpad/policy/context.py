@@ -4,6 +4,8 @@ As in the reference (NitroGen): oldest frame first, padded on the left with zero
 the padding, so it takes part; `mask_padding` is the correction, which NitroGen's weights were not trained with.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -49,6 +51,21 @@ class ContextRow(nn.Module):
             )
         before = (spare, 0)  # a negative padding cuts
         return nn.functional.pad(row, (0, 0, *before)), nn.functional.pad(valid, before)
+
+
+def name_games(settings: PolicySettings, facts: dict[str, Any]) -> dict[str, int]:
+    """Names and rows of the games that a policy can be told: the facts' `game_ids`, else their `games` in order, from row 1 on.
+
+    Raises `SettingsError` for a game without a row.
+    """
+    rows = settings.game_rows
+    if not rows:
+        return {}
+    numbered = {name: row for row, name in enumerate(sorted(facts.get("games", ())), 1)}
+    found: dict[str, int] = facts.get("game_ids", numbered)
+    if wrong := {name: row for name, row in found.items() if not 0 < row < rows}:
+        raise SettingsError(f"the table of games has {rows} rows (game_rows), the first for none: {wrong} do not lie in 1...{rows - 1}")
+    return found
 
 
 def _to_the_right(row: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:

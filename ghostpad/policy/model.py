@@ -11,7 +11,7 @@ One class serves from 1 million parameters on a CPU to the 494 million of the re
 choose size and function, and `ghostpad.policy.nitrogen` reads and writes NitroGen's checkpoints.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -29,7 +29,7 @@ from ghostpad.nn.frames import ConvEncoder, SiglipEncoder, shake
 from ghostpad.nn.packed import pack_linears
 from ghostpad.nn.transformer import Denoiser, Extras, KeysValues, Mixer
 from ghostpad.policy.actions import ActionSpace, make_embedding, make_positions, make_readout
-from ghostpad.policy.context import ContextRow
+from ghostpad.policy.context import ContextRow, name_games
 from ghostpad.policy.settings import PolicySettings
 from ghostpad.train.model import Model
 
@@ -74,7 +74,9 @@ class Policy(Model):
         )  # fmt: skip
         self.to_velocity = make_readout(s, numbers)
         self.context = ContextRow(s, self.encoder.dim)
-        self.games = self._name_games()
+        self.games = name_games(s, facts)
+        if s.game_rows:
+            self.facts = self.facts | {"game_ids": self.games}  # kept, whatever is learned from later
         self.bf16 = False
 
     @classmethod
@@ -88,7 +90,7 @@ class Policy(Model):
 
     @property
     def window(self) -> WindowSpec:
-        """Frames up to the one now shown, and the `chunk` rows from it on; the rate is the video's own."""
+        """Frames up to the one now shown, and `chunk` rows, the first `action_shift` rows after it; the rate is the video's own."""
         return policy_window(self.settings)
 
     def quicken(self, *, pack: bool = False, bf16: bool = False, compile: bool = False) -> "Policy":
@@ -196,18 +198,6 @@ class Policy(Model):
         self.facts = self.facts | {"siglip_config": encoder.config}  # a checkpoint is then read without fetching the weights again
         return encoder
 
-    def _name_games(self) -> Mapping[str, int]:
-        """Names and rows of the games that the policy can be told; the facts then keep them, whatever is learned from later."""
-        rows = self.settings.game_rows
-        if not rows:
-            return {}
-        found = self.facts.get("game_ids")
-        found = dict(zip(sorted(self.facts.get("games", ())), range(1, 10**6), strict=False)) if found is None else found
-        if wrong := {name: row for name, row in found.items() if not 0 < row < rows}:
-            raise SettingsError(f"the table of games has {rows} rows (game_rows), the first for none: {wrong} do not lie in 1...{rows - 1}")
-        self.facts = self.facts | {"game_ids": found}
-        return found
-
     def _images(self, frames: Tensor) -> Tensor:
         """Image tokens [B, F, P, dim] of frames [B, T, H, W, C] of 0...255; the conv encoder makes one picture of all (F = 1)."""
         with self.precision():
@@ -269,7 +259,9 @@ class Policy(Model):
     def _draw(self, images: Tensor, noise: Tensor, game: str | None, steps: int | None, guidance: float | None) -> Tensor:
         """Chunks [B, K, slots] from noise of that shape."""
         s, games = self.settings, self._rows_of(game, len(images))
-        strength = s.guidance if guidance is None else guidance
+        strength, steps = s.guidance if guidance is None else guidance, s.sampling_steps if steps is None else steps
+        if steps < 1:
+            raise SettingsError(f"steps is {steps}: it must be 1 or more")
         if strength and game is not None and not s.guide_game:
             raise SettingsError(f"guidance is not told the game ('{game}') in the reference: set guide_game, or leave one of them out")
 
@@ -280,7 +272,7 @@ class Policy(Model):
         with self.precision():  # around all steps, so that weights are converted once
             reading = self.read(images, None, games)
             newest = self.read(images[:, -1:], None, None) if strength else None
-            return sample(velocity, noise.unsqueeze(1), steps or s.sampling_steps).squeeze(1)
+            return sample(velocity, noise.unsqueeze(1), steps).squeeze(1)
 
     def _flow_loss(self, clean: Tensor, weight: Tensor, noise: Tensor, time: Tensor, reading: Reading) -> Tensor:
         """The weighted mean squared error of the velocity at `time` between `noise` and `clean`."""

@@ -116,6 +116,8 @@ def test_what_sample_is_given_wrongly_is_refused() -> None:
         policy.sample(frames, game="celeste")
     with pytest.raises(SettingsError, match="do not fit a row of 12"):
         policy.sample(frames.repeat(2, 1, 1, 1))
+    with pytest.raises(SettingsError, match="steps is 0"):
+        policy.sample(frames, torch.tensor([True, False]), steps=0)
     with pytest.raises(SettingsError, match="noise has shape"):
         policy.sample(frames, noise=torch.zeros(3, 25))
 
