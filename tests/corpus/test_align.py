@@ -312,10 +312,13 @@ def test_the_check_runs_and_prints_a_line_for_each_kind(capsys: pytest.CaptureFi
     from ghostpad.cli.bench_align import recovery_text
     from ghostpad.corpus.align_check import recover, reference_of
 
-    reader = reference_of(["racing"], ["novice"], 1.0, 2, tmp_path / "reference")["racing"]
-    found = recover("racing", ["expert"], 28, (6,), 2 / 3, 1, tmp_path / "c", reader, lambda done: None)
-    assert [(one.way, one.tried, one.wrong_rows) for one in found] == [("reference", 2, 2), ("alone", 2, 2)]
-    assert found[0].told == found[0].right == 2 and found[0].worst_frames <= 1 and found[0].wrong_told == 0
+    reader = reference_of(["doom"], ["novice"], 1.2, 2, tmp_path / "reference")["doom"]
+    found = recover("doom", ["expert"], 28, (-6, 6), 1 / 3, 1, tmp_path / "c", reader, lambda done: None)
+    assert [(one.way, one.tried, one.told, one.right, one.wrong_rows) for one in found] == [
+        ("reference", 2, 2, 2, 0),
+        ("alone", 2, 2, 2, 0),
+    ]
+    assert found[0].worst_frames <= 1
     text = recovery_text(found)
-    assert "racing expert 28:    2, 100.0 % told, 100.0 % right" in text
-    assert text.startswith("with a reference: videos x lags") and "\nwithout: videos x lags" in text
+    assert "doom expert 28:    2, 100.0 % told, 100.0 % right" in text
+    assert text.startswith("with a reference:") and "\nwithout:" in text
