@@ -26,7 +26,7 @@ _CHANGES, _LEAST = (2.0, 6.0), (0.35, 0.65)
 """How much must be alike, by how much changes (levels of 0...255): noise of the encoding weighs more where little happens. In between it is
 a straight line. Chosen here on seeds 60 to 79 of doom, doom-defend and racing, 10 to 30 s, encoded anew at half size and crf 36, half the
 rate and crf 38, crf 44, and half of both and crf 40: single seconds agree by 0.54 or more at 2 levels, and by 0.79 or more from 6 on. Of
-261 pairs of episodes one, two starts of a race of 10 s, agrees by 0.51 to 0.85 at 5 to 20 levels."""
+351 pairs of episodes one, two starts of a race of 10 s, agrees by 0.51 to 0.85 at 5 to 20 levels."""
 
 LEAST_SECONDS = 4
 """Seconds in which something happens that two videos must have in common; fewer say too little (a guess)."""
