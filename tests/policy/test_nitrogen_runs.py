@@ -12,10 +12,15 @@ import torch
 import ghostpad.policy
 from ghostpad.base.errors import FormatError, SettingsError
 from ghostpad.base.files import read_json, write_json
+from ghostpad.base.pad import SLOTS
+from ghostpad.base.settings import load_settings
 from ghostpad.cli.main import main
+from ghostpad.policy.model import Policy
 from ghostpad.policy.nitrogen import export_nitrogen, import_nitrogen, read_checkpoint
+from ghostpad.policy.nitrogen_config import settings_of
 from ghostpad.policy.nitrogen_names import entries, problems_of
 from ghostpad.policy.nitrogen_sample import random_checkpoint, random_policy, sample_config, write_checkpoint
+from ghostpad.policy.settings import PolicyRun
 from ghostpad.policy.train import load_policy
 
 pytest.importorskip("transformers")
@@ -114,10 +119,6 @@ def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_released_shape_has_the_published_counts() -> None:
-    from ghostpad.base.pad import SLOTS
-    from ghostpad.policy.model import Policy
-    from ghostpad.policy.nitrogen_config import settings_of
-
     config, siglip = sample_config()
     policy = Policy.hollow(settings_of(config, {}, siglip, "released"), {"slots": list(SLOTS), "siglip_config": siglip})
     theirs: dict[str, int] = {}
@@ -131,6 +132,13 @@ def test_the_released_shape_has_the_published_counts() -> None:
     assert list(counts.values()) == [315956224, 50384896, 121992192, 3174400, 1075225, 1048576]
     assert len(theirs) == 595 and sum(theirs.values()) == 493631513
     assert all(weight.is_meta for weight in policy.parameters())
+
+
+def test_the_recipe_builds_the_released_model() -> None:
+    config, siglip = sample_config()
+    recipe = load_settings(PolicyRun, Path(__file__).parents[2] / "recipes" / "policy-nitrogen.toml", []).model.model_dump()
+    released = settings_of(config, {}, siglip, "released").model_dump()
+    assert {name for name in recipe if recipe[name] != released[name]} == {"shift_px", "light"}
 
 
 def test_entries_go_both_ways() -> None:
