@@ -11,7 +11,6 @@ NitroGen's weights are NVIDIA's and for non-commercial research; what is importe
 """
 
 import hashlib
-import json
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from ghostpad.base.pad import SLOTS
 from ghostpad.policy.model import Policy
 from ghostpad.policy.nitrogen_config import settings_of, siglip_config
 from ghostpad.policy.nitrogen_names import entries, problems_of
+from ghostpad.policy.nitrogen_plain import from_plain, to_plain
 from ghostpad.policy.settings import CHANGEABLE
 from ghostpad.train.checkpoint import claim, describe, load_model, publish
 
@@ -65,18 +65,18 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     weights = content.pop("model")
     if odd := [str(name) for name, value in weights.items() if not isinstance(value, Tensor) or not value.is_floating_point()]:
         raise FormatError(f"{path} holds things among its weights that are no numbers with a fraction: {', '.join(odd)}")
-    if json.loads(json.dumps(content, default=str)) != content:
-        raise FormatError(f"{path} holds something beside 'model' that JSON cannot, so it could not be given back")
     return Checkpoint(path, weights, content)
 
 
 def import_nitrogen(path: str | Path, out: Path, games: Mapping[str | None, int] | None = None, heads: int | None = None) -> Policy:
     """Write a checkpoint of NitroGen as the run folder `out`; returns the policy. Errors as `load_nitrogen`.
 
-    Raises `SettingsError` if `out` holds another run.
+    Raises `SettingsError` if `out` holds another run, `FormatError` for something beside the weights that JSON cannot hold.
     """
     checkpoint = read_checkpoint(path)
     policy = build(checkpoint, games, heads)
+    origin = policy.facts["nitrogen"] | {"rest": to_plain(checkpoint.rest, str(checkpoint.path))}
+    policy.facts = policy.facts | {"nitrogen": origin}
     with locked(out / ".lock"):
         claim(out, describe(policy, {"imported_from": "NitroGen"}, _sha256(checkpoint.path)))
         if not (out / "model.safetensors").exists():
@@ -98,14 +98,15 @@ def export_nitrogen(run: str | Path, path: str | Path) -> None:
     for name, entry in entries(ours).items():
         for their, value in zip(entry.theirs, entry.split(ours[name]), strict=True):
             weights[their] = value.to(getattr(torch, origin["dtypes"].get(their, "float32"))).contiguous()
-    told = settings_of(origin["rest"]["ckpt_config"], weights, policy.facts["siglip_config"], str(run)).model_dump()
+    rest = from_plain(origin["rest"])
+    told = settings_of(rest["ckpt_config"], weights, policy.facts["siglip_config"], str(run)).model_dump()
     now = policy.settings.model_dump()
     if changed := [name for name in told if name not in FREE and told[name] != now[name]]:
         raise SettingsError(
             f"{run} is no longer what its ckpt_config says, and NitroGen's code would misread it: changed {', '.join(changed)}"
         )
     with atomic_path(path) as temporary:
-        torch.save({"model": weights} | origin["rest"], temporary)
+        torch.save({"model": weights} | rest, temporary)
 
 
 def build(checkpoint: Checkpoint, games: Mapping[str | None, int] | None = None, heads: int | None = None) -> Policy:

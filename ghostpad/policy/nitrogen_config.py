@@ -83,20 +83,25 @@ def siglip_config(name: str, checkpoint: Path, weights: Mapping[str, Tensor], he
     Nothing is downloaded, since the weights are in the checkpoint. Tensors do not tell the heads: `heads` does, else the published
     towers' count for their width. Raises `FormatError` for a folder without a SigLIP, `SettingsError` where the heads are unknown.
     """
-    import transformers
-
     for folder in (checkpoint.parent / name, Path(name)):
         if name and (folder / "config.json").exists():
-            return _vision_part(transformers.AutoConfig.from_pretrained(folder), str(folder), heads)
+            try:
+                return _vision_part(str(folder), heads)
+            except (OSError, ValueError) as error:
+                raise FormatError(f"{folder / 'config.json'} is no configuration of a vision tower ({error})") from None
     try:
         if name:
-            return _vision_part(transformers.AutoConfig.from_pretrained(name, local_files_only=True), name, heads)
+            return _vision_part(name, heads)
     except (OSError, ValueError):
         pass  # not in the cache, or not a name of the hub
     return _config_of_tensors(weights, heads, str(checkpoint))
 
 
-def _vision_part(config: Any, where: str, heads: int | None) -> dict[str, Any]:
+def _vision_part(where: str, heads: int | None) -> dict[str, Any]:
+    """The tower's shape from a folder or the hub's cache; neither a download nor code that lies beside it."""
+    import transformers
+
+    config = transformers.AutoConfig.from_pretrained(where, local_files_only=True, trust_remote_code=False)
     config = getattr(config, "vision_config", config)
     if config.model_type != "siglip_vision_model":
         raise FormatError(f"{where} is a '{config.model_type}' model, a SigLIP is needed")

@@ -180,6 +180,17 @@ def test_the_towers_shape_is_found_without_its_configuration(tmp_path: Path) -> 
     assert difference(chunk, golden["action"][0]) < 1e-5
 
 
+@pytest.mark.parametrize(
+    ("config", "words"), [("{", "no configuration"), ('{"model_type": "bert"}', "'bert' model"), ("{}", "no configuration")]
+)
+def test_a_tower_that_is_none_is_refused(config: str, words: str, tmp_path: Path) -> None:
+    torch.save(checkpoint(), tmp_path / "ng.pt")
+    (tmp_path / "tiny-siglip").mkdir()
+    (tmp_path / "tiny-siglip" / "config.json").write_text(config)
+    with pytest.raises(FormatError, match=words):
+        ghostpad.policy.from_nitrogen(tmp_path / "ng.pt")
+
+
 def test_games_must_have_a_row(tmp_path: Path) -> None:
     for name, games, words in (
         (VARIANTS[0], {"celeste": 3}, "do not lie in 1...2"),

@@ -16,7 +16,7 @@ from ghostpad.base.pad import SLOTS
 from ghostpad.base.settings import load_settings
 from ghostpad.cli.main import main
 from ghostpad.policy.model import Policy
-from ghostpad.policy.nitrogen import export_nitrogen, import_nitrogen, read_checkpoint
+from ghostpad.policy.nitrogen import export_nitrogen, import_nitrogen
 from ghostpad.policy.nitrogen_config import settings_of
 from ghostpad.policy.nitrogen_names import entries, problems_of
 from ghostpad.policy.nitrogen_sample import random_checkpoint, random_policy, sample_config, write_checkpoint
@@ -176,9 +176,15 @@ def test_loading_needs_less_memory_than_the_file(tmp_path: Path) -> None:
     assert int(done.stdout.split()[-1]) < 1.2 * (tmp_path / "ng.pt").stat().st_size
 
 
-def test_a_file_with_more_than_json_can_hold_is_refused(tmp_path: Path) -> None:
+def test_configurations_that_are_no_json_come_out_as_they_went_in(tmp_path: Path) -> None:
     content: dict[str, Any] = torch.load(FIXTURES / VARIANTS[0] / "ng_tiny.pt", weights_only=True)
-    torch.save(content | {"extra": {1: "a number for a name"}}, tmp_path / "ng.pt")
-    with pytest.raises(FormatError, match="JSON"):
-        read_checkpoint(tmp_path / "ng.pt")
-    assert isinstance(ghostpad.policy.from_nitrogen(FIXTURES / VARIANTS[0] / "ng_tiny.pt").facts["nitrogen"], dict)
+    content["ckpt_config"]["model_cfg"]["vision_encoder_name"] = str(FIXTURES / VARIANTS[0] / "tiny-siglip")
+    odd = {"betas": (0.9, (1, [2, (3,)])), "ids": {None: 0, 1: "a", "b": {2.5: ()}}, "none": None, "flag": True, "__items__": [1]}
+    torch.save(content | {"step": 10**12, "extra": odd}, tmp_path / "ng.pt")
+    import_nitrogen(tmp_path / "ng.pt", tmp_path / "run")
+    export_nitrogen(tmp_path / "run", tmp_path / "back.pt")
+    assert same_bits(tmp_path / "ng.pt", tmp_path / "back.pt")
+    torch.save(content | {"extra": [1, {"a": torch.zeros(1)}]}, tmp_path / "tensor.pt")
+    ghostpad.policy.from_nitrogen(tmp_path / "tensor.pt")
+    with pytest.raises(FormatError, match="extra\\[1\\].a is Tensor"):
+        import_nitrogen(tmp_path / "tensor.pt", tmp_path / "other")
