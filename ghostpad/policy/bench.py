@@ -45,10 +45,10 @@ def time_chunks(policy: Policy, batch: int, repeats: int, advance: Advance, comp
     side = policy.encoder.side_px
     pixels = (2 * torch.rand(batch, 1, 3, side, side, generator=generator) - 1).to(device)
     noise = policy.draw_noise(batch, generator).to(device)
-    quick = _twin(policy).quicken(pack=not policy.bf16, bf16=policy.bf16, compile=compile)
+    quick = _twin(policy).quicken(pack=not (policy.bf16 or compile), bf16=policy.bf16, compile=compile)
     ways: list[Callable[[], Tensor]] = [partial(recomputed, policy, pixels, noise, REFERENCE_STEPS)]
-    ways.append(partial(policy.sample_batch, pixels, noise, steps=REFERENCE_STEPS))
-    ways += [partial(quick.sample_batch, pixels, noise, steps=steps) for steps in OUR_STEPS]
+    ways.append(partial(policy.sample_batch, pixels, noise, steps=REFERENCE_STEPS, guidance=0.0))
+    ways += [partial(quick.sample_batch, pixels, noise, steps=steps, guidance=0.0) for steps in OUR_STEPS]
     chunks = [way() for way in ways]  # the first of each only warms up
     rounds = [[_seconds(way, advance) for way in ways] for _ in range(repeats)]
     wanted, *others = zip(*rounds, strict=True)
@@ -84,10 +84,11 @@ def gpu_memory_mb() -> float | None:
 
 
 def _twin(policy: Policy) -> Policy:
-    """Another policy over the same weights."""
+    """Another policy over the same weights, in evaluation mode."""
     twin = Policy.hollow(policy.settings, policy.facts)
     twin.load_state_dict(policy.state_dict(), assign=True)
-    return twin.eval()
+    twin.to(next(policy.parameters()).device).eval()  # for buffers that no checkpoint holds; the weights are there
+    return twin
 
 
 def _seconds(way: Callable[[], Tensor], advance: Advance) -> float:

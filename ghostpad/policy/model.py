@@ -96,7 +96,8 @@ class Policy(Model):
     def quicken(self, *, pack: bool = False, bf16: bool = False, compile: bool = False) -> "Policy":
         """Make sampling faster from here on; returns itself.
 
-        pack     keep linear layers' weights packed too, on a CPU in float32 (`ghostpad.nn.packed`); they must not change any more
+        pack     keep linear layers' weights packed too, on a CPU in float32 (`ghostpad.nn.packed`); they must not change any more;
+                 instead of the others, not with them
         bf16     compute in bfloat16 where that is safe
         compile  compile what takes the time (`torch.compile`); the first chunk then takes minutes
         """
