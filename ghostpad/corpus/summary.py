@@ -24,7 +24,7 @@ def summarise(corpus: Corpus) -> Summary:
     by_state   per status "ok", "missing", "broken": videos and hours
     broken     per reason: how many videos, chunks and shards. A video whose chunks are all broken is counted by their reasons
     missing    per reason: how many videos
-    groups     per (game, source, player, status): videos and hours
+    groups     per (game, source, player, status): videos and hours, most hours first
     broken_videos  per reason: their ids
     sources    per source of rows: number of videos and hours that have them
     verdicts   per set of verdicts: hours by reason ("kept", the filter that dropped them, or "broken")
@@ -81,9 +81,10 @@ def _groups(rows: Iterable[Mapping[str, Any]], hours: Mapping[str, float]) -> li
     groups: dict[tuple[str, ...], list[str]] = {}
     for row in rows:
         groups.setdefault(tuple(row[name] or "" for name in names), []).append(row["id"])
-    return [
+    found = [
         {name: value or None for name, value in zip(names, key, strict=True)} | _amount(ids, hours) for key, ids in sorted(groups.items())
     ]
+    return sorted(found, key=lambda group: -group["hours"])
 
 
 def _ids_by_reason(rows: Iterable[Mapping[str, Any]], corpus: Corpus) -> dict[str, list[str]]:

@@ -34,17 +34,20 @@ def test_index_then_status(shard: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert status["missing"] == {"not fetched yet": 2}
     assert main(["corpus", "status", str(corpus)]) == main(["status", str(corpus)]) == 0
     shown = capsys.readouterr().out
-    assert "celeste, youtube, missing: 1 videos" in shown and "missing: not fetched yet: 2 videos" in shown
+    assert ["celeste", "unknown", "youtube", "missing", "1", "0.01"] in [line.split() for line in shown.splitlines()]
+    assert "missing: not fetched yet: 2 videos" in shown
     assert "broken: metadata.json is not JSON: 1" in shown and "rows from recorded: 2 videos" in shown
 
 
 def test_a_screen_is_enough_for_many_games(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_shard(tmp_path / "SHARD_0.tar.gz", sample_files([SampleChunk(f"v{n}", 0, 2, f"game {n}") for n in range(60)]))
+    chunks = [SampleChunk(f"v{n}", 0, 2, f"game {n}") for n in range(60)] + [SampleChunk("v59", 1, 2, "game 59")]
+    write_shard(tmp_path / "SHARD_0.tar.gz", sample_files(chunks))
     assert main(["corpus", "index", str(tmp_path / "SHARD_0.tar.gz"), "--out", str(tmp_path / "c")]) == 0
     capsys.readouterr()
     assert main(["corpus", "status", str(tmp_path / "c")]) == 0
     shown = capsys.readouterr().out
-    assert len(shown.splitlines()) < 24 and "and 49 more groups" in shown
+    assert len(shown.splitlines()) < 24 and "and 50 more groups" in shown
+    assert shown.splitlines()[2].split()[0] == "game_59"  # the most hours come first
 
 
 @pytest.mark.parametrize(
