@@ -41,7 +41,7 @@ def time_chunks(policy: Policy, batch: int, repeats: int, advance: Advance, comp
     """
     if not isinstance(policy.encoder, SiglipEncoder):
         raise SettingsError("this policy has a conv encoder: the reference has no such thing to compare with")
-    generator, device = torch.Generator().manual_seed(seed), next(policy.parameters()).device
+    generator, device = torch.Generator().manual_seed(seed), policy.device
     side = policy.encoder.side_px
     pixels = (2 * torch.rand(batch, 1, 3, side, side, generator=generator) - 1).to(device)
     noise = policy.draw_noise(batch, generator).to(device)
@@ -87,7 +87,7 @@ def _twin(policy: Policy) -> Policy:
     """Another policy over the same weights, in evaluation mode."""
     twin = Policy.hollow(policy.settings, policy.facts)
     twin.load_state_dict(policy.state_dict(), assign=True)
-    twin.to(next(policy.parameters()).device).eval()  # for buffers that no checkpoint holds; the weights are there
+    twin.to(policy.device).eval()  # for buffers that no checkpoint holds; the weights are there
     return twin
 
 

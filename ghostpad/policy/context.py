@@ -1,7 +1,8 @@
 """The row of tokens that the denoiser reads: the game's token, then the image tokens of the frames that were not dropped.
 
 As in the reference (NitroGen): oldest frame first, padded on the left with zeros to a fixed length. There no attention is told of
-the padding, so it takes part; `mask_padding` is the correction, which NitroGen's weights were not trained with.
+the padding, so it takes part; `mask_padding` is the correction, which NitroGen's weights were not trained with. Where no row is padded
+(`context_tokens` 0) a dropped frame leaves nothing, in a batch too: the zeros in its place are masked.
 """
 
 from typing import Any
@@ -18,7 +19,7 @@ class ContextRow(nn.Module):
 
     def __init__(self, settings: PolicySettings, dim: int):
         super().__init__()
-        self.length, self.masked = settings.context_tokens, settings.mask_padding
+        self.length, self.masked = settings.context_tokens, settings.mask_padding or not settings.context_tokens
         self.games = nn.Embedding(settings.game_rows, dim, padding_idx=0) if settings.game_rows else None
 
     def forward(self, images: Tensor, kept: Tensor | None, games: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -40,7 +41,8 @@ class ContextRow(nn.Module):
             row, valid = _to_the_right(row, valid)
         if self.length:
             row, valid = self._fit(row, valid)
-        return row, valid if self.masked else None
+        needed = self.masked and (kept is not None or self.length > 0)
+        return row, valid if needed else None
 
     def _fit(self, row: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         spare = self.length - row.shape[1]

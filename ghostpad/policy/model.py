@@ -89,6 +89,11 @@ class Policy(Model):
             return cls(settings, facts)
 
     @property
+    def device(self) -> torch.device:
+        """Where it lies."""
+        return next(self.parameters()).device
+
+    @property
     def window(self) -> WindowSpec:
         """Frames up to the one now shown, and `chunk` rows, the first `action_shift` rows after it; the rate is the video's own."""
         return policy_window(self.settings)
@@ -130,10 +135,15 @@ class Policy(Model):
 
         actions  float [K, slots], a chunk in the network's own space (`sample` says more); noise alike
         time     float [], 0 noise ... 1 data
+
+        Raises `SettingsError` as `sample` does.
         """
-        reading = self.read(self._look(pixel_values, dropped), None, self._rows_of(game))
-        clean = actions[None, None]
-        return self._flow_loss(clean, torch.ones_like(clean), noise[None, None], time.reshape(1, 1), reading)
+        if time.numel() != 1:
+            raise SettingsError(f"time has shape {list(time.shape)}: one chunk has one time")
+        clean, noise = self._chunk("actions", actions)[None, None], self._chunk("noise", noise)[None, None]
+        kept = self._kept(pixel_values, dropped)
+        reading = self.read(self.look(pixel_values[None])[:, kept], None, self._rows_of(game))
+        return self._flow_loss(clean, torch.ones_like(clean), noise, time.reshape(1, 1).to(self.device, torch.float32), reading)
 
     @torch.no_grad()
     def sample(
@@ -148,18 +158,17 @@ class Policy(Model):
         """A chunk float32 [K, slots] in the network's own space, not clipped; `ghostpad.base.pad.from_unit` makes pads of NitroGen's.
 
         pixel_values  float [F, 3, side, side], frames scaled to -1...1, oldest first; for policies with a SigLIP encoder
-        dropped       bool [F], frames that are as if they were not there
+        dropped       bool [F], frames that are as if they were not there (what guidance compares with sees the newest nevertheless)
         game          one of `games`, or None
         noise         float [K, slots] to start from (by default drawn by torch's own generator)
         steps         Euler steps, guidance: see `act_from` (by default as the settings say)
 
-        Raises `SettingsError` for an unknown game, wrong shapes, or too many frames.
+        Tensors may lie on any device and be of any floating type; the chunk lies where the policy does. Raises `SettingsError` for an
+        unknown game, wrong shapes or types, or too many frames.
         """
-        shape = (self.settings.chunk, len(self.slots))
-        if noise is not None and noise.shape != shape:
-            raise SettingsError(f"noise has shape {list(noise.shape)}: a chunk of this policy is {list(shape)}")
-        start = torch.randn(shape, device=pixel_values.device) if noise is None else noise
-        return self._draw(self._look(pixel_values, dropped), start[None], game, steps, guidance)[0]
+        start = torch.randn(self.settings.chunk, len(self.slots)) if noise is None else noise
+        kept = self._kept(pixel_values, dropped)
+        return self._draw(self.look(pixel_values[None]), self._chunk("noise", start)[None], game, steps, guidance, kept)[0]
 
     @torch.no_grad()
     def sample_batch(
@@ -205,23 +214,36 @@ class Policy(Model):
             tokens: Tensor = self.encoder(frames)
         return tokens.unflatten(1, (1 if isinstance(self.encoder, ConvEncoder) else frames.shape[1], -1))
 
-    def _look(self, pixel_values: Tensor, dropped: Tensor | None) -> Tensor:
-        """Image tokens [1, F, P, dim] of the frames of `sample` that are not dropped."""
-        if dropped is not None:
-            if dropped.shape != pixel_values.shape[:1] or dropped.all():
-                raise SettingsError(f"dropped is {dropped.tolist()}: give one truth for each of {len(pixel_values)} frames, not all true")
-            pixel_values = pixel_values[~dropped]
-        return self.look(pixel_values[None])
+    def _chunk(self, name: str, values: Tensor) -> Tensor:
+        """A chunk [K, slots] that somebody gave, float32 where the policy lies. Raises `SettingsError` for another shape or type."""
+        shape = [self.settings.chunk, len(self.slots)]
+        if list(values.shape) != shape or not values.is_floating_point():
+            raise SettingsError(f"{name} has shape {list(values.shape)} ({values.dtype}): a chunk of this policy is {shape}, of floats")
+        return values.to(self.device, torch.float32)
+
+    def _kept(self, frames: Tensor, dropped: Tensor | None) -> Tensor:
+        """Which of the frames [F, ...] of `sample` are not dropped, bool [F]. Raises `SettingsError` for another shape or type, or none."""
+        if dropped is None:
+            return torch.ones(len(frames), dtype=torch.bool, device=self.device)
+        if dropped.dtype != torch.bool or dropped.shape != frames.shape[:1] or dropped.all():
+            raise SettingsError(f"dropped is {dropped.tolist()}: give one truth for each of {len(frames)} frames, not all true")
+        return ~dropped.to(self.device)
 
     def look(self, pixels: Tensor) -> Tensor:
         """Image tokens [B, F, P, dim] of scaled frames [B, F, 3, side, side]. Raises `SettingsError` for other shapes or a conv encoder."""
         if not isinstance(self.encoder, SiglipEncoder):
             raise SettingsError("this policy has a conv encoder, which takes frames of 0...255: use act_from")
         side = self.encoder.side_px
-        if pixels.ndim != 5 or pixels.shape[2:] != (3, side, side):
+        if pixels.ndim != 5 or pixels.shape[2:] != (3, side, side) or not pixels.shape[1]:
             raise SettingsError(f"frames have shape {list(pixels.shape[1:])}: those of this policy are [F, 3, {side}, {side}]")
+        if not pixels.is_floating_point():
+            raise SettingsError(f"frames are {pixels.dtype}: give floats, scaled to -1...1 (bytes / 127.5 - 1)")
         with self.precision():
-            return self.encoder.look(pixels.flatten(0, 1)).unflatten(0, pixels.shape[:2])
+            return self.encoder.look(pixels.flatten(0, 1).to(next(self.parameters()))).unflatten(0, pixels.shape[:2])
+
+    def told(self, game: str | None) -> str | None:
+        """What to tell it when it plays `game`: that, or None where it knows no such game or is guided without."""
+        return game if game in self.games and (self.settings.guide_game or not self.settings.guidance) else None
 
     def _rows_of(self, game: str | None, count: int = 1) -> Tensor | None:
         """Rows of the table of games int64 [count] for one game by name; None for none."""
@@ -233,13 +255,13 @@ class Policy(Model):
                 if self.games
                 else SettingsError(f"this policy is not told the game, so '{game}' means nothing to it: leave it out")
             )
-        return torch.full((count,), self.games[game], device=next(self.parameters()).device)
+        return torch.full((count,), self.games[game], device=self.device)
 
     def _draw_games(self, names: Sequence[str], generator: torch.Generator) -> Tensor | None:
         """Rows of the games of training samples; unknown games and the share `drop_game` have none."""
         if not self.games:
             return None
-        rows = torch.tensor([self.games.get(name, 0) for name in names], device=next(self.parameters()).device)
+        rows = torch.tensor([self.games.get(name, 0) for name in names], device=self.device)
         if self.settings.drop_game:
             rows = rows * (rand((len(names),), generator).to(rows.device) >= self.settings.drop_game)
         return rows
@@ -257,8 +279,10 @@ class Policy(Model):
         row, mask = self.context(images, kept, games)
         return self.denoiser.read(self.mixer(row, mask), mask)
 
-    def _draw(self, images: Tensor, noise: Tensor, game: str | None, steps: int | None, guidance: float | None) -> Tensor:
-        """Chunks [B, K, slots] from noise of that shape."""
+    def _draw(
+        self, images: Tensor, noise: Tensor, game: str | None, steps: int | None, guidance: float | None, kept: Tensor | None = None
+    ) -> Tensor:
+        """Chunks [B, K, slots] from noise of that shape; `kept`, bool [F], says which frames are seen."""
         s, games = self.settings, self._rows_of(game, len(images))
         strength, steps = s.guidance if guidance is None else guidance, s.sampling_steps if steps is None else steps
         if steps < 1:
@@ -271,7 +295,7 @@ class Policy(Model):
             return found if newest is None else found + strength * (found - self.velocity(x, time, newest))
 
         with self.precision():  # around all steps, so that weights are converted once
-            reading = self.read(images, None, games)
+            reading = self.read(images if kept is None else images[:, kept], None, games)
             newest = self.read(images[:, -1:], None, None) if strength else None
             return sample(velocity, noise.unsqueeze(1), steps).squeeze(1)
 
@@ -290,4 +314,4 @@ class Policy(Model):
 
     def precision(self) -> torch.autocast:
         """The context to compute in: bfloat16 after `quicken`, else as the weights are."""
-        return torch.autocast(next(self.parameters()).device.type, torch.bfloat16, enabled=self.bf16)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)

@@ -37,6 +37,10 @@ FREE = CHANGEABLE - {"mask_padding"}
 """Settings that fine-tuning may have changed: what NitroGen's code computes with the weights does not depend on them."""
 
 
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+"""Types of weights that float32, in which they are computed with, holds without loss."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A checkpoint of NitroGen: its tensors by name, and whatever else the file holds, `ckpt_config` among it."""
@@ -63,8 +67,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     if not (isinstance(content, dict) and isinstance(content.get("model"), dict) and isinstance(content.get("ckpt_config"), dict)):
         raise FormatError(f"{path} is not a checkpoint of NitroGen: it has no 'model' and 'ckpt_config'")
     weights = content.pop("model")
-    if odd := [str(name) for name, value in weights.items() if not isinstance(value, Tensor) or not value.is_floating_point()]:
-        raise FormatError(f"{path} holds things among its weights that are no numbers with a fraction: {', '.join(odd)}")
+    if odd := [str(name) for name, value in weights.items() if not isinstance(value, Tensor) or value.dtype not in DTYPES]:
+        raise FormatError(f"{path} holds things among its weights that are no floats of 32 bits or fewer: {', '.join(odd)}")
     return Checkpoint(path, weights, content)
 
 

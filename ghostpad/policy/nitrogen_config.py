@@ -52,7 +52,7 @@ def settings_of(config: Mapping[str, Any], weights: Mapping[str, Tensor], siglip
     if problems:
         raise FormatError(f"{where}: " + "; ".join(problems))
     side, frames = int(siglip["image_size"]), int(modality.get("frame_per_sample", 1))
-    spacing = int(modality.get("frame_spacing") or modality.get("action_per_chunk", 1))
+    spacing = int(modality.get("frame_spacing") or modality.get("action_per_chunk", 8))
     values = {
         "encoder": "siglip", "siglip": model.get("vision_encoder_name", ""), "frame_marks": False,
         "width_px": side, "height_px": side, "gray": False, "shift_px": 0, "light": 0.0,
@@ -131,7 +131,7 @@ def _config_of_tensors(weights: Mapping[str, Tensor], heads: int | None, where: 
 
 def _sinusoids(config: Mapping[str, Any], block: str, weights: Mapping[str, Tensor]) -> int:
     """Rows of the sinusoid table of a stack of blocks; 0 where it has none."""
-    if config.get("positional_embeddings") is None:
+    if config.get("positional_embeddings", "sinusoidal") is None:
         return 0
     table = weights.get(f"{block}.pos_embed.pe")
     return int(config.get("max_num_positional_embeddings", 512)) if table is None else table.shape[1]

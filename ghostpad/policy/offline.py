@@ -64,15 +64,14 @@ def offline_measures(policy: Policy, pairs: Sequence[tuple[Path, Path]], draws: 
 
 
 def _tell(policy: Policy, clip: Footage, draws: int, seed: int) -> Told:
-    device = next(policy.parameters()).device
     generator = torch.Generator().manual_seed(seed)
-    game = clip.game if clip.game in policy.games else None
+    game = policy.told(clip.game)
     starts = np.arange(0, len(clip.pads), policy.settings.execute)
     parts = []
     for at in range(0, len(starts), LOOKS):
         rows = starts[at : at + LOOKS]
         seen = np.stack([clip.frames[policy.window.frames_at(int(row), len(clip.frames))] for row in rows])
-        frames = torch.from_numpy(seen).to(device)
+        frames = torch.from_numpy(seen).to(policy.device)
         chunks = [policy.act_from(frames, policy.draw_noise(len(rows), generator), game).cpu().numpy() for _ in range(draws)]
         parts.append(np.stack(chunks, axis=1))
     return Told(clip, starts, np.concatenate(parts).astype(np.float32))

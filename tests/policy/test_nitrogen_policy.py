@@ -11,6 +11,8 @@ import ghostpad.policy
 from ghostpad.base.errors import FormatError, MissingError, SettingsError
 from ghostpad.base.pad import BUTTONS, from_unit
 from ghostpad.policy.model import Policy
+from ghostpad.policy.nitrogen_config import settings_of
+from ghostpad.policy.nitrogen_sample import random_policy, sample_config
 
 pytest.importorskip("transformers")
 
@@ -90,6 +92,19 @@ def test_guidance_is_the_formula_over_both_velocities() -> None:
     assert difference(guided, noise + both + 1.5 * (both - newest)) < 1e-5
 
 
+def test_guidance_compares_with_the_newest_frame_even_where_that_is_dropped() -> None:
+    """As the reference's mask does: on the other side all but the newest frame are dropped, whatever is dropped on this one."""
+    policy, golden = load("two_frames_cfg")
+    frames, noise = 2 * torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) - 1, golden["noise"][0]
+
+    def chunk(dropped: list[bool], guidance: float = 0.0) -> torch.Tensor:
+        return policy.sample(frames, torch.tensor(dropped), noise=noise, steps=1, guidance=guidance)
+
+    oldest, newest = chunk([False, True]) - noise, chunk([True, False]) - noise
+    assert difference(oldest, newest) > 1e-3
+    assert difference(chunk([False, True], 2.0), noise + oldest + 2.0 * (oldest - newest)) < 1e-5
+
+
 def test_the_game_matters_and_guidance_is_told_it_only_on_demand() -> None:
     policy, golden = load("one_frame_with_games")
     frames, noise = golden["pixel_values"], golden["noise"][0]
@@ -118,8 +133,77 @@ def test_what_sample_is_given_wrongly_is_refused() -> None:
         policy.sample(frames.repeat(2, 1, 1, 1))
     with pytest.raises(SettingsError, match="steps is 0"):
         policy.sample(frames, torch.tensor([True, False]), steps=0)
-    with pytest.raises(SettingsError, match="noise has shape"):
-        policy.sample(frames, noise=torch.zeros(3, 25))
+    one = torch.tensor([True, False])
+    for noise in (torch.zeros(3, 25), torch.zeros(16, 25, dtype=torch.long), torch.zeros(1, 16, 25)):
+        with pytest.raises(SettingsError, match="noise has shape.*a chunk of this policy is \\[16, 25\\], of floats"):
+            policy.sample(frames, one, noise=noise)
+    with pytest.raises(SettingsError, match="one truth for each of 2 frames"):
+        policy.sample(frames, torch.tensor([1, 0]))  # ~1 is -2, another frame
+    with pytest.raises(SettingsError, match="torch.uint8: give floats"):
+        policy.sample((127.5 * (frames + 1)).byte(), one)
+    with pytest.raises(SettingsError, match="those of this policy"):
+        policy.sample(frames[:0])
+
+
+def test_what_flow_loss_is_given_wrongly_is_refused() -> None:
+    policy, golden = load("two_frames_cfg")
+    frames, right = golden["pixel_values"], torch.zeros(16, 25)
+    one, time = torch.tensor([True, False]), torch.tensor(0.5)
+    with pytest.raises(SettingsError, match="actions has shape \\[1, 25\\]"):
+        policy.flow_loss(frames, right[:1], right, time, one)  # would be spread over the rows
+    with pytest.raises(SettingsError, match="noise has shape \\[16, 1\\]"):
+        policy.flow_loss(frames, right, right[:, :1], time, one)
+    with pytest.raises(SettingsError, match="time has shape \\[16\\]"):
+        policy.flow_loss(frames, right, right, torch.zeros(16), one)
+
+
+def test_tensors_of_other_floating_types_give_float32() -> None:
+    policy, golden = load("one_frame_with_games")
+    frames, noise, actions = golden["pixel_values"], golden["noise"][0], golden["train_actions"][0]
+    chunk = policy.sample(frames.double(), noise=noise.double())
+    assert chunk.dtype == torch.float32 and torch.equal(chunk, policy.sample(frames, noise=noise))
+    loss = policy.flow_loss(frames.double(), actions.double(), noise.double(), torch.tensor(0.25, dtype=torch.float64))
+    assert loss.item() == policy.flow_loss(frames, actions, noise, torch.tensor(0.25)).item()
+    drawn = [torch.manual_seed(seed) and policy.sample(frames, steps=1) for seed in (1, 1, 2)]
+    assert torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2])
+
+
+def test_the_released_configuration_holds_one_frame() -> None:
+    """A row of one frame's tokens: a second frame or a game has no place, as in the reference, unless it is dropped."""
+    policy = random_policy(tiny=True)
+    s = policy.settings
+    assert (s.chunk, s.context_tokens, s.action_shift, s.sampling_steps, s.guidance, s.game_rows) == (18, 4, 2, 16, 0.0, 0)
+    assert (s.positions, s.mixer_positions, s.learned_positions, s.frame_offsets) == (0, 0, 32, (0,))
+    frames, noise = 2 * torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) - 1, torch.zeros(18, 25)
+    with pytest.raises(SettingsError, match="8 tokens of frames and game do not fit a row of 4"):
+        policy.sample(frames, noise=noise)
+    alone = policy.sample(frames[1:], noise=noise)
+    assert difference(policy.sample(frames, torch.tensor([True, False]), noise=noise), alone) < 1e-6
+    assert difference(policy.sample(frames[1:], noise=noise, guidance=3.0), alone) < 1e-5, "nothing to compare with but itself"
+
+
+def test_what_a_configuration_leaves_out_is_the_references_default() -> None:
+    config, siglip = sample_config(tiny=True)
+    for part, names in (
+        (
+            "model_cfg",
+            ("add_pos_embed", "noise_beta_alpha", "noise_beta_beta", "noise_s", "num_timestep_buckets", "num_inference_timesteps"),
+        ),
+        ("tokenizer_cfg", ("max_sequence_length",)),
+        ("modality_cfg", ("action_per_chunk", "frame_spacing", "action_shift")),
+    ):
+        for name in names:
+            del config[part][name]
+    config["modality_cfg"]["frame_per_sample"] = 3
+    for name in ("interleave_self_attention", "dropout", "final_dropout", "positional_embeddings"):
+        del config["model_cfg"]["diffusion_model_cfg"][name]
+    s = settings_of(config, {}, siglip, "a sample")
+    assert s.frame_offsets == (-16, -8, 0) and s.action_shift == 0 and s.learned_positions == 0 and s.context_tokens == 300
+    assert (s.time_alpha, s.time_beta, s.latest_time, s.time_buckets, s.sampling_steps) == (1.5, 1.0, 0.999, 1000, 16)
+    assert (s.interleave, s.dropout, s.final_dropout, s.positions > 0) == (False, 0.1, True, True)
+    config["model_cfg"] |= {"noise_beta_alpha": 1.6, "noise_beta_beta": 0.8}
+    s = settings_of(config, {}, siglip, "a sample")
+    assert (s.time_alpha, s.time_beta) == (1.6, 0.8)
 
 
 def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -104,6 +104,21 @@ def test_dropped_frames_are_as_if_they_were_not_there() -> None:
     assert torch.allclose(one, whole.sample(frames[1:], noise=noise), atol=1e-6)
 
 
+def test_a_policy_without_a_padded_row_learns_from_dropped_frames_what_it_is_guided_by() -> None:
+    """Frames dropped in a batch leave nothing behind: the loss is that of the newest frame alone, which guidance compares with."""
+    policy, given = tiny(context_tokens=0, drop_frames=1.0, draws=1, game_rows=0).eval(), batch(1)
+    found, generator = loss(policy, given, 3), seeded(3)
+    noise = torch.randn(1, 1, 4, 25, generator=generator)
+    time = (1 - torch.rand(1, 1, generator=generator) ** (1 / 1.5)) * 0.999
+    newest = given.frames[0, 1:].permute(0, 3, 1, 2) / 127.5 - 1
+    assert found == pytest.approx(policy.flow_loss(newest, policy.space.to_flow(given.pads[0]), noise[0, 0], time[0, 0]).item(), rel=1e-5)
+
+
+def test_a_guided_policy_is_told_its_game_only_if_guidance_may_be() -> None:
+    assert [tiny().told(game) for game in ("doom", "chess", None)] == ["doom", None, None]
+    assert tiny(guidance=1.0).told("doom") is None and tiny(guidance=1.0, guide_game=True).told("doom") == "doom"
+
+
 def test_padding_takes_part_unless_it_is_masked() -> None:
     frames, noise = 2 * torch.rand(1, 3, 32, 32, generator=seeded(1)) - 1, torch.randn(4, 25, generator=seeded(2))
 
