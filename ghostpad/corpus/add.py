@@ -245,7 +245,7 @@ def _blocks(given: Given) -> Iterator[bytes]:
             while block := source.read(1 << 20):
                 yield block
     except place_errors() as error:
-        raise MediaError(f"it cannot be read: {error}") from None
+        raise MediaError(f"it cannot be read: {getattr(error, 'strerror', None) or error}") from None  # strerror names no path
 
 
 def _without_path(error: Exception, incoming: Path) -> str:

@@ -36,7 +36,7 @@ _WORDS = {
     "login": r"sign in|log ?in|cookies|confirm your age|not a bot|age.restricted",
     "throttled": r"too many requests|rate.?limit|try again later|throttl",
     "dead": r"removed|deleted|no longer (available|exists)|does not exist|unavailable|terminated|not found|expired",
-    "format": r"unsupported url|requested format|no video formats|unable to extract|is not a valid url|no video",
+    "format": r"unsupported url|requested format|no video formats|unable to extract|is not a valid url|urls are disabled|no video",
     "network": r"timed? ?out|connection|reset|refused|resolve|bytes read|more expected|content too short|incomplete|ssl|network",
 }
 

@@ -27,8 +27,11 @@ def ledger_path(root: Path) -> Path:
 
 
 def site_of(url: str) -> str:
-    """The site of an address, "youtube" or "twitch" for those two and the host otherwise."""
-    host = (urlsplit(url).hostname or "unknown").removeprefix("www.").removeprefix("m.")
+    """The site of an address, "youtube" or "twitch" for those two, the host otherwise, and "unknown" for what is no address."""
+    try:
+        host = (urlsplit(url).hostname or "unknown").removeprefix("www.").removeprefix("m.")
+    except ValueError:
+        return "unknown"
     return {"youtube.com": "youtube", "youtu.be": "youtube", "twitch.tv": "twitch"}.get(host, host)
 
 

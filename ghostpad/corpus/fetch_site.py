@@ -161,7 +161,11 @@ def _watched(yt_dlp: Any, answer: Any, settings: FetchSettings, stop: Event) -> 
 
 def _chosen(site: Any, url: str) -> dict[str, Any]:
     """What yt-dlp knows of a video and of the rendition it chose."""
-    info = site.extract_info(url, download=False)
+    try:
+        info = site.extract_info(url, download=False)
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # An extractor's own mistake, or no address: of this video, and no reason to end a run over thousands.
+        raise DownloadFailed(Failure("format", f"yt-dlp stumbled over {url} ({type(error).__name__}: {error})")) from None
     if info and "entries" in info:
         info = next(iter(info["entries"]), None)
     if not info or not info.get("url"):

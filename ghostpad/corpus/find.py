@@ -59,12 +59,16 @@ class Given:
 def find_videos(places: Sequence[str], facts: dict[str, str | None]) -> list[Given]:
     """The videos at paths, folders, manifests or addresses; `facts` holds of every one that says nothing else.
 
-    Raises `MissingError` for what is not there, `FormatError` for a manifest without the column path, and `SettingsError` for ids that
-    cannot be names or are given twice.
+    Raises `MissingError` for what is not there and folders without a video, `FormatError` for a manifest without the column path, and
+    `SettingsError` for no places, a manifest at an address, and ids that cannot be names or are given twice.
     """
+    if not places:
+        raise SettingsError("no videos are given: name files, folders, manifests (.csv) or addresses")
     found: list[Given] = []
     for place in places:
-        if place.endswith(".csv") and "://" not in place:
+        if place.endswith(".csv"):
+            if "://" in place:
+                raise SettingsError(f"{place}: a manifest is read from this machine: copy it here; its lines may hold addresses")
             found += _manifest(Path(place), facts)
             continue
         files, path = open_place(place)
@@ -77,7 +81,10 @@ def find_videos(places: Sequence[str], facts: dict[str, str | None]) -> list[Giv
             inner = sorted(files.find(path, detail=True).items())
         except place_errors() as error:
             raise MissingError(f"{place} cannot be listed: {error}") from None
-        found += [Given(name, files, facts, about=about) for name, about in inner if _is_video(name)]
+        videos = [Given(name, files, facts, about=about) for name, about in inner if _is_video(name)]
+        if not videos:
+            raise MissingError(f"{place} holds no video ({', '.join(SUFFIXES)}): name other files by themselves")
+        found += videos
     ids = [one.id for one in found if one.id]
     if twice := sorted({id for id in ids if ids.count(id) > 1}):
         raise SettingsError([f"two videos are called '{id}': change one line's id" for id in twice])

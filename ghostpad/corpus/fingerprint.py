@@ -75,15 +75,21 @@ class Fingerprints:
     def _of(self, row: Mapping[str, Any]) -> Prints | None:
         id = row["id"]
         if id not in self._known:
-            kept = np.load(self._path(id)) if self._path(id).exists() else None
             try:
-                if kept is None or kept.dtype != PRINT:
+                if (kept := self._kept(id)) is None:
                     self.keep(id, fingerprint_video(self._corpus.root / row["path"]))
                 else:
                     self._known[id] = kept
             except (MediaError, MissingError):
                 self._known[id] = None
         return self._known[id]
+
+    def _kept(self, id: str) -> Prints | None:
+        try:
+            kept: Prints = np.load(self._path(id))
+        except (OSError, ValueError, EOFError):
+            return None  # derived, and not there or damaged: it is made again
+        return kept if kept.dtype == PRINT else None
 
     def _path(self, id: str) -> Path:
         return self._corpus.root / "cache" / "fingerprints" / f"{id}.npy"

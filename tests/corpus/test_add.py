@@ -76,6 +76,9 @@ def test_the_same_pictures_encoded_anew_are_found(corpus: Corpus, folder: Path, 
     add(corpus, folder / "one.mp4")
     again = film(tmp_path / "small.mp4", 0, width_px=120, crf=32, of=folder / "one.mp4")
     assert add(corpus, again).same == {str(again): "one"}
+    for kept in (corpus.root / "cache" / "fingerprints").iterdir():
+        kept.write_bytes(kept.read_bytes()[:90])
+    assert add(corpus, film(tmp_path / "smaller.mp4", 0, width_px=100, crf=32, of=folder / "one.mp4")).same, "it may be damaged or deleted"
     assert add(corpus, folder / "deep").added == 1
 
 
@@ -105,6 +108,15 @@ def test_links_addresses_and_what_is_not_there(corpus: Corpus, folder: Path) -> 
     assert add(corpus, "memory://bucket").added == 1 and "far" in corpus.ok_ids()
     with pytest.raises(MissingError, match="no video at"):
         add(corpus, folder / "nothing.mp4")
+    (folder / "empty").mkdir()
+    with pytest.raises(MissingError, match="holds no video"):
+        add(corpus, folder / "empty")
+    with pytest.raises(SettingsError, match="no videos are given"):
+        add(corpus)
+    with pytest.raises(SettingsError, match="read from this machine"):
+        add(corpus, "memory://bucket/list.csv")
+    (folder / "gone.csv").write_text("path\nnothing.mp4\n")
+    assert list(add(corpus, folder / "gone.csv").broken.values()) == ["it cannot be read: No such file or directory"], "without its path"
     (folder / "list.csv").write_text("file\none.mp4\n")
     with pytest.raises(FormatError, match="column path"):
         add(corpus, folder / "list.csv")

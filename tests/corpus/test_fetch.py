@@ -97,6 +97,15 @@ def test_a_budget_ends_the_tries_and_the_next_run_asks_again(site: Site, tmp_pat
     assert fetch_corpus(corpus, FAST).fetched == 1
 
 
+def test_an_address_that_is_none_ends_no_run(site: Site, tmp_path: Path) -> None:
+    bad = {"ip": "http://[", "words": "not an address", "script": "javascript:alert(1)", "disk": f"file://{tmp_path}/c/videos.parquet"}
+    corpus = corpus_of(tmp_path / "c", bad | {"z": site.url("good")})
+    counts = fetch_corpus(corpus, FAST)
+    assert counts.fetched == 1 and {id: failure.kind for id, failure in counts.failed.items()} == dict.fromkeys(bad, "format")
+    assert "stumbled over http://[ (ValueError" in row(corpus, "ip")["reason"]
+    assert link_rot(corpus.root)["unknown"]["format"] == len(bad) and fetch_corpus(corpus, FAST).skipped == len(bad)
+
+
 def test_footage_that_ends_before_its_labels_is_broken(site: Site, tmp_path: Path) -> None:
     corpus = corpus_of(tmp_path / "c", {"a": site.url("good")})
     chunk = dict.fromkeys(CHUNKS.names) | {"video": "a", "chunk": 0, "shard": "s", "status": "ok", "start_s": 0.0, "duration_s": 20.0}
