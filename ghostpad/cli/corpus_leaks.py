@@ -1,6 +1,6 @@
 """`ghostpad corpus leaks`: whether the pad can be read beside the masks, or where one is missing."""
 
-from ghostpad.base.errors import GhostpadError
+from ghostpad.base.errors import GhostpadError, MissingError
 from ghostpad.base.progress import progress
 from ghostpad.cli.arguments import CorpusPath
 from ghostpad.corpus.folder import RECORDED, Corpus
@@ -15,7 +15,8 @@ def corpus_leaks(corpus: CorpusPath, *, pad_px: int = PAD_PX) -> None:
     Reads the pixels beside each side of a video's mask, or the corners of a video that has none, and prints a line a video: where
     and for what they tell the pad best (AUC), how well pixels further out do, the same elsewhere in the picture, and labels moved in
     time; and the excess in log odds, which fails above 1. For a video that fails, leaks/<id>.png shows where. Ends with status 1
-    if one fails.
+    if one fails. A box is corrected in the table of videos, from Python: ghostpad.corpus.open(CORPUS).add_video(row), where row is one of
+    its rows() with another overlay_px (x, y, width, height) and overlay_of_px (width, height of the picture that it counts in).
 
     Args:
         pad_px: Pixels that the masks reach beyond the box, 8 as everywhere else; below 0 they are too small, on purpose.
@@ -23,6 +24,8 @@ def corpus_leaks(corpus: CorpusPath, *, pad_px: int = PAD_PX) -> None:
     opened = Corpus.open(corpus)
     recorded = set(opened.labelled_ids(RECORDED))
     rows = [row for row in opened.rows() if row["status"] == "ok" and (row["overlay_px"] is not None or row["id"] in recorded)]
+    if not rows:
+        raise MissingError(f"{corpus} has no video with footage and recorded rows or a drawn controller: fetch footage, or record some")
     verdicts: list[str] = []
     print(
         f"{'video':<28} {'verdict':<8} {'place':<12} {'reads best':<16} {'there':>6} {'beside':>6} {'others':>6} {'moved':>6} {'excess':>7}"
@@ -45,13 +48,16 @@ def corpus_leaks(corpus: CorpusPath, *, pad_px: int = PAD_PX) -> None:
                     picture.unlink(missing_ok=True)
             advance(1)
     if wrong := [f"{verdicts.count(name)} {words}" for name, words in _WRONG.items() if name in verdicts]:
-        raise GhostpadError(f"of {len(rows)} videos {' and '.join(wrong)}: correct their overlay_px")
+        raise GhostpadError(f"of {len(rows)} videos {'; '.join(wrong)}")
     drawn = sum(row["overlay_px"] is not None for row in rows)
     unknown = f", {verdicts.count('unknown')} could not be told" if "unknown" in verdicts else ""
     print(f"{corpus}: {len(rows)} videos, {drawn} with a drawn controller, none leaks{unknown}")
 
 
-_WRONG = {"LEAKS": f"leak (excess above {MARGIN:g})", "broken": "are broken"}
+_WRONG = {
+    "LEAKS": f"leak (excess above {MARGIN:g}): correct their overlay_px",
+    "broken": "are broken: mend the file or overlay_px that the line above names",
+}
 
 
 def _verdict(found: Probe | None) -> str:

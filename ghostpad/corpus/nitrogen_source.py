@@ -62,7 +62,8 @@ class Source:
 def find_sources(places: Sequence[str | os.PathLike[str]]) -> list[Source]:
     """The shards at some paths or URLs, by name. A folder of archives or of `SHARD_*` folders stands for all of them.
 
-    Raises `MissingError` for what is not there and `SettingsError`, listing every problem, for other files and for two shards of one name.
+    Raises `MissingError` for what is not there and folders without a chunk, and `SettingsError`, listing every problem, for other files
+    and for two shards of one name.
     """
     found: dict[str, Source] = {}
     problems = []
@@ -103,7 +104,10 @@ def _shards(files: Any, path: str) -> list[str]:
 def _source(files: Any, path: str) -> Source:
     name = safe_name(path.rstrip("/").rpartition("/")[2])
     if files.isdir(path):
-        size = sum(about["size"] or 0 for about in files.find(path, detail=True).values())
+        inside = files.find(path, detail=True)
+        if not any(re.search(r"/(metadata\.json|actions_\w+\.parquet)$", name) for name in inside):
+            raise MissingError(f"{path} holds no chunk of labels and no SHARD_*: give SHARD_*.tar.gz files, or folders of them")
+        size = sum(about["size"] or 0 for about in inside.values())
         return Source(f"{name} extracted" if name.endswith(ARCHIVES) else name, path, size, files)
     if not name.endswith(ARCHIVES):
         raise SettingsError(f"{path} is no archive: its name must end in {', '.join(ARCHIVES)}")

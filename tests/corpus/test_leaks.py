@@ -64,7 +64,12 @@ def test_the_command_shows_where_a_mask_leaks(drawn: Corpus, capsys: pytest.Capt
     assert "passes" in capsys.readouterr().out and not list(drawn.root.glob("leaks/*"))
     assert main(["corpus", "leaks", str(drawn.root), "--pad-px", "-30"]) == 1
     told = capsys.readouterr()
-    assert "LEAKS    box" in told.out and "there is no mask; see" in told.out and "leak (excess above 1)" in told.err and "broken" not in told.out
+    assert (
+        "LEAKS    box" in told.out
+        and "there is no mask; see" in told.out
+        and "leak (excess above 1)" in told.err
+        and "broken" not in told.out
+    )
     assert list(drawn.root.glob("leaks/*.png"))
     assert main(["corpus", "leaks", str(drawn.root)]) == 0
     assert not list(drawn.root.glob("leaks/*")), "what passes keeps no picture of an older mask"
@@ -72,6 +77,8 @@ def test_the_command_shows_where_a_mask_leaks(drawn: Corpus, capsys: pytest.Capt
 
 def test_what_cannot_be_told_is_said(drawn: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corpus, row = Corpus.create(tmp_path / "c"), drawn.rows()[0]
+    assert main(["corpus", "leaks", str(corpus.root)]) == 1, "nothing that was looked at is no pass"
+    assert "has no video with footage" in capsys.readouterr().err
     video = corpus.root / row["path"]
     video.parent.mkdir()
     video.write_bytes(drawn.video_path(row["id"]).read_bytes())

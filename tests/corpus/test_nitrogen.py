@@ -319,6 +319,8 @@ def test_sources_that_are_not_there_or_no_archives_are_refused(tmp_path: Path) -
     with pytest.raises(MissingError, match="no labels at memory://nowhere"):
         find_sources(["memory://nowhere/SHARD_*.tar.gz"])
     (tmp_path / "a.txt").write_text("x")
+    with pytest.raises(MissingError, match="holds no chunk of labels"):
+        find_sources([tmp_path])
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
         shard(tmp_path / folder, SampleChunk(rows=2).files())
