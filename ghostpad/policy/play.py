@@ -1,8 +1,9 @@
 """Playing for a score: many episodes side by side in one process, so that the policy acts on a batch.
 
-Every episode has its own game and its own source of chance, seeded by its seed, and the policy always acts on `side_by_side` rows
-(the spare ones idle), so an episode does not depend on which others are played beside it. Frames are resized by the same
-scaler that made the training frames. Cost: a chunk for 20 episodes about 30 ms on one core, the game comes on top (measured).
+Every episode has its own game and its own source of chance, seeded by its seed, and the policy always acts on the same number of rows
+(`ROWS_AT_ONCE`; the spare ones idle), so an episode does not depend on which others are played beside it. Frames are resized by the same
+scaler that made the training frames. Cost: a chunk of the small policy for 20 episodes about 30 ms on one core, the game comes on top
+(measured); a large one costs what a chunk of it costs, for each episode.
 """
 
 from abc import ABC, abstractmethod
@@ -24,6 +25,10 @@ from ghostpad.video.decode import resize_image
 
 SIDE_BY_SIDE = 20
 """Episodes at a time: each has an engine of its own, about 100 MB for Doom."""
+
+ROWS_AT_ONCE = {"conv": SIDE_BY_SIDE, "siglip": 1}
+"""Episodes that a policy with this encoder looks for together. A small net costs mostly the call, so spare rows are nearly free. SigLIP has
+256 rows of tokens to a frame: there 19 spare frames would cost 19 times the one that is played."""
 
 Watched = list[tuple[Frame, Pad]]
 """Frames uint8 [H, W, 3], each with the pad float32 [25] chosen for it."""
@@ -95,15 +100,16 @@ class _Memory:
 
 
 class PolicyActor(Actor):
-    """A policy, looking again after every `execute` rows of a chunk; on the CPU or wherever its weights are.
+    """A policy, looking again after every `execute` rows of a chunk, for `batch` episodes at once (0: as `ROWS_AT_ONCE` says; a GPU may
+    gain from more with a large policy); on the CPU or wherever its weights are.
 
-    It is told the name of the `game` if it knows it. A chunk whose first row is due later (`action_shift`) is played when it is due;
+    It is told the name of the `game` as `Policy.told` says. A chunk whose first row is due later (`action_shift`) is played when it is due;
     before the first one nothing is pressed.
     """
 
-    def __init__(self, policy: Policy, game: str | None = None, batch: int = SIDE_BY_SIDE):
-        self.policy, self.batch = policy.eval(), batch
-        self.game = game if game in policy.games else None
+    def __init__(self, policy: Policy, game: str | None = None, batch: int = 0):
+        self.policy, self.batch = policy.eval(), batch or ROWS_AT_ONCE[policy.settings.encoder]
+        self.game = policy.told(game)
         self.shift = policy.settings.action_shift
 
     def begin(self, seat: Seat) -> None:
@@ -124,14 +130,13 @@ class PolicyActor(Actor):
 
     def _look(self, seats: Sequence[Seat]) -> None:
         window = self.policy.window
-        device = next(self.policy.parameters()).device
         frames = np.zeros((self.batch, len(window.frame_offsets), window.height_px, window.width_px, 1 if window.gray else 3), np.uint8)
         noise = torch.zeros_like(self.policy.draw_noise(self.batch, torch.Generator()))
         for row, seat in enumerate(seats):
             seen = [seat.memory.frames[offset - 1] for offset in window.frame_offsets]  # the last of the past is offset 0
             frames[row] = [resize_image(image, window.width_px, window.height_px, window.gray) for image in seen]
             noise[row] = self.policy.draw_noise(1, seat.memory.generator)[0]
-        pads = self.policy.act_from(torch.from_numpy(frames).to(device), noise, self.game).cpu().numpy()
+        pads = self.policy.act_from(torch.from_numpy(frames).to(self.policy.device), noise, self.game).cpu().numpy()
         for row, seat in enumerate(seats):
             seat.memory.rows += list(pads[row, : self.policy.settings.execute])
 

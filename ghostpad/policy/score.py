@@ -41,9 +41,13 @@ class Who:
         return self.arm or (self.policy.resolve().name if self.policy else str(self.player))
 
     def actor(self, game: str) -> Actor:
-        """Whoever it is, ready to play `game`. Raises `MissingError` or `FormatError` for a run that is no finished policy."""
+        """Whoever it is, ready to play `game`; the layers of a large policy are packed, as nothing changes them any more.
+
+        Raises `MissingError` or `FormatError` for a run that is no finished policy.
+        """
         if self.policy is not None:
-            return PolicyActor(load_policy(self.policy), game)
+            policy = load_policy(self.policy)
+            return PolicyActor(policy.quicken(pack=policy.settings.encoder == "siglip"), game)
         return ScriptedActor(game, str(self.player))
 
 

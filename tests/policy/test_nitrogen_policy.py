@@ -187,7 +187,7 @@ def test_what_a_configuration_leaves_out_is_the_references_default() -> None:
     for part, names in (
         (
             "model_cfg",
-            ("add_pos_embed", "noise_beta_alpha", "noise_beta_beta", "noise_s", "num_timestep_buckets", "num_inference_timesteps"),
+            ("add_pos_embed", "noise_beta_alpha", "noise_beta_beta", "noise_s", "num_timestep_buckets"),
         ),
         ("tokenizer_cfg", ("max_sequence_length",)),
         ("modality_cfg", ("action_per_chunk", "frame_spacing", "action_shift")),

@@ -1,6 +1,7 @@
 """Playing for a score: the right return, one chunk at a time, and nothing that an episode's neighbours could change."""
 
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from ghostpad.games.spec import Frame, Game, GameSpec, Step
 from ghostpad.policy.measure import summarise
 from ghostpad.policy.model import Policy
 from ghostpad.policy.play import EpisodeResult, PolicyActor, ScriptedActor, Seat, play_episodes
+from ghostpad.policy.score import Who
 from ghostpad.policy.settings import PolicySettings
 
 STEER = slot("right_x")
@@ -96,6 +98,38 @@ def test_an_episode_is_the_same_whoever_plays_beside_it(policy: Policy) -> None:
     assert play_episodes("dial", PolicyActor(policy), seeds[::-1], make=make_dial) == together[::-1]
     small = play_episodes("dial", PolicyActor(policy, batch=2), seeds, make=make_dial)
     assert [result.return_ for result in small] == pytest.approx([result.return_ for result in together], abs=1e-3)
+
+
+def test_a_large_policy_computes_no_spare_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One frame at a time, packed or not the same but for rounding, and the same bits whoever plays beside it."""
+    pytest.importorskip("transformers")
+    from ghostpad.nn.packed import PackedLinear
+    from ghostpad.policy.nitrogen import import_nitrogen
+    from ghostpad.policy.nitrogen_sample import random_checkpoint, write_checkpoint
+
+    write_checkpoint(tmp_path / "ng.pt", random_checkpoint(tiny=True))
+    plain = import_nitrogen(tmp_path / "ng.pt", tmp_path / "run", heads=2)
+    actor, rows = Who(tmp_path / "run").actor("racing"), list[int]()
+    assert isinstance(actor, PolicyActor)
+    packed = any(isinstance(layer, PackedLinear) for layer in actor.policy.modules())
+    assert packed == torch.backends.mkldnn.is_available() and not any(isinstance(layer, PackedLinear) for layer in plain.modules())
+    act_from = Policy.act_from
+
+    def spy(self: Policy, frames: torch.Tensor, noise: torch.Tensor, game: str | None = None) -> torch.Tensor:
+        rows.append(len(frames))
+        return act_from(self, frames, noise, game)
+
+    monkeypatch.setattr(Policy, "act_from", spy)
+    pads: dict[str, list[Pad]] = {"plain": [], "packed": []}
+    for name, one in (("plain", PolicyActor(plain)), ("packed", actor)):
+        play_episodes("dial", one, [3], make=make_dial, on_frame=lambda index, frame, pad, name=name: pads[name].append(pad))
+    np.testing.assert_allclose(pads["packed"], pads["plain"], atol=1e-4)
+    assert set(rows) == {1} and np.any(pads["plain"])
+    together = play_episodes("dial", actor, [3, 4, 5], make=make_dial)
+    assert together == [play_episodes("dial", actor, [seed], make=make_dial)[0] for seed in (3, 4, 5)] and set(rows) == {1}
+    rows.clear()
+    play_episodes("dial", PolicyActor(plain, batch=2), [3, 4, 5], make=make_dial, max_frames=1)
+    assert rows == [2, 2]
 
 
 def test_a_policy_looks_every_execute_rows_at_the_frames_its_window_names(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
