@@ -168,14 +168,14 @@ class Policy(Model):
         """
         start = torch.randn(self.settings.chunk, len(self.slots)) if noise is None else noise
         kept = self._kept(pixel_values, dropped)
-        return self._draw(self.look(pixel_values[None]), self._chunk("noise", start)[None], game, steps, guidance, kept)[0]
+        return self._draw(self.look(pixel_values[None]), self._chunk("noise", start)[None, None], game, steps, guidance, kept)[0, 0]
 
     @torch.no_grad()
     def sample_batch(
         self, pixel_values: Tensor, noise: Tensor, game: str | None = None, steps: int | None = None, guidance: float | None = None
     ) -> Tensor:
         """`sample` for many at once: chunks [B, K, slots] of frames [B, F, 3, side, side], none dropped, and noise [B, K, slots]."""
-        return self._draw(self.look(pixel_values), noise, game, steps, guidance)
+        return self._draw(self.look(pixel_values), noise.unsqueeze(1), game, steps, guidance).squeeze(1)
 
     @torch.no_grad()
     def act(self, frames: Tensor, generator: torch.Generator, game: str | None = None) -> Tensor:
@@ -194,8 +194,15 @@ class Policy(Model):
 
         With `guidance` g the velocity is v + g (v - v'), where v' sees the newest frame only and no game.
         """
+        return self.act_draws(frames, noise.unsqueeze(1), game, steps, guidance).squeeze(1)
+
+    @torch.no_grad()
+    def act_draws(
+        self, frames: Tensor, noise: Tensor, game: str | None = None, steps: int | None = None, guidance: float | None = None
+    ) -> Tensor:
+        """`act_from` for several draws [B, draws, K, slots] of noise on each sample, whose frames are looked at once."""
         values = self._draw(self._images(frames), noise.to(frames.device), game, steps, guidance)
-        pads = torch.zeros(*values.shape[:2], PAD_DIM, device=values.device)
+        pads = torch.zeros(*values.shape[:-1], PAD_DIM, device=values.device)
         pads[..., self.slots] = self.space.to_pads(values)
         return pads
 
@@ -282,7 +289,7 @@ class Policy(Model):
     def _draw(
         self, images: Tensor, noise: Tensor, game: str | None, steps: int | None, guidance: float | None, kept: Tensor | None = None
     ) -> Tensor:
-        """Chunks [B, K, slots] from noise of that shape; `kept`, bool [F], says which frames are seen."""
+        """Chunks [B, draws, K, slots] from noise of that shape; `kept`, bool [F], says which frames are seen."""
         s, games = self.settings, self._rows_of(game, len(images))
         strength, steps = s.guidance if guidance is None else guidance, s.sampling_steps if steps is None else steps
         if steps < 1:
@@ -297,7 +304,7 @@ class Policy(Model):
         with self.precision():  # around all steps, so that weights are converted once
             reading = self.read(images if kept is None else images[:, kept], None, games)
             newest = self.read(images[:, -1:], None, None) if strength else None
-            return sample(velocity, noise.unsqueeze(1), steps).squeeze(1)
+            return sample(velocity, noise, steps)
 
     def _flow_loss(self, clean: Tensor, weight: Tensor, noise: Tensor, time: Tensor, reading: Reading) -> Tensor:
         """The weighted mean squared error of the velocity at `time` between `noise` and `clean`."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ghostpad.base.errors import MissingError
 from ghostpad.base.pad import PAD_DIM, SLOTS
+from ghostpad.base.progress import Advance, progress
 from ghostpad.corpus.folder import Corpus
 from ghostpad.feed.footage import Footage, load_footage, withheld_rows
 from ghostpad.idm.match import Matched, aligned, pool
@@ -54,16 +55,20 @@ def offline_measures(policy: Policy, pairs: Sequence[tuple[Path, Path]], draws: 
     Raises `MissingError` if no video has withheld pads that the policy can play.
     """
     told: dict[str, list[Told]] = {}
+    clips: list[Footage] = []
     for corpus_path, truth in pairs:
         corpus = Corpus.open(corpus_path)
-        for clip in load_footage(corpus, corpus.ok_ids(), withheld_rows(truth), policy.window):
-            told.setdefault(clip.game, []).append(_tell(policy, clip, draws, seed))
+        clips += load_footage(corpus, corpus.ok_ids(), withheld_rows(truth), policy.window)
+    looks = sum(-(-len(clip.pads) // policy.settings.execute) for clip in clips)
+    with progress("say what it would do", looks, "looks") as advance:
+        for clip in clips:
+            told.setdefault(clip.game, []).append(_tell(policy, clip, draws, seed, advance))
     if not told:
         raise MissingError(f"no video of {', '.join(str(corpus) for corpus, _ in pairs)} has withheld pads: name the right --truth")
     return [{"game": game, **_measures(policy, ones)} for game, ones in sorted(told.items())]
 
 
-def _tell(policy: Policy, clip: Footage, draws: int, seed: int) -> Told:
+def _tell(policy: Policy, clip: Footage, draws: int, seed: int, advance: Advance) -> Told:
     generator = torch.Generator().manual_seed(seed)
     game = policy.told(clip.game)
     starts = np.arange(0, len(clip.pads), policy.settings.execute)
@@ -71,9 +76,9 @@ def _tell(policy: Policy, clip: Footage, draws: int, seed: int) -> Told:
     for at in range(0, len(starts), LOOKS):
         rows = starts[at : at + LOOKS]
         seen = np.stack([clip.frames[policy.window.frames_at(int(row), len(clip.frames))] for row in rows])
-        frames = torch.from_numpy(seen).to(policy.device)
-        chunks = [policy.act_from(frames, policy.draw_noise(len(rows), generator), game).cpu().numpy() for _ in range(draws)]
-        parts.append(np.stack(chunks, axis=1))
+        noise = torch.stack([policy.draw_noise(len(rows), generator) for _ in range(draws)], 1)
+        parts.append(policy.act_draws(torch.from_numpy(seen).to(policy.device), noise, game).cpu().numpy())
+        advance(len(rows))
     return Told(clip, starts, np.concatenate(parts).astype(np.float32))
 
 

@@ -111,11 +111,11 @@ def test_offline_measures_are_those_of_what_the_policy_says(small: Any, monkeypa
     policy = Policy(settings, {"slots": ["right_x"]}).eval()
 
     def half_left(self: Policy, frames: torch.Tensor, noise: torch.Tensor, game: str | None = None) -> torch.Tensor:
-        pads = torch.zeros(len(frames), 8, 25)
+        pads = torch.zeros(*noise.shape[:3], 25)
         pads[..., slot("right_x")] = -0.5
         return pads
 
-    monkeypatch.setattr(Policy, "act_from", half_left)
+    monkeypatch.setattr(Policy, "act_draws", half_left)
     (found,) = offline_measures(policy, [(small.wild, small.truth)])
     tables = [truth_table(small.truth, path.stem) for path in small.truth.glob("*.parquet")]
     turns = [pads_of(table)[0][:, slot("right_x")] for table in tables if table is not None]

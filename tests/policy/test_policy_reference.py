@@ -119,6 +119,15 @@ def test_a_guided_policy_is_told_its_game_only_if_guidance_may_be() -> None:
     assert tiny(guidance=1.0).told("doom") is None and tiny(guidance=1.0, guide_game=True).told("doom") == "doom"
 
 
+def test_several_draws_on_one_look_are_those_of_one_draw_each() -> None:
+    policy, frames = tiny(guidance=1.0).eval(), batch(3).frames
+    noise = torch.stack([policy.draw_noise(3, seeded(seed)) for seed in range(4)], 1)
+    together = policy.act_draws(frames, noise)
+    assert together.shape == (3, 4, 4, 25)
+    for draw in range(4):
+        assert torch.allclose(together[:, draw], policy.act_from(frames, noise[:, draw]), atol=1e-5)
+
+
 def test_padding_takes_part_unless_it_is_masked() -> None:
     frames, noise = 2 * torch.rand(1, 3, 32, 32, generator=seeded(1)) - 1, torch.randn(4, 25, generator=seeded(2))
 
