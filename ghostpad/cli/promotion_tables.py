@@ -139,7 +139,14 @@ def table_text(results: Json) -> str:
     for game, players in results["players"].items():
         lines.append(f"{game}: " + ", ".join(f"{player} {told(one)}" for player, one in players.items()))
     for promise in results["promises"]:
-        value = f"{promise['mean']:+.1f} ± {promise['sem']:.1f}" if "mean" in promise else f"{promise['raw'] or float('nan'):.2f}"
+        value = f"{promise['mean']:+.1f} ± {promise['sem']:.1f}" if "mean" in promise else _ratio_text(promise)
         lines.append(f"{promise['game']}: {promise['words']}: {value}, asked {promise['asked']}: {promise['verdict']}")
     lines += [f"not done yet: {len(names)} of {results['asked'][part]} units of {part}" for part, names in results["missing"].items()]
     return "\n".join(lines)
+
+
+def _ratio_text(promise: Json) -> str:
+    """The number that the verdict goes by."""
+    if promise["raw"] is not None:
+        return f"{promise['raw']:.2f}"
+    return "-" if promise["scaled"] is None else f"{promise['scaled']:.2f} (of the way from random to expert)"

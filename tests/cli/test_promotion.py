@@ -142,7 +142,8 @@ def test_promises_are_kept_by_returns_and_by_the_scale_where_the_truth_alone_is_
     assert point["figure"]["mean"] == pytest.approx(542) and point["figure"]["sd"] == pytest.approx(2)
     assert point["figure"]["sem"] == pytest.approx(10 / math.sqrt(3)), "of the episodes: the seeds agree better than they can"
     assert point["figure"]["at"] == pytest.approx(600 / 660, abs=1e-3)
-    assert "nan" in table_text(results) and "not done yet: 7 of 14" not in table_text(results)
+    assert "alone: 15.00 (of the way from random to expert), asked ≥ 2: met" in table_text(results)
+    assert "not done yet: 7 of 14" not in table_text(results)
 
 
 def test_an_unkind_outcome_is_told(tmp_path: Path) -> None:
