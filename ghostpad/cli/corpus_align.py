@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from ghostpad.base.errors import MissingError
-from ghostpad.base.progress import progress
 from ghostpad.cli.arguments import CorpusPath
 from ghostpad.corpus.align import align_corpus
 from ghostpad.corpus.folder import RECORDED, Corpus
@@ -30,15 +29,13 @@ def corpus_align(corpus: CorpusPath, reference: tuple[Path, ...] = ()) -> None:
     footage: do not align footage that ghostpad recorded without a lag. Stopped, the same command goes on.
 
     Args:
-        reference: Corpora whose lags are known, of the same games: footage that ghostpad recorded without --lag-frames, or videos that have
-            a lag_ms which somebody checked. No lag is then what the reference calls no lag. A few minutes a game are enough.
+        reference: Corpora whose lags are known, of the same games: footage that ghostpad recorded (its --lag-frames is known), or videos
+            with a lag_ms which somebody checked. No lag is then what the reference calls no lag. A few minutes a game are enough.
     """
     opened = Corpus.open(corpus)
-    wanted = len(set(opened.labelled_ids(RECORDED)) & set(opened.ok_ids()))
-    if not wanted:
+    if not set(opened.labelled_ids(RECORDED)) & set(opened.ok_ids()):
         raise MissingError(f"{corpus} has no video with both footage and recorded rows: fetch footage, or record some")
-    with progress("align", wanted, "videos") as advance:
-        found = align_corpus(opened, advance, [Corpus.open(path) for path in reference])
+    found = align_corpus(opened, [Corpus.open(path) for path in reference])
     write_lag_plot(corpus / "lag.png", [row["lag_ms"] for row in found])
     print(align_text(found))
     print(f"{corpus / 'lag.png'}: the distribution; {corpus / 'lag.json'}: every video")

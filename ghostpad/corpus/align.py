@@ -15,31 +15,28 @@ answer the pad, which comes out late where a game answers slowly: racing by abou
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from ghostpad.base.errors import MediaError, MissingError, SettingsError
+from ghostpad.base.errors import FormatError, MediaError, MissingError, SettingsError
 from ghostpad.base.files import write_json
+from ghostpad.base.progress import progress
 from ghostpad.base.records import pads_of
-from ghostpad.corpus.align_readers import read_by, reference_readers, together
+from ghostpad.corpus.align_readers import ROUNDS, read_by, reference_readers, together
 from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.corpus.lag import MAX_LAG_FRAMES, SHORT, Follow, follow
-from ghostpad.corpus.seen import Seen, look, seen_in, seen_of
-
-__all__ = ["Seen", "align_corpus", "follows", "lags", "look", "on_pictures", "seen_in"]
+from ghostpad.corpus.seen import Seen, first_look_s, seen_of
 
 
-def align_corpus(
-    corpus: Corpus, advance: Callable[[int], None] = lambda done: None, references: Sequence[Corpus] = ()
-) -> list[dict[str, Any]]:
+def align_corpus(corpus: Corpus, references: Sequence[Corpus] = ()) -> list[dict[str, Any]]:
     """Measure the lag of every video that is here and has recorded rows, write it, and return the rows of lag.json by id.
 
     Each has id, game, player, lag_ms and lag_frames (None where unknown), confidence, reason, shown_fps, copies and what `Follow` holds.
-    Games that a reference shows are told by it, the others by themselves. Raises `MissingError` if references teach no game of these, and
-    `SettingsError` for a corpus that is its own reference.
+    Games that a reference shows are told by it, the others by themselves. Shows its progress. Raises `MissingError` if references teach
+    no game of these, and `SettingsError` for a corpus that is its own reference.
     """
     rows = {row["id"]: row for row in corpus.rows()}
     wanted = [id for id in corpus.labelled_ids(RECORDED) if id in rows and rows[id]["status"] == "ok"]
@@ -47,19 +44,23 @@ def align_corpus(
         raise SettingsError(f"{corpus.root} is its own reference: name another corpus, one whose lags are known")
     readers = reference_readers(references, {rows[id]["game"] for id in wanted}) if references and wanted else {}
     measured: dict[str, Follow] = {}
-    for id in wanted:
-        try:
-            seen, table = _footage(corpus, rows[id])
-            reader = readers.get(rows[id]["game"])
-            measured[id] = follows(seen, table) if reader is None else read_by(reader, seen, table, by="reference")
-        except _NoOverlap:
-            measured[id] = Follow(1.0, 0.0, reason=SHORT, by="")
-        except (MediaError, MissingError) as error:
-            corpus.mark_broken(id, str(error))
-        advance(1)
+    with progress("align", len(wanted), "videos") as advance:
+        for id in wanted:
+            try:
+                seen, table = _footage(corpus, rows[id])
+                reader = readers.get(rows[id]["game"])
+                measured[id] = follows(seen, table) if reader is None else read_by(reader, seen, table, by="reference")
+            except _NoOverlap:
+                measured[id] = Follow(1.0, 0.0, reason=SHORT, by="")
+            except FormatError:
+                measured[id] = Follow(1.0, 0.0, reason="its recorded rows cannot be read", by="")
+            except (MediaError, MissingError) as error:
+                corpus.mark_broken(id, str(error))
+            advance(1)
     for game in {rows[id]["game"] for id in measured} - set(readers) - {None}:
         own = {id: one for id, one in measured.items() if rows[id]["game"] == game and one.by == "alone"}
-        measured |= together(own, lambda id: _footage(corpus, rows[id]))
+        with progress(f"{game}: videos teach each other", ROUNDS * len(own), "videos") as told:
+            measured |= together(own, lambda id: _footage(corpus, rows[id]), told)
     found = lags(measured, {id: (rows[id]["game"], rows[id]["player"]) for id in measured})
     facts = {row["id"]: {"lag_ms": row["lag_ms"], "lag_confidence": row["confidence"]} for row in found}
     corpus.put_videos([rows[id] for id in facts], join=lambda old, new: old | facts[old["id"]])
@@ -114,7 +115,7 @@ def _footage(corpus: Corpus, row: Mapping[str, Any]) -> tuple[Seen, pa.Table]:
     table = corpus.actions(RECORDED, row["id"])
     if table is None:
         raise MissingError(f"the recorded rows of {row['id']} are gone")
-    start_s = table.column("pts_s")[0].as_py() - 1.0 if table.num_rows else math.inf
+    start_s = first_look_s(table)
     if start_s >= (row["duration_s"] or math.inf):
         raise _NoOverlap
     return seen_of(corpus, row, start_s), table

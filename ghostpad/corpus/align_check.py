@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from ghostpad.corpus.align import Seen, follows, lags, look, on_pictures
+from ghostpad.corpus.align import follows, lags, on_pictures
 from ghostpad.corpus.align_readers import read_by, reference_readers, together
 from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.corpus.lag import Follow
 from ghostpad.corpus.lag_reader import Reader
 from ghostpad.corpus.record import record_corpus
+from ghostpad.corpus.seen import Seen, look
 from ghostpad.games.spec import game_spec
 
 

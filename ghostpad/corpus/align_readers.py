@@ -1,6 +1,6 @@
 """Lags by a game's reader: one that footage of a known lag taught, or one that a corpus teaches itself.
 
-    reference    footage with lag_ms in its table of videos, or recorded by `ghostpad record` (no lag) ── learn ──► tell
+    reference    footage recorded by `ghostpad record`, whose flags say the lag, or with lag_ms in its table of videos ── learn ──► tell
     together     a game's videos in two halves, their rows moved by first estimates: each half teaches the reader that tells the other
                  half's lags; two rounds
 
@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ghostpad.base.errors import MediaError, MissingError
+from ghostpad.base.errors import FormatError, MediaError, MissingError
+from ghostpad.base.progress import progress
 from ghostpad.base.records import pads_of
 from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.corpus.lag import MAX_LAG_FRAMES, SHORT, Follow
 from ghostpad.corpus.lag_reader import LEARN_STEPS, SURE, Clip, Reader, learn, make_clip, tell
-from ghostpad.corpus.record import SOURCE
-from ghostpad.corpus.seen import Seen, seen_of
+from ghostpad.corpus.record import recorded_lag_ms
+from ghostpad.corpus.seen import Seen, first_look_s, seen_of
 
 ROUNDS = 2
 """How often the halves of a game teach each other (a third brings nothing: 79 right of 85, not 81; measured, seeds 77 to 79)."""
@@ -49,22 +50,30 @@ def read_by(reader: Reader, seen: Seen, rows: pa.Table, by: str) -> Follow:
 def reference_readers(references: Sequence[Corpus], games: set[str | None]) -> dict[str | None, Reader]:
     """A reader for each of `games` of which the references have enough footage with recorded rows and a known lag.
 
-    Raises `MissingError` if they teach none of the games.
+    Looks at no more footage than is learned from; shows its progress in games. Raises `MissingError` if they teach none of the games.
     """
     found: dict[str | None, Reader] = {}
-    known = [(corpus, row) for corpus in references for row in corpus.rows() if row["status"] == "ok" and _lag_ms(row) is not None]
-    for game in sorted(games - {None}, key=str):
-        pieces = [piece for corpus, row in known if row["game"] == game for piece in [_piece(corpus, row)] if piece is not None]
-        if (reader := _learn(pieces)) is not None:
-            found[game] = reader
+    videos = [(corpus, row) for corpus in references for row in corpus.rows() if row["status"] == "ok"]
+    with progress("learn from the reference", len(games - {None}), "games") as advance:
+        for game in sorted(games - {None}, key=str):
+            pieces: list[tuple[Seen, pa.Table, float]] = []
+            for corpus, row in videos:
+                if row["game"] == game and sum(len(seen.pts_s) for seen, _, _ in pieces) < LEARN_STEPS:
+                    pieces += filter(None, [_piece(corpus, row)])
+            if (reader := _learn(pieces)) is not None:
+                found[game] = reader
+            advance(1)
     if not found:
         names = ", ".join(sorted(str(game) for game in games))
         raise MissingError(f"the reference has too little footage of {names} with rows and a known lag: record a few minutes of it")
     return found
 
 
-def together(measured: dict[str, Follow], footage: Footage) -> dict[str, Follow]:
-    """The lags of a game's videos, told by readers that they teach each other, from first estimates; these if they are too few to learn."""
+def together(measured: dict[str, Follow], footage: Footage, advance: Callable[[float], None] = lambda done: None) -> dict[str, Follow]:
+    """The lags of a game's videos, told by readers that they teach each other, from first estimates; these if they are too few to learn.
+
+    `advance` is told of each of them in each of `ROUNDS`.
+    """
     halves = [sorted(measured)[start::2] for start in (0, 1)]
     late_s = {id: one.follow_s for id, one in measured.items() if not one.reason}
     told: dict[str, Follow] = {}
@@ -74,7 +83,10 @@ def together(measured: dict[str, Follow], footage: Footage) -> dict[str, Follow]
             reader = _learn([(*footage(id), late_s[id]) for id in _enough(own, late_s, measured)])
             if reader is None:
                 return measured
-            new = {id: read_by(reader, *footage(id), by="together") for id in other}
+            new = {}
+            for id in other:
+                new[id] = read_by(reader, *footage(id), by="together")
+                advance(1)
             begins = [one.follow_s - measured[id].onset_s for id, one in new.items() if not one.reason and not measured[id].reason]
             if not begins:
                 return measured
@@ -89,17 +101,18 @@ def _enough(ids: Sequence[str], late_s: dict[str, float], measured: dict[str, Fo
     return sorted(known[: max(1, LEARN_STEPS // 300)])
 
 
-def _lag_ms(row: dict[str, Any]) -> float | None:
-    return 0.0 if row["lag_ms"] is None and row["source"] == SOURCE else row["lag_ms"]
-
-
 def _piece(corpus: Corpus, row: dict[str, Any]) -> tuple[Seen, pa.Table, float] | None:
+    """What is seen of a video of a reference, its rows and its lag in seconds; None where one of them is not known or cannot be read."""
+    recorded_ms = recorded_lag_ms(corpus, row)
+    lag_ms = row["lag_ms"] if recorded_ms is None else recorded_ms
+    if lag_ms is None:
+        return None
     try:
         rows = corpus.actions(RECORDED, row["id"])
         if rows is None or rows.num_rows == 0:
             return None
-        return seen_of(corpus, row, rows.column("pts_s")[0].as_py() - 1.0), rows, _lag_ms(row) / 1000  # type: ignore[operator]
-    except (MediaError, MissingError):
+        return seen_of(corpus, row, first_look_s(rows)), rows, lag_ms / 1000
+    except (FormatError, MediaError, MissingError):
         return None  # a reference that cannot be read is none
 
 

@@ -13,6 +13,7 @@ Cost: 2 minutes of footage take 5 s (Doom) or 8 s (racing) and about 12 MB (meas
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,14 @@ def keep_settings(path: Path, flags: Mapping[str, Any]) -> None:
         other = ", ".join(name for name in told if old.get(name) != told[name])
         raise SettingsError(f"{path.stem} was made with another {other} ({path}): use those of before, or another --out")
     write_json(path, told)
+
+
+def recorded_lag_ms(corpus: Corpus, row: Mapping[str, Any]) -> float | None:
+    """How late the picture of a video shows its rows by the flags of its recording; None where `record_corpus` did not make it."""
+    flags = corpus.root / "recording" / f"{row['id'].rpartition('-e')[0]}.json"
+    if row["source"] != SOURCE or not flags.exists():
+        return None
+    return float(1000 * read_json(flags)["--lag-frames"] / Fraction(row["fps"]))
 
 
 def episode_seed(seed: int, episode: int) -> int:
