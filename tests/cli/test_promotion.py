@@ -183,11 +183,16 @@ def test_what_would_not_work_or_mix_is_refused_before_any_work(tmp_path: Path) -
 
 
 def test_a_quick_study_runs_to_its_page_goes_on_and_does_nothing_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Three of the five agents are there already, which saves the test half of its time."""
+
     def run() -> str:
         study_promotion(out=tmp_path, seeds="0", only=("centre",), workers=2, quick=True)
         return capsys.readouterr().out
 
-    assert run().count("$ ghostpad train policy") == 5
+    for arm in ("pseudo", "unfiltered", "oracle"):
+        put(tmp_path, Unit("doom", arm, 0.4, 0.2, 0).name, {"doom": 300.0})
+    (tmp_path / "study.json").write_text('{"quick": true}')
+    assert run().count("$ ghostpad train policy") == 2
     results: dict[str, Any] = json.loads((tmp_path / "results.json").read_text())
     assert {point["arm"] for point in results["points"]} == set(ARMS) and len(results["promises"]) == 3
     assert set(results["missing"]) == {"generalist", "transfer"} and set(results["players"]["doom"]) == {"random", "novice", "expert"}
