@@ -110,7 +110,8 @@ def shake(frames: Tensor, shift_px: int, light: float, generator: torch.Generato
     return (frames * (1 + contrast) + 127.5 * (brightness - contrast)).clamp_(0, 255)
 
 
-def _transformers() -> Any:
+def transformers_package() -> Any:
+    """The package transformers, imported when it is needed. Raises `MissingError` without it."""
     try:
         import transformers
     except ImportError:
@@ -119,7 +120,7 @@ def _transformers() -> Any:
 
 
 def _build_tower(config: dict[str, Any]) -> Any:
-    transformers = _transformers()
+    transformers = transformers_package()
     tower = transformers.SiglipVisionModel(transformers.SiglipVisionConfig(**config))
     if tower.use_head:  # a checkpoint may hold it, but nobody reads what it pools
         tower.use_head = False
@@ -128,7 +129,7 @@ def _build_tower(config: dict[str, Any]) -> Any:
 
 
 def _read_tower(weights: str) -> Any:
-    transformers = _transformers()
+    transformers = transformers_package()
     try:
         config = transformers.AutoConfig.from_pretrained(weights)
         kind = config.model_type

@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ghostpad.base.errors import SettingsError
+
 
 class KeysValues(NamedTuple):
     """Keys and values, each [B, heads, n, dim / heads], and which of the n count: bool [B, 1, 1, n], or None for all."""
@@ -68,10 +70,15 @@ class Positions(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head attention of tokens [B, n, dim] to keys and values that `read` makes from a context of `context_dim`."""
+    """Multi-head attention of tokens [B, n, dim] to keys and values that `read` makes from a context of `context_dim`.
+
+    Raises `SettingsError` for `heads` that do not divide `dim`.
+    """
 
     def __init__(self, dim: int, heads: int, context_dim: int | None = None):
         super().__init__()
+        if dim % heads:
+            raise SettingsError(f"{heads} attention heads do not divide a width of {dim}")
         self.heads = heads
         self.to_q = nn.Linear(dim, dim)
         self.to_kv = nn.Linear(context_dim or dim, 2 * dim)

@@ -12,7 +12,7 @@ from torch import Tensor
 from ghostpad.base.errors import FormatError, SettingsError
 from ghostpad.base.pad import PAD_DIM
 from ghostpad.base.settings import build_settings
-from ghostpad.nn.frames import plain_config
+from ghostpad.nn.frames import plain_config, transformers_package
 from ghostpad.policy.settings import PolicySettings
 
 SIGLIP_HEADS = {768: 12, 1024: 16, 1152: 16, 1536: 16}
@@ -99,9 +99,7 @@ def siglip_config(name: str, checkpoint: Path, weights: Mapping[str, Tensor], he
 
 def _vision_part(where: str, heads: int | None) -> dict[str, Any]:
     """The tower's shape from a folder or the hub's cache; neither a download nor code that lies beside it."""
-    import transformers
-
-    config = transformers.AutoConfig.from_pretrained(where, local_files_only=True, trust_remote_code=False)
+    config = transformers_package().AutoConfig.from_pretrained(where, local_files_only=True, trust_remote_code=False)
     config = getattr(config, "vision_config", config)
     if config.model_type != "siglip_vision_model":
         raise FormatError(f"{where} is a '{config.model_type}' model, a SigLIP is needed")
@@ -109,8 +107,6 @@ def _vision_part(where: str, heads: int | None) -> dict[str, Any]:
 
 
 def _config_of_tensors(weights: Mapping[str, Tensor], heads: int | None, where: str) -> dict[str, Any]:
-    import transformers
-
     prefix = "vision_encoder."
     try:
         patches, width = weights[f"{prefix}embeddings.position_embedding.weight"].shape
@@ -122,7 +118,7 @@ def _config_of_tensors(weights: Mapping[str, Tensor], heads: int | None, where: 
     heads = heads or SIGLIP_HEADS.get(width)
     if heads is None:
         raise SettingsError(f"no published SigLIP 2 is {width} wide, so tensors do not tell its attention heads: say how many (heads)")
-    config = transformers.SiglipVisionConfig(
+    config = transformers_package().SiglipVisionConfig(
         hidden_size=width, intermediate_size=inside, num_hidden_layers=len(layers), num_attention_heads=heads,
         image_size=round(patches**0.5) * patch_px, patch_size=patch_px,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ghostpad.base.files import atomic_path
 from ghostpad.base.pad import SLOTS
-from ghostpad.nn.frames import plain_config
+from ghostpad.nn.frames import plain_config, transformers_package
 from ghostpad.policy.model import Policy
 from ghostpad.policy.nitrogen import Checkpoint, build
 from ghostpad.policy.nitrogen_config import settings_of
@@ -56,8 +56,6 @@ TINY_HEADS = 2
 
 def sample_config(tiny: bool = False) -> Shape:
     """The `ckpt_config` and the vision tower's shape of the released checkpoint, or of one with every width and depth cut."""
-    import transformers
-
     config = copy.deepcopy(RELEASED)
     shape: dict[str, Any] = {
         "hidden_size": 1024,
@@ -73,7 +71,7 @@ def sample_config(tiny: bool = False) -> Shape:
         config["model_cfg"]["diffusion_model_cfg"] |= blocks | {"num_layers": 4, "output_dim": 32}
         config["model_cfg"]["vl_self_attention_cfg"] |= blocks | {"num_layers": 2}
         config["tokenizer_cfg"] |= {"num_visual_tokens_per_frame": 4, "max_sequence_length": 4}
-    return config, plain_config(transformers.SiglipVisionConfig(**shape, patch_size=16))
+    return config, plain_config(transformers_package().SiglipVisionConfig(**shape, patch_size=16))
 
 
 def random_checkpoint(tiny: bool = False, seed: int = 0, shape: Shape | None = None) -> Checkpoint:

@@ -1,5 +1,6 @@
 """NitroGen's policy: the reference's numbers out of the reference's file, and every way such a file can be wrong."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +263,12 @@ def test_the_towers_shape_is_found_without_its_configuration(tmp_path: Path) -> 
     policy = ghostpad.policy.from_nitrogen(tmp_path / "ng.pt", golden["game_mapping"], heads=4)
     chunk = policy.sample(golden["pixel_values"], golden["dropped_frames"], golden["game"], golden["noise"][0])
     assert difference(chunk, golden["action"][0]) < 1e-5
+
+
+def test_without_transformers_the_package_to_install_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(MissingError, match="needs transformers: pip install"):
+        load(VARIANTS[0])
 
 
 @pytest.mark.parametrize(

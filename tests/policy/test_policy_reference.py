@@ -184,6 +184,8 @@ def test_a_conv_policy_has_no_normalised_frames() -> None:
 
 
 def test_settings_that_cannot_work_are_refused() -> None:
+    with pytest.raises(SettingsError, match="3 attention heads do not divide a width of 16"):
+        tiny(mixer_heads=3)
     for values, name in (
         ({"learned_positions": 2}, "learned_positions"),
         ({"game_rows": 1}, "game_rows"),
