@@ -52,7 +52,7 @@ def eval_policy(
         clips: Write a clip of the agent with its pad to this folder, <game>.mp4: the episode of median return.
         seconds: Length of a clip at most.
         html: Write the page, clips in it; without a PATH it lies beside --out, or in RUN.
-        workers: Processes that play side by side, at most one a core (0: this one); each takes up to 2 GB for 20 games of Doom.
+        workers: Processes that play side by side, one core each (0: this one); each takes up to 2 GB, and a large policy twice its weights.
     """
     sequences = seed_numbers(seeds)
     games = games or _learned_games(run)

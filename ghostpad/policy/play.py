@@ -175,13 +175,21 @@ def play_episodes(
 
 
 def watch_episode(game_name: str, actor: Actor, seed: int, max_frames: int, make: Callable[[str], Game] = make_game) -> Watched:
-    """The first `max_frames` frames of the episode of `seed` and the pads chosen for them, exactly as it is played for a score."""
+    """The first `max_frames` frames of the episode of `seed` and the pads chosen for them, exactly as it is played for a score.
+
+    So torch has one thread meanwhile, as it has there: with more, sums end differently.
+    """
     shown: list[tuple[Frame, Pad]] = []
 
     def keep(episode: int, frame: Frame, pad: Pad) -> None:
         shown.append((frame.copy(), pad.copy()))
 
-    play_episodes(game_name, actor, [seed], max_frames=max_frames, on_frame=keep, make=make)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        play_episodes(game_name, actor, [seed], max_frames=max_frames, on_frame=keep, make=make)
+    finally:
+        torch.set_num_threads(threads)
     return shown
 
 

@@ -57,15 +57,11 @@ def score_games(games: Sequence[str], players: Sequence[Who], seeds: Sequence[in
     Returns for each game {"game", "rows"}; a row is one player's arm, run, player, mean, sem, n and the returns, frames and seeds of
     its episodes in the order given. A pool has at most as many processes as this one may use cores. Raises what `play_episodes` does.
     """
+    jobs: list[_Job] = []
     for game in games:
         for who in players:
-            who.actor(game)  # what cannot play stops here, before any work
-    jobs = [
-        _Job(game, who, tuple(seeds[start : start + SIDE_BY_SIDE]))
-        for game in games
-        for who in players
-        for start in range(0, len(seeds), SIDE_BY_SIDE)
-    ]
+            wave = _wave(who.actor(game), len(seeds), workers)  # who cannot play stops here, before any work
+            jobs += [_Job(game, who, tuple(seeds[start : start + wave])) for start in range(0, len(seeds), wave)]
     played: dict[tuple[str, Who], list[EpisodeResult]] = {}
     with progress("play", len(games) * len(players) * len(seeds), "episodes") as advance:
         for job, results in zip(jobs, _results(jobs, workers), strict=True):
@@ -95,6 +91,12 @@ class _Job:
     game: str
     who: Who
     seeds: tuple[int, ...]
+
+
+def _wave(actor: Actor, episodes: int, workers: int) -> int:
+    """Episodes that one process plays side by side: fewer where there are more processes, unless a batch is computed for all of them."""
+    shared = isinstance(actor, PolicyActor) and actor.batch > 1
+    return SIDE_BY_SIDE if shared else max(1, min(SIDE_BY_SIDE, -(-episodes // max(1, workers))))
 
 
 def _results(jobs: Sequence[_Job], workers: int) -> Iterator[list[EpisodeResult]]:

@@ -11,10 +11,10 @@ import torch
 
 from ghostpad.cli.main import main
 from ghostpad.games.players import between
-from ghostpad.games.spec import game_spec
+from ghostpad.games.spec import game_spec, make_game
 from ghostpad.policy.model import Policy
-from ghostpad.policy.play import watch_episode
-from ghostpad.policy.score import Who, evaluation_seeds, median_episode, score_games
+from ghostpad.policy.play import PolicyActor, watch_episode
+from ghostpad.policy.score import Who, _wave, evaluation_seeds, median_episode, score_games
 from ghostpad.policy.settings import PolicySettings
 
 SMALL = ["model.width_px=32", "model.height_px=24", "model.dim=16", "model.heads=2", "model.depth=2", "model.conv_width=4", "model.draws=1",
@@ -54,17 +54,28 @@ def test_a_report_has_rows_a_clip_of_the_median_and_offline_measures(
     assert "data:video/mp4" in text and "What it would do next" in text and "median return" in text
 
 
-def test_a_pool_of_processes_changes_nothing() -> None:
-    players = [Who(player="random"), Who(player="novice")]
-    assert score_games(["racing"], players, evaluation_seeds(1, 2)) == score_games(["racing"], players, evaluation_seeds(1, 2), workers=2)
-
-
-def test_the_clip_shows_the_episode_as_it_was_played() -> None:
-    torch.manual_seed(0)
-    (row,) = score_games(["racing"], [Who(player="random")], evaluation_seeds(3, 2))[0]["rows"]
+def test_neither_a_pool_of_processes_nor_a_clip_changes_an_episode(run: Path) -> None:
+    """Of an agent and a scripted player, whatever torch's threads are; the clip's pads, played again, bring the return that was scored."""
+    players, seeds = [Who(run), Who(player="random")], evaluation_seeds(1, 2)
+    alone = score_games(["racing"], players, seeds)
+    torch.set_num_threads(2)
+    assert score_games(["racing"], players, seeds, workers=2) == alone
+    row = alone[0]["rows"][0]
     place = median_episode(row)
-    shown = watch_episode("racing", Who(player="random").actor("racing"), row["seeds"][place], 10_000)
+    shown = watch_episode("racing", Who(run).actor("racing"), row["seeds"][place], 10_000)
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)
+    game = make_game("racing")
+    game.reset(row["seeds"][place])
+    assert sum(game.step(pad).reward for _, pad in shown) == pytest.approx(row["returns"][place])
     assert len(shown) == row["frames"][place] and row["returns"][place] == min(row["returns"])
+
+
+def test_episodes_are_spread_over_the_processes_unless_a_batch_is_shared(run: Path) -> None:
+    scripted, small = Who(player="random").actor("racing"), Who(run).actor("racing")
+    large = PolicyActor(small.policy, batch=1) if isinstance(small, PolicyActor) else scripted
+    assert [_wave(scripted, episodes, workers) for episodes, workers in ((20, 0), (100, 4), (20, 4), (3, 8))] == [20, 20, 5, 1]
+    assert _wave(small, 20, 4) == 20 and _wave(large, 20, 4) == 5
 
 
 @pytest.mark.parametrize(("returns", "place"), [([1.0, 5.0, 3.0], 2), ([4.0, 1.0, 2.0, 3.0], 2), ([7.0], 0), ([2.0, 2.0, 2.0], 1)])
