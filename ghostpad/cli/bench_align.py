@@ -38,8 +38,10 @@ def bench_align(
         out: The JSON file to write.
         quick: One quality, two lags and a minute: shows that it works, measures little.
     """
-    if not 1 <= step <= 12:
-        raise SettingsError(f"step is {step}: it must be 1 to 12")
+    problems = [] if 1 <= step <= 12 else [f"step is {step}: it must be 1 to 12"]
+    problems += [f"a quality is {crf}: it must be 0 to 51" for crf in qualities if not 0 <= crf <= 51]
+    if not qualities or problems:
+        raise SettingsError(problems or "no qualities are named: leave --qualities out, or name some")
     qualities, lags = ((25,), (-12, 12)) if quick else (qualities, tuple(range(-12, 13, step)))
     minutes = min(minutes, 1.0) if quick else minutes
     kinds = [(game, crf) for game in GAMES for crf in qualities]

@@ -8,7 +8,7 @@ from ghostpad.base.errors import SettingsError
 from ghostpad.base.progress import progress
 from ghostpad.cli.arguments import GameName, PlayerName
 from ghostpad.corpus.record import Recorded, record_corpus
-from ghostpad.corpus.record_nitrogen import TRUTH, write_nitrogen
+from ghostpad.corpus.record_nitrogen import TRUTH, Shard, write_nitrogen
 from ghostpad.games.overlay import Overlay
 from ghostpad.games.spec import game_spec
 
@@ -47,7 +47,7 @@ def record(
         overlay: Draw this controller into the picture, as creators do.
         corner: Where it stands.
         opacity: How solid it is, above 0 and up to 1.
-        lag_frames: How many frames later the picture shows what the rows say (below 0: earlier).
+        lag_frames: How many frames later the picture shows what the rows say (below 0: earlier); rows that no frame shows are left out.
         rebind: Buttons that the player has swapped, such as south=east,west=north; needs --overlay.
         as_nitrogen: Write NitroGen's layout: SHARD_0000.tar.gz and videos/, with the true rows in a corpus truth/ beside them.
         label_fps: With --as-nitrogen, rows a second of the labels, such as 59.94 or 60000/1001 [default: one a frame].
@@ -57,6 +57,10 @@ def record(
     rate = _rate(label_fps)
     aside = (truth or out.with_name(f"{out.name}-truth")) if withhold else None
     drawn = _overlay(overlay, corner, opacity, rebind)
+    _check_lag(lag_frames, game, minutes)
+    shard = Shard(out, overlay, lag_frames, rate, processed_share, drawn.swaps if drawn else ())
+    if as_nitrogen:
+        shard.check()
     recorded = _recorded(
         game, player, minutes=minutes, seed=seed, out=out / TRUTH if as_nitrogen else out, withhold=aside, crf=crf,
         overlay=drawn, lag_frames=0 if as_nitrogen else lag_frames,
@@ -66,9 +70,7 @@ def record(
         f"{recorded.recorded_now} of them recorded now; mean return {recorded.mean_return:.1f}"
     )
     if as_nitrogen:
-        swaps = drawn.swaps if drawn else ()
-        shard = write_nitrogen(out, overlay, lag_frames, label_fps=rate, processed_share=processed_share, swaps=swaps)
-        print(f"{shard}: its labels, {lag_frames} frames ahead of the picture; {out / TRUTH}: the truth")
+        print(f"{write_nitrogen(shard)}: its labels, {lag_frames} frames ahead of the picture; {out / TRUTH}: the truth")
     if aside is not None:
         print(f"{aside}: the true pads, withheld from the corpus")
 
@@ -119,6 +121,12 @@ def _overlay(style: str, corner: str, opacity: float, rebind: str) -> Overlay | 
         one, _, other = pair.partition("=")
         swaps.append((one.strip(), other.strip()))
     return Overlay(style, corner, opacity, tuple(swaps))
+
+
+def _check_lag(lag_frames: int, game: str, minutes: float) -> None:
+    frames = minutes * 60 * float(game_spec(game).fps)
+    if 0 < frames <= abs(lag_frames):
+        raise SettingsError(f"lag-frames is {lag_frames}, and the whole recording has {frames:.0f} frames: no row would be left")
 
 
 def _rate(text: str | None) -> Fraction | None:

@@ -102,13 +102,14 @@ def record_corpus(
     )
 
 
-def keep_settings(path: Path, flags: Mapping[str, Any]) -> None:
+def keep_settings(path: Path, flags: Mapping[str, Any], *, write: bool = True) -> None:
     """Write the flags that made what lies beside `path`, or raise `SettingsError`, naming those that differ, if others made it."""
     told = {name: list(map(list, value)) if isinstance(value, tuple) else value for name, value in flags.items()}  # as JSON has it
     if path.exists() and (old := read_json(path)) != told:
         other = ", ".join(name for name in told if old.get(name) != told[name])
         raise SettingsError(f"{path.stem} was made with another {other} ({path}): use those of before, or another --out")
-    write_json(path, told)
+    if write:
+        write_json(path, told)
 
 
 def recorded_lag_ms(corpus: Corpus, row: Mapping[str, Any]) -> float | None:

@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -36,52 +37,58 @@ TRUTH = "truth"
 _CONTROLLERS = {"xbox": "xboxone", "ps5": "ps5"}
 
 
-def write_nitrogen(
-    out: Path,
-    style: str,
-    lag_frames: int = 0,
-    *,
-    label_fps: Fraction | None = None,
-    processed_share: float = 0.0,
-    swaps: Sequence[tuple[str, str]] = (),
-) -> Path:
-    """Write the shard of the corpus at `<out>/truth` and a name for each of its videos in `<out>/videos`; gives the shard's path.
+@dataclass(frozen=True)
+class Shard:
+    """The shard of the corpus at `<out>/truth`.
 
     style   of the controller, see `ghostpad.games.overlay.STYLES`
     lag_frames  k: row i of the labels is what the picture shows k frames later
     label_fps   rows a second, in chunks of a whole number of rows; None: one a frame
     processed_share  of the videos, spread evenly over them
     swaps       the player's bindings, which processed rows are without
-
-    Raises `SettingsError` for values that cannot be, or if the shard there was made with others.
     """
-    if label_fps is not None and not 1 <= label_fps <= 1000:
-        raise SettingsError(f"label-fps is {label_fps}: it must be from 1 to 1000 rows a second")
-    if not 0 <= processed_share <= 1:
-        raise SettingsError(f"processed-share is {processed_share}: it must be from 0 to 1")
-    settings = {"--overlay": style, "--lag-frames": lag_frames, "--label-fps": label_fps and str(label_fps)}
-    keep_settings(out / "SHARD_0000.json", settings | {"--processed-share": processed_share, "--rebind": tuple(swaps)})
-    corpus = Corpus.open(out / TRUTH)
+
+    out: Path
+    style: str
+    lag_frames: int = 0
+    label_fps: Fraction | None = None
+    processed_share: float = 0.0
+    swaps: tuple[tuple[str, str], ...] = ()
+
+    def check(self, *, keep: bool = False) -> None:
+        """Raise `SettingsError` for values that cannot be, or if the shard there was made with others; `keep` these from now on."""
+        if self.label_fps is not None and not 1 <= self.label_fps <= 1000:
+            raise SettingsError(f"label-fps is {self.label_fps}: it must be from 1 to 1000 rows a second")
+        if not 0 <= self.processed_share <= 1:
+            raise SettingsError(f"processed-share is {self.processed_share}: it must be from 0 to 1")
+        flags = {"--overlay": self.style, "--lag-frames": self.lag_frames, "--label-fps": self.label_fps and str(self.label_fps)}
+        flags |= {"--processed-share": self.processed_share, "--rebind": self.swaps}
+        keep_settings(self.out / "SHARD_0000.json", flags, write=keep)
+
+
+def write_nitrogen(shard: Shard) -> Path:
+    """Write a shard and a name for each of its videos in `<out>/videos`; gives the shard's path. Raises as `Shard.check`."""
+    shard.check(keep=True)
+    corpus = Corpus.open(shard.out / TRUTH)
     for id, path in corpus.video_paths(corpus.ok_ids()).items():
-        _same_file(path, out / "videos" / f"{id}.mp4")
-    shard = out / "SHARD_0000.tar.gz"
-    write_shard(shard, _members(corpus, _CONTROLLERS[style], lag_frames, label_fps, processed_share, swaps))
-    return shard
+        _same_file(path, shard.out / "videos" / f"{id}.mp4")
+    path = shard.out / "SHARD_0000.tar.gz"
+    write_shard(path, _members(corpus, shard))
+    return path
 
 
-def _members(
-    corpus: Corpus, controller: str, lag_frames: int, label_fps: Fraction | None, processed_share: float, swaps: Sequence[tuple[str, str]]
-) -> Iterator[tuple[str, bytes]]:
+def _members(corpus: Corpus, shard: Shard) -> Iterator[tuple[str, bytes]]:
+    label_fps, share = shard.label_fps, shard.processed_share
     for index, row in enumerate(row for row in corpus.rows() if row["status"] == "ok"):
         table = corpus.actions(RECORDED, row["id"])
         if table is None:
             continue
-        rate, table = Fraction(row["fps"]), lagged(table, lag_frames)
+        rate, table = Fraction(row["fps"]), lagged(table, shard.lag_frames)
         if label_fps is not None:
             rate, table = _at_rate(table, rate, label_fps)
         kinds = {"actions_raw": table}
-        if int((index + 1) * processed_share) > int(index * processed_share):
-            kinds = {"actions_processed": _unswapped(table, swaps)} | kinds
+        if int((index + 1) * share) > int(index * share):
+            kinds = {"actions_processed": _unswapped(table, shard.swaps)} | kinds
         frames = np.rint(table.column("pts_s").to_numpy() * float(rate)).astype(int)
         first, end = (int(frames[0]), int(frames[-1]) + 1) if len(frames) else (0, 0)
         for number in range(first // _chunk_frames(rate), -(-end // _chunk_frames(rate))):
@@ -92,7 +99,7 @@ def _members(
             folder = f"{row['id']}/{row['id']}_chunk_{number:04d}"
             for name, rows in kinds.items():
                 yield f"{folder}/{name}.parquet", parquet_bytes(_columns(rows.slice(start - first, stop - start)))
-            yield f"{folder}/metadata.json", json.dumps(_metadata(row, controller, rate, number, start, stop)).encode()
+            yield f"{folder}/metadata.json", json.dumps(_metadata(row, _CONTROLLERS[shard.style], rate, number, start, stop)).encode()
 
 
 def _at_rate(table: pa.Table, rate: Fraction, label_fps: Fraction) -> tuple[Fraction, pa.Table]:

@@ -15,7 +15,7 @@ from ghostpad.base.records import pads_of
 from ghostpad.cli.main import main
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.record import lagged, record_corpus
-from ghostpad.corpus.record_nitrogen import write_nitrogen
+from ghostpad.corpus.record_nitrogen import Shard, write_nitrogen
 from ghostpad.games.overlay import CORNERS, STYLES, Overlay, swapped
 from ghostpad.video.decode import decode_array
 
@@ -86,7 +86,7 @@ def test_the_same_command_gives_the_same_bytes_and_records_nothing_twice(shards:
     before = (shards / "SHARD_0000.tar.gz").read_bytes()
     assert main([*RECORD, "--as-nitrogen", "--lag-frames", "4", "--out", str(shards)]) == 0
     assert (shards / "SHARD_0000.tar.gz").read_bytes() == before and "0 of them recorded now" in capsys.readouterr().out
-    assert main([*RECORD[:-1], "top-right", "--as-nitrogen", "--out", str(shards)]) == 2
+    assert main([*RECORD[:-1], "top-right", "--as-nitrogen", "--lag-frames", "4", "--out", str(shards)]) == 2
     assert "another --overlay" in capsys.readouterr().err
 
 
@@ -113,7 +113,7 @@ def test_a_corpus_with_other_rows_ahead_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("label_fps", ["59.94", "30", "50", "15"])
 def test_rows_at_another_rate_hold_what_was_in_force(shards: Path, tmp_path: Path, label_fps: str) -> None:
     shutil.copytree(shards / "truth", tmp_path / "shards" / "truth")
-    write_nitrogen(tmp_path / "shards", "xbox", label_fps=Fraction(label_fps))
+    write_nitrogen(Shard(tmp_path / "shards", "xbox", label_fps=Fraction(label_fps)))
     assert main(["corpus", "index", str(tmp_path / "shards" / "SHARD_0000.tar.gz"), "--out", str(tmp_path / "c")]) == 0
     indexed, truth = Corpus.open(tmp_path / "c"), Corpus.open(shards / "truth")
     for id in truth.ok_ids():
@@ -131,7 +131,7 @@ def test_processed_rows_are_in_the_games_own_layout(tmp_path: Path) -> None:
     for seed in (1, 2, 3, 4):
         truth = tmp_path / "truth"
         record_corpus("doom-defend", "novice", minutes=0.05, seed=seed, out=truth, overlay=Overlay(swaps=swaps))
-    write_nitrogen(tmp_path, "xbox", processed_share=0.5, swaps=swaps)
+    write_nitrogen(Shard(tmp_path, "xbox", processed_share=0.5, swaps=swaps))
     found = {}
     for labels in ("raw", "processed"):
         main(["corpus", "index", str(tmp_path / "SHARD_0000.tar.gz"), "--labels", labels, "--out", str(tmp_path / labels)])
@@ -178,9 +178,11 @@ def test_lag_moves_rows_and_drops_what_has_no_frame(small: object, lag: int) -> 
         (["--rebind", "south=east"], "add --overlay"),
         (["--overlay", "ps5", "--opacity", "2"], "at most 1"),
         (["--label-fps", "30"], "add --as-nitrogen"),
+        (["--lag-frames", "-40", "--minutes", "0.01"], "no row would be left"),
+        (["--as-nitrogen", "--overlay", "ps5", "--processed-share", "2"], "from 0 to 1"),
         (["--as-nitrogen", "--overlay", "ps5", "--label-fps", "quick"], "such as 59.94"),
     ],
 )
 def test_flags_that_cannot_go_together(tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str], says: str) -> None:
     assert main(["record", "doom", "--out", str(tmp_path / "o"), *flags]) == 2
-    assert says in capsys.readouterr().err
+    assert says in capsys.readouterr().err and not (tmp_path / "o").exists(), "said before anything is recorded"
