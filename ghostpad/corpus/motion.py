@@ -4,7 +4,7 @@ For every frame, where each block of the small gray picture went since the frame
 soft answer between them), where its rows of blocks, its columns and the whole of it went, how much of the picture changed, and how much
 lighter it became. The larger parts make up for blocks on which there is nothing to see: with them a Doom novice's turns are read at a
 correlation of 0.65 instead of 0.57 (measured, changes of the stick). Numpy only, because the corpus is read without torch;
-`ghostpad.nn.motion` is the same idea for a model. About 1 ms of CPU a frame at 64x48 (measured before the larger parts were added).
+`ghostpad.nn.motion` is the same idea for a model. About 0.6 ms of CPU a frame at 64x48 (measured).
 """
 
 import numpy as np
@@ -63,5 +63,6 @@ def _moved(padded: NDArray[np.float32], y: int, x: int) -> NDArray[np.float32]:
 
 
 def _blocks(picture: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Means of [n, 48, 64] over blocks, [n, blocks]."""
-    return picture.reshape(-1, _DOWN, BLOCK_PX, _ACROSS, BLOCK_PX).mean((2, 4)).reshape(-1, _DOWN * _ACROSS)
+    """Means of [n, 48, 64] over blocks, [n, blocks]; rows first, which is three times as fast as both sides of a block at once."""
+    rows = picture.reshape(-1, _DOWN, BLOCK_PX, WIDTH_PX).sum(2)
+    return rows.reshape(-1, _DOWN, _ACROSS, BLOCK_PX).sum(-1).reshape(-1, _DOWN * _ACROSS) / BLOCK_PX**2

@@ -19,7 +19,7 @@ from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.lag import MAX_LAG_FRAMES, Follow, distinct
 from ghostpad.corpus.motion import HEIGHT_PX, SIGNALS, WIDTH_PX, motion
 from ghostpad.corpus.record import lagged, record_corpus
-from ghostpad.corpus.seen import Seen, look, seen_in, seen_of
+from ghostpad.corpus.seen import Seen, seen_in, seen_of
 from ghostpad.games.overlay import Overlay
 from ghostpad.games.spec import game_spec
 from ghostpad.video.decode import decode_array
@@ -30,15 +30,15 @@ FRAME_MS = 2000 / 35
 
 @pytest.fixture(scope="module")
 def doom(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    """Half a minute of a Doom expert, one video."""
+    """Forty seconds of a Doom expert, one video."""
     root = tmp_path_factory.mktemp("align") / "corpus"
-    record_corpus("doom", "expert", minutes=0.5, seed=5, out=root)
+    record_corpus("doom", "expert", minutes=0.7, seed=5, out=root)
     return Corpus.open(root)
 
 
 @pytest.fixture(scope="module")
 def seen(doom: Corpus) -> Seen:
-    return look(doom.video_path(doom.ok_ids()[0]), 0.0)
+    return seen_of(doom, doom.rows()[0], 0.0)
 
 
 def rows_of(corpus: Corpus) -> pa.Table:
@@ -141,7 +141,7 @@ def test_align_writes_facts_a_plot_and_measures_once(doom: Corpus, tmp_path: Pat
     corpus.add_video({"id": "gone"})
     corpus.write_actions("recorded", "gone", rows_of(doom))
     shutil.copyfile(corpus.video_path(id), corpus.root / "videos" / "later.mp4")
-    corpus.add_video({"id": "later", "duration_s": 30.0})
+    corpus.add_video({"id": "later", "duration_s": 42.0})
     corpus.write_actions("recorded", "later", on_pictures(rows_of(doom), 90_000))
     assert main(["corpus", "align", str(corpus.root)]) == 0
     later = next(row for row in corpus.rows() if row["id"] == "later")
@@ -311,11 +311,22 @@ def test_a_short_video_is_told_if_its_evidence_suffices_and_else_unknown(recordi
     assert "does not clearly show" in read_by(reader, still, rows, by="reference").reason
 
 
-def test_videos_of_a_game_teach_each_other(tmp_path: Path) -> None:
-    record_corpus("doom", "expert", minutes=2.0, seed=78, out=tmp_path / "c", lag_frames=5)
-    told = align_corpus(Corpus.open(tmp_path / "c"))
-    assert {row["by"] for row in told} == {"together"} and len(told) == 2
-    assert [row["lag_frames"] for row in told] == pytest.approx([5] * len(told), abs=0.7)
+def test_videos_of_a_game_teach_each_other(recordings: dict[str, Corpus], doom: Corpus, seen: Seen, tmp_path: Path) -> None:
+    """Every other one by id is a half, here a minute or more each: a novice and an expert, and two episodes of an expert."""
+    corpus = Corpus.create(tmp_path / "c")
+    played = recordings["doom played"]
+    for id, source, at in (("a", recordings["doom"], 0), ("b", doom, 0), ("c", played, 0), ("d", played, 1)):
+        row = source.rows()[at]
+        rows = source.actions("recorded", row["id"])
+        assert rows is not None
+        for path in (row["path"], f"cache/lag/{row['id']}.npz"):
+            (corpus.root / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source.root / path, (corpus.root / path).with_stem(id))
+        corpus.write_actions("recorded", id, lagged(rows, 5))
+        corpus.add_video(row | {"id": id, "path": f"videos/{id}.mp4"})
+    told = align_corpus(corpus)
+    assert [row["by"] for row in told] == ["together"] * 4
+    assert [row["lag_frames"] for row in told] == pytest.approx([5] * 4, abs=0.7)
 
 
 def test_a_reference_must_be_another_corpus_and_show_the_game(
@@ -365,3 +376,9 @@ def test_the_check_runs_and_prints_a_line_for_each_kind(recordings: dict[str, Co
     text = recovery_text(found)
     assert "doom expert 28:    2, 100.0 % told, 100.0 % right" in text
     assert text.startswith("with a reference:") and "\nwithout:" in text
+
+
+def test_a_check_that_cannot_be_is_refused_before_anything_is_recorded(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "align", "--step", "0", "--qualities", "18", "99"]) == 2
+    told = capsys.readouterr().err
+    assert "step is 0" in told and "a quality is 99" in told
