@@ -84,9 +84,13 @@ def mean_sd(values: list[float]) -> tuple[float, float | None]:
 def conclusion(results: Json) -> list[str]:
     """What the figures say, how many promises are kept, a paragraph a game, and what is open; also where it is unkind."""
     verdicts = [one["verdict"] for one in results["promises"] if one["verdict"]]
-    missed = [f"{one['words']} in {game_spec(one['game']).title}" for one in results["promises"] if one["verdict"] == "missed"]
+    missed, open_ = (
+        [f"{one['words']} in {game_spec(one['game']).title}" for one in results["promises"] if one["verdict"] == verdict]
+        for verdict in ("missed", None)
+    )
     first = f"{verdicts.count('met')} of {len(verdicts)} promises are kept." if verdicts else "Nothing is measured yet."
-    paragraphs = [first + (f" Missed: {'; '.join(missed)}." if missed else "")]
+    first += f" Missed: {'; '.join(missed)}." if missed else ""
+    paragraphs = [first + (f" Not to be judged, as scripted players or common seeds are missing: {'; '.join(open_)}." if open_ else "")]
     paragraphs += [_game(results, domain, game) for domain, game in JUDGED]
     left, seeds = sum(len(names) for names in results["missing"].values()), len(results["seeds"])
     if left:

@@ -158,6 +158,43 @@ def test_an_unkind_outcome_is_told(tmp_path: Path) -> None:
     assert "190 ± 10, 40 ± 14 more than filtered and weighed ones" in told
 
 
+@pytest.mark.parametrize(
+    ("returns", "verdicts"),
+    [
+        ({"truth": 100, "pseudo": 203, "shuffled": 100, "oracle": 224}, ["met", "met", "met"]),
+        ({"truth": 100, "pseudo": 201, "shuffled": 100, "oracle": 221}, ["missed", "met", "met"]),  # 203 of 102: seeds add 2 in the mean
+        ({"truth": 100, "pseudo": 203, "shuffled": 100, "oracle": 226}, ["met", "missed", "met"]),
+        ({"truth": 100, "pseudo": 300, "shuffled": 116, "oracle": 300}, ["met", "met", "met"]),  # 2 s.e. are 16.3
+        ({"truth": 100, "pseudo": 300, "shuffled": 117, "oracle": 300}, ["met", "met", "missed"]),
+        ({"truth": 100, "pseudo": 50, "shuffled": 40, "oracle": 300}, ["missed", "missed", "met"]),  # labels that do harm
+        ({"truth": -40, "pseudo": -10, "shuffled": -40, "oracle": -8, "random": -50, "expert": 600}, ["met", "met", "met"]),
+        ({"truth": -40, "pseudo": -34, "shuffled": -40, "oracle": -8, "random": -50, "expert": 600}, ["missed", "missed", "met"]),
+        ({"truth": -40, "pseudo": -10, "shuffled": -40, "oracle": 20}, [None, "missed", "met"]),  # nothing to tell "twice" by
+    ],
+)
+def test_verdicts_at_their_limits(returns: dict[str, float], verdicts: list[str | None], tmp_path: Path) -> None:
+    put_centre(tmp_path, returns)
+    results = collect(tmp_path, FULL, SEEDS, {})
+    assert [one["verdict"] for one in results["promises"]] == verdicts
+    kept, judged = verdicts.count("met"), len([one for one in verdicts if one])
+    told = "\n".join(conclusion(results))
+    assert told.startswith(f"{kept} of {judged} promises are kept." + (" Missed: " if kept < judged else "\n")), told
+    assert ("Not to be judged, as scripted players or common seeds are missing: truth + pseudo over truth alone" in told) == (
+        None in verdicts
+    )
+    if returns["pseudo"] < returns["truth"]:
+        assert "50 ± 8 less than the truth alone" in told and "250 ± 8 more than the labels" in told
+
+
+def test_only_training_seeds_that_both_sides_have_are_compared(tmp_path: Path) -> None:
+    """A lucky seed that one side alone has played decides nothing."""
+    put_centre(tmp_path, {"truth": 100, "pseudo": 150, "oracle": 200}, seeds=(0, 1))
+    put(tmp_path, Unit("racing", "pseudo", 5, 60, 2).name, {"racing": 5000.0})
+    twice, oracle = collect(tmp_path, FULL, SEEDS, {})["promises"]
+    assert (twice["seeds"], twice["verdict"]) == (["0", "1"], "missed") and twice["raw"] == pytest.approx(302 / 202)
+    assert oracle["raw"] == pytest.approx(302 / 402)
+
+
 def test_differences_are_taken_over_shared_seeds_and_errors_are_the_larger_of_seeds_and_episodes() -> None:
     one = figure({0: {"mean": 10, "sem": 3.0, "n": 5}, 1: {"mean": 14, "sem": 3.0, "n": 5}}, {})
     other = figure({1: {"mean": 4, "sem": 4.0, "n": 5}}, {})
