@@ -95,6 +95,41 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         raise FormatError(f"{path} is not JSON ({error}): remove it and run the command that wrote it again") from None
 
 
+def append_json(path: str | os.PathLike[str], entry: dict[str, Any]) -> None:
+    """Append a line of JSON and flush it to disk: a kill loses at most this line, and a line that a kill tore is closed first."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "ab+") as file:
+        end = file.seek(0, os.SEEK_END)
+        torn = end > 0 and (file.seek(end - 1), file.read(1))[1] != b"\n"
+        file.write(b"\n" * torn + json.dumps(entry).encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_json_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """The objects in lines of JSON, without the lines that a kill tore; none where there is no file."""
+    found = []
+    for line in Path(path).read_bytes().splitlines() if Path(path).exists() else ():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict):
+            found.append(entry)
+    return found
+
+
+def same_file(source: Path, target: Path) -> None:
+    """A second name for a file, or a copy where the disk knows no second names; nothing where `target` has its size already."""
+    if target.exists() and target.stat().st_size == source.stat().st_size:
+        return
+    with atomic_path(target) as temporary:
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
+
+
 def safe_name(name: str) -> str:
     """`name` if it can be a file's name inside a folder of ours; raises `SettingsError` for separators, dots first or nothing."""
     if not name or name.startswith(".") or any(sign in name for sign in "/\\\0") or len(name.encode()) > 200:

@@ -57,6 +57,8 @@ def corpus_fetch(
         counts = fetch_corpus(opened, settings, videos.split(",") if videos else None)
         again = f"; {counts.skipped} that failed before were not asked again (--retry-failed)" if counts.skipped else ""
         print(f"{corpus}: {counts.fetched} videos fetched, {len(counts.failed)} failed{again}")
+        if not (counts.fetched or counts.failed or counts.skipped):
+            print("  no video that has an address is missing")
         for id, failure in sorted(counts.failed.items()):
             print(f"  {id}: {failure.kind}: {failure.words}")
     print(report_text(link_rot(opened.root)))

@@ -6,14 +6,12 @@ OUT/eval (one JSON file for each arm, test and training seed), and from these OU
 done again.
 """
 
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ghostpad.base.errors import FormatError, SettingsError
-from ghostpad.base.files import atomic_path, read_json, write_json
+from ghostpad.base.files import read_json, same_file, write_json
 from ghostpad.cli.arguments import seed_numbers
 from ghostpad.cli.study_masks_tables import ARMS, CLEAN, MASKED, TESTS, UNMASKED, Arm, collect, evaluation_file, measure, table_text
 from ghostpad.cli.tasks import Task, claim, run_tasks
@@ -143,21 +141,11 @@ def copy_without_boxes(source: Path, target: Path) -> Corpus:
     rows = old.rows()
     if [row["id"] for row in rows] != [row["id"] for row in new.rows()]:
         for row in rows:
-            _same_file(old.video_path(row["id"]), new.root / row["path"])
+            same_file(old.video_path(row["id"]), new.root / row["path"])
             if (recorded := old.actions_path(RECORDED, row["id"])).exists():
-                _same_file(recorded, new.actions_path(RECORDED, row["id"]))
+                same_file(recorded, new.actions_path(RECORDED, row["id"]))
         new.put_videos([row | {"overlay_px": None, "overlay_of_px": None} for row in rows])
     return new
-
-
-def _same_file(source: Path, target: Path) -> None:
-    """A second name for a file, or a copy where the disk knows no second names."""
-    if not target.exists():
-        with atomic_path(target) as temporary:
-            try:
-                os.link(source, temporary)
-            except OSError:
-                shutil.copyfile(source, temporary)
 
 
 def _measure(study: MaskStudy, arm: Arm, seed: int) -> None:

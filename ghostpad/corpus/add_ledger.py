@@ -5,11 +5,9 @@ batches: the table is rewritten eight times for 10,000 files, not 10,000 times. 
 are JSON: key (see `Given.key`), path, sha256, outcome, id, row; a line {"written": true} says that all rows before it are in the table.
 """
 
-import json
-import os
-from pathlib import Path
 from typing import Any
 
+from ghostpad.base.files import append_json, read_json_lines
 from ghostpad.corpus.folder import Corpus
 
 LEAST_ROWS = 100
@@ -32,7 +30,7 @@ class AddLedger:
         """The table of videos with the rows that wait to be written."""
         self._corpus, self._waiting = corpus, dict[str, Row]()
         self._path = corpus.root / "add" / "ledger.jsonl"
-        for entry in _lines(self._path):
+        for entry in read_json_lines(self._path):
             if entry.get("written"):
                 self._waiting.clear()
             elif entry.get("key"):
@@ -44,7 +42,7 @@ class AddLedger:
     def note(self, key: str | None, path: str, sha256: str | None, outcome: str, id: str | None, row: Row | None = None) -> None:
         """Append what came of a file; the table follows when enough rows wait."""
         entry = {"key": key, "path": path, "sha256": sha256, "outcome": outcome, "id": id, "row": row}
-        self._append(entry)
+        append_json(self._path, entry)
         if key:
             self.seen[key] = entry
         if row:
@@ -56,17 +54,8 @@ class AddLedger:
         """Write the rows that wait to the table of videos."""
         if self._waiting:
             self._corpus.put_videos(self._waiting.values(), _join)
-            self._append({"written": True})
+            append_json(self._path, {"written": True})
             self._waiting.clear()
-
-    def _append(self, entry: Row) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self._path, "ab+") as file:
-            end = file.seek(0, os.SEEK_END)
-            torn = end > 0 and (file.seek(end - 1), file.read(1))[1] != b"\n"
-            file.write(b"\n" * torn + json.dumps(entry).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
 
 
 def _join(old: Row, new: Row) -> Row:
@@ -74,16 +63,3 @@ def _join(old: Row, new: Row) -> Row:
     if old["status"] == "ok" and old["sha256"] == new["sha256"]:
         return old
     return new | {name: old[name] for name in ("game", "labels", "overlay_px", "overlay_of_px") if old[name] is not None}
-
-
-def _lines(path: Path) -> list[Row]:
-    """The lines of a ledger; those that a kill tore are left out."""
-    found = []
-    for line in path.read_bytes().splitlines() if path.exists() else ():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict):
-            found.append(entry)
-    return found

@@ -5,14 +5,13 @@ NitroGen 166 of 397 on Twitch were dead in July 2026, none of 14 on YouTube; mea
 """
 
 import json
-import os
 from collections import defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ghostpad.base.files import atomic_path, locked
+from ghostpad.base.files import append_json, atomic_path, locked, read_json_lines
 
 OK = "ok"
 """The outcome of a download that succeeded; all others are `fetch_errors.KINDS`."""
@@ -41,28 +40,17 @@ def note(root: Path, video: str, url: str, outcome: str, words: str = "", part: 
     entry: Entry = {"video": video, "site": site_of(url), "url": url, "first": date, "date": date, "outcome": outcome, "words": words}
     entry |= {"tries": 1, "part": part, "bytes": size}
     path = ledger_path(root)
-    with locked(path.with_name(".lock")), open(path, "ab+") as file:
-        end = file.seek(0, os.SEEK_END)
-        torn = False
-        if end:
-            file.seek(end - 1)
-            torn = file.read(1) != b"\n"
-        file.write(b"\n" * torn + json.dumps(entry).encode() + b"\n")
+    with locked(path.with_name(".lock")):
+        append_json(path, entry)
 
 
 def read_ledger(root: Path) -> dict[str, Entry]:
     """The last try of every video by id, `tries` and `first` counted over all. Lines that a kill tore are left out."""
     found: dict[str, Entry] = {}
-    try:
-        lines = ledger_path(root).read_bytes().splitlines()
-    except FileNotFoundError:
-        return found
-    for line in lines:
-        try:
-            entry = json.loads(line)
-            id, tries = entry["video"], entry["tries"]
-        except (ValueError, KeyError, TypeError):
+    for entry in read_json_lines(ledger_path(root)):
+        if not {"video", "tries"} <= entry.keys():
             continue
+        id, tries = entry["video"], entry["tries"]
         if before := found.get(id):
             entry |= {"tries": before["tries"] + tries, "first": before["first"]}
         found[id] = entry

@@ -11,8 +11,6 @@ written last; the same command gives the same bytes.
 """
 
 import json
-import os
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from ghostpad.base.errors import SettingsError
-from ghostpad.base.files import atomic_path
+from ghostpad.base.files import same_file
 from ghostpad.base.pad import DATASET_BUTTONS
 from ghostpad.base.records import ACTIONS, actions_table, pads_of
 from ghostpad.corpus.folder import RECORDED, Corpus
@@ -71,7 +69,7 @@ def write_nitrogen(shard: Shard) -> Path:
     shard.check(keep=True)
     corpus = Corpus.open(shard.out / TRUTH)
     for id, path in corpus.video_paths(corpus.ok_ids()).items():
-        _same_file(path, shard.out / "videos" / f"{id}.mp4")
+        same_file(path, shard.out / "videos" / f"{id}.mp4")
     path = shard.out / "SHARD_0000.tar.gz"
     write_shard(path, _members(corpus, shard))
     return path
@@ -163,14 +161,3 @@ def _columns(table: pa.Table) -> pa.Table:
         axes = [table.column(f"{side}_{axis}").cast(pa.float64()).fill_null(0.0).to_numpy() for axis in "xy"]
         columns[f"j_{side}"] = pa.FixedSizeListArray.from_arrays(np.stack(axes, 1).reshape(-1), 2).cast(pa.list_(pa.float64()))
     return pa.table(columns)
-
-
-def _same_file(source: Path, target: Path) -> None:
-    """A second name for a file, or a copy where the disk knows no second names."""
-    if target.exists() and target.stat().st_size == source.stat().st_size:
-        return
-    with atomic_path(target) as temporary:
-        try:
-            os.link(source, temporary)
-        except OSError:
-            shutil.copyfile(source, temporary)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ghostpad.base.errors import FormatError, MissingError, SettingsError
-from ghostpad.base.files import atomic_folder, atomic_path, read_json, safe_name, write_json
+from ghostpad.base.files import append_json, atomic_folder, atomic_path, read_json, read_json_lines, safe_name, same_file, write_json
 
 HALF_A_FILE = """
 import sys, time
@@ -114,3 +114,30 @@ def test_names_that_leave_the_folder_are_refused(name: str) -> None:
 
 def test_ordinary_names_pass() -> None:
     assert safe_name("doom-novice_007.v2") == "doom-novice_007.v2"
+
+
+def test_lines_of_json_survive_a_torn_one(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "ledger.jsonl"
+    assert read_json_lines(path) == []
+    append_json(path, {"a": 1})
+    with open(path, "ab") as file:
+        file.write(b'[3]\nnot JSON\n{"b": "to')
+    append_json(path, {"c": "é"})
+    assert read_json_lines(path) == [{"a": 1}, {"c": "é"}]
+
+
+def test_a_second_name_is_made_once_and_copies_where_it_must(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("no second names here")
+
+    source, linked, copied = (tmp_path / name for name in ("a", "in/b", "in/c"))
+    source.write_bytes(b"12345")
+    same_file(source, linked)
+    assert linked.samefile(source)
+    monkeypatch.setattr(os, "link", refuse)
+    for _ in range(2):
+        same_file(source, copied)
+        assert copied.read_bytes() == b"12345" and not copied.samefile(source)
+    copied.write_bytes(b"half")
+    same_file(source, copied)
+    assert copied.read_bytes() == b"12345"

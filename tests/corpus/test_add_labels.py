@@ -10,6 +10,7 @@ from ghostpad.base.pad import PAD_DIM
 from ghostpad.base.records import actions_table, write_table
 from ghostpad.cli.main import main
 from ghostpad.corpus.add import AddCounts, add_videos
+from ghostpad.corpus.add_ledger import ADDED, AddLedger
 from ghostpad.corpus.find import find_videos
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.nitrogen_index import index_shards
@@ -92,6 +93,15 @@ def test_footage_added_before_its_labels_were_indexed_gets_them(shard: Path, tmp
     add(corpus, film(tmp_path / "in" / "gone.mp4"))
     index_shards(corpus, find_sources([shard]))
     assert row(corpus, "gone")["status"] == "ok" and row(corpus, "gone")["labels"] == "raw" and "gone" in corpus.labelled_ids("recorded")
+
+
+def test_labels_that_are_indexed_while_a_row_waits_to_be_written_stay(corpus: Corpus) -> None:
+    ledger, old = AddLedger(corpus), row(corpus, "gone")
+    ledger.note("key", "gone.mp4", "hash", ADDED, "gone", old | {"status": "ok", "reason": None, "sha256": "hash"})
+    boxed = {"overlay_px": [1.0, 2.0, 3.0, 4.0], "overlay_of_px": [64, 48]}
+    corpus.add_video(old | boxed)
+    ledger.write()
+    assert row(corpus, "gone") == old | boxed | {"status": "ok", "reason": None, "sha256": "hash"}
 
 
 def test_what_cannot_be_the_footage_is_left_out_with_the_reason(corpus: Corpus, tmp_path: Path) -> None:

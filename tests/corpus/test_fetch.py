@@ -175,6 +175,8 @@ def test_the_command_reports_by_site(site: Site, tmp_path: Path, capsys: pytest.
     assert "1 videos fetched, 1 failed" in printed and "127.0.0.1: 2 asked for: 1 dead, 1 ok" in printed
     assert main(["corpus", "fetch", str(corpus.root), "--report"]) == 0
     assert "dead: the site no longer has it" in capsys.readouterr().out
+    assert main(["corpus", "fetch", str(corpus.root), "--videos", "a"]) == 0
+    assert "no video that has an address is missing" in capsys.readouterr().out
     assert main(["corpus", "fetch", str(corpus.root), "--rate-limit", "fast"]) == 2
     with pytest.raises(SettingsError, match="no video called 'aa'"):
         fetch_corpus(corpus, FAST, ["aa"])
