@@ -86,7 +86,9 @@ def test_shards_learn_as_one_process_does_and_are_continued_by_one_after_a_kill(
     assert_same(run, alone)
 
 
-def test_shards_of_nitrogens_model_are_trained_to_the_end_with_low_rank_additions(small: Any, tmp_path: Path) -> None:
+def test_shards_of_nitrogens_model_go_on_where_one_process_stopped_with_low_rank_additions(
+    small: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Vision tower and all, at a made-up size; weights that nobody reads (the tower's head) must not be waited for.
 
     At a small rate, because attention's key biases have no gradient but rounding, of which Adam makes steps of the rate's size.
@@ -97,12 +99,20 @@ def test_shards_of_nitrogens_model_are_trained_to_the_end_with_low_rank_addition
 
     write_checkpoint(tmp_path / "ng.pt", random_checkpoint(tiny=True))
     import_nitrogen(tmp_path / "ng.pt", tmp_path / "ng", heads=2)
-    tuning = ["--init", str(tmp_path / "ng"), "--set", "train.steps=3", "train.warmup_steps=0", "train.lr=0.001", "tune.how=lora",
+    tuning = ["--init", str(tmp_path / "ng"), "--set", "train.steps=4", "train.warmup_steps=0", "train.lr=0.001", "tune.how=lora",
               'tune.parts=["encoder", "denoiser", "mixer"]', "data.batch_size=4", "model.dropout=0", "model.mixer_dropout=0",
-              "train.threads=1", "train.log_every=1"]  # fmt: skip
+              "train.threads=1", "train.log_every=1", "train.checkpoint_every=2"]  # fmt: skip
     common = ["train", "policy", str(small.novice), "--out"]
     assert main([*common, str(tmp_path / "one"), *tuning]) == 0
-    process = torchrun(*common, str(tmp_path / "two"), *tuning, "train.parallel=fsdp", "train.checkpoint_every=1", "train.recompute=true")
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:  # as if killed after its last step: only the checkpoint of step 2 is left
+        patched.setattr("ghostpad.train.loop.publish", stop)
+        assert main([*common, str(tmp_path / "two"), *tuning]) != 0
+    assert [path.name for path in (tmp_path / "two" / "checkpoints").iterdir()] == ["step-0000002"]
+    process = torchrun(*common, str(tmp_path / "two"), *tuning, "train.parallel=fsdp", "train.recompute=true")
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 0, said
     assert_same(tmp_path / "two", tmp_path / "one")
