@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -131,6 +132,18 @@ def test_killed_within_a_file_the_same_command_goes_on_with_it(site: Site, body:
     assert main(["corpus", "fetch", str(corpus.root)]) == 0
     assert corpus.video_path("a").read_bytes() == body
     assert site.ranges and int(re.findall(r"\d+", site.ranges[-1])[0]) > 0, "it began again at the first byte"
+
+
+def test_labels_that_are_indexed_while_a_file_comes_stay(site: Site, tmp_path: Path) -> None:
+    corpus = corpus_of(tmp_path / "c", {"a": site.url("slow")})
+    fetching = threading.Thread(target=fetch_corpus, args=(corpus, FAST))
+    fetching.start()
+    while fetching.is_alive() and not any(corpus.root.glob("fetch/a/*.part")):
+        time.sleep(0.01)
+    boxed = {"game": "celeste", "labels": "raw", "overlay_px": [1.0, 2.0, 3.0, 4.0], "overlay_of_px": [160, 96]}
+    corpus.add_video(row(corpus, "a") | boxed)
+    fetching.join()
+    assert row(corpus, "a")["status"] == "ok" and row(corpus, "a").items() >= boxed.items()
 
 
 def test_killed_between_the_file_and_its_row(site: Site, body: bytes, tmp_path: Path) -> None:

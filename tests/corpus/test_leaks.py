@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ghostpad.base.pad import PAD_DIM, slot
+from ghostpad.base.records import actions_table
 from ghostpad.cli.main import main
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.leaks import MARGIN, Probe, probe_leaks
@@ -15,6 +17,7 @@ from ghostpad.corpus.leaks_places import around, corners, whole_box
 from ghostpad.corpus.overlay import PAD_PX
 from ghostpad.corpus.record import record_corpus
 from ghostpad.games.overlay import Overlay
+from ghostpad.video.record import VideoRecorder
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +49,41 @@ def test_one_side_that_is_too_small_is_found_and_named(drawn: Corpus, side: str)
     box = [x + less, y, wide - less, high] if side == "left" else [x, y, wide, high - less]
     found = probed(drawn, overlay_px=box)
     assert found.leaks and found.place == side
+
+
+def shown(root: Path, what: str) -> Probe:
+    """What the probe finds beside a mask in made-up footage of 160 x 120 in which one thing shows with a button."""
+    rng, at = np.random.default_rng(0), np.arange(400)
+    angle = at * 2 * np.pi / 40
+    held = np.sin(angle + 0.7) > 0 if what == "clock" else np.repeat(rng.random(40) > 0.5, 10)
+    ground = rng.integers(60, 160, (120, 160, 3))
+    corpus = Corpus.create(root)
+    (root / "videos").mkdir()
+    with VideoRecorder(root / "videos" / "v.mp4", 20, crf=12) as recorder:
+        for index in at:
+            picture = ground + rng.normal(0, 2, ground.shape)
+            if what == "flash":  # of the game: it shows everywhere
+                picture += 60 * held[index]
+            elif what == "clock":  # beside the mask, of a period that the button happens to have
+                picture[78:82, 100:130] = 128 + 80 * np.sin(angle[index])
+                picture[78:82, 130:160] = 128 + 80 * np.cos(angle[index])
+            else:
+                picture[78:82, 120:124] = 255 * held[index]
+            recorder.add(picture.clip(0, 255).astype(np.uint8))
+    pads = np.zeros((400, PAD_DIM), np.float32)
+    pads[:, slot("south")] = held
+    corpus.write_actions("recorded", "v", actions_table(at / 20, pads, np.ones(PAD_DIM, np.bool_)))
+    corpus.add_video({"id": "v", "overlay_px": [108.0, 90.0, 52.0, 30.0], "overlay_of_px": [160, 120]})
+    found = probe_leaks(corpus, corpus.rows()[0])
+    assert found is not None and found.target == "south"
+    return found
+
+
+def test_what_shows_everywhere_or_at_any_time_is_no_leak_and_a_lamp_is(tmp_path: Path) -> None:
+    lamp, flash, clock = (shown(tmp_path / what, what) for what in ("lamp", "flash", "clock"))
+    assert lamp.leaks and lamp.place == "top" and lamp.auc > 0.95
+    assert not flash.leaks and min(flash.auc, flash.elsewhere_auc) > 0.95 and flash.moved_auc < 0.8
+    assert not clock.leaks and min(clock.auc, clock.moved_auc) > 0.95 and max(clock.beside_auc, clock.elsewhere_auc) < 0.8
 
 
 def test_where_no_mask_is_left_the_box_itself_is_read(drawn: Corpus) -> None:
