@@ -46,11 +46,12 @@ def bench_align(
     minutes = min(minutes, 1.0) if quick else minutes
     kinds = [(game, crf) for game in GAMES for crf in qualities]
     found: list[Recovery] = []
-    with tempfile.TemporaryDirectory(prefix="ghostpad-bench-") as temporary, progress("align", len(kinds) * len(lags), "lags") as advance:
+    with tempfile.TemporaryDirectory(prefix="ghostpad-bench-") as temporary:
         readers = reference_of(GAMES, PLAYERS, minutes, seed + REFERENCE_SEED, Path(temporary) / "reference")
-        for game, crf in kinds:
-            folder = Path(temporary) / f"{game}-{crf}"
-            found += recover(game, PLAYERS, crf, lags, minutes, seed, folder, readers.get(game), advance)
+        with progress("align", len(kinds) * len(lags), "lags") as advance:
+            for game, crf in kinds:
+                folder = Path(temporary) / f"{game}-{crf}"
+                found += recover(game, PLAYERS, crf, lags, minutes, seed, folder, readers.get(game), advance)
     if out is not None:
         write_json(out, {"lags_frames": lags, "kinds": [asdict(one) for one in found]})
     print(recovery_text(found))

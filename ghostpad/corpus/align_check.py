@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from ghostpad.base.progress import progress
 from ghostpad.corpus.align import follows, lags, on_pictures
 from ghostpad.corpus.align_readers import read_by, reference_readers, together
 from ghostpad.corpus.folder import RECORDED, Corpus
@@ -47,9 +48,11 @@ class Recovery:
 
 def reference_of(games: Sequence[str], players: Sequence[str], minutes: float, seed: int, folder: Path) -> dict[str | None, Reader]:
     """The readers that fresh footage without lag teaches: `minutes` of each game and player, recorded in `folder`."""
-    for game in games:
-        for player in players:
-            record_corpus(game, player, minutes=minutes, seed=seed, out=folder)
+    with progress("record the reference", len(games) * len(players), "players") as advance:
+        for game in games:
+            for player in players:
+                record_corpus(game, player, minutes=minutes, seed=seed, out=folder)
+                advance(1)
     return reference_readers([Corpus.open(folder)], set(games))
 
 
