@@ -55,11 +55,14 @@ class Corpus:
 
     @classmethod
     def create(cls, path: str | os.PathLike[str]) -> "Corpus":
-        """The corpus at `path`, made empty if there is none."""
+        """The corpus at `path`, made empty if there is none. Raises `SettingsError` where there can be no folder."""
         corpus = cls(path)
-        with corpus._locked():
-            if not corpus._table_path.exists():
-                write_table(corpus._table_path, VIDEOS.empty_table(), "videos")
+        try:
+            with corpus._locked():
+                if not corpus._table_path.exists():
+                    write_table(corpus._table_path, VIDEOS.empty_table(), "videos")
+        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+            raise SettingsError(f"{path} cannot be the folder of a corpus ({error.strerror}): name another") from None
         return corpus
 
     # ---- videos -------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Lag: a known shift between rows and pictures is found again, and what cannot be known is called unknown."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from ghostpad.base.files import read_json, write_json
 from ghostpad.base.pad import slot
 from ghostpad.base.records import actions_table, pads_of
 from ghostpad.cli.main import main
+from ghostpad.corpus import align_readers
 from ghostpad.corpus.align import align_corpus, follows, lags, on_pictures
-from ghostpad.corpus.align_readers import read_by, reference_readers
+from ghostpad.corpus.align_readers import read_by, reference_readers, together
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.lag import MAX_LAG_FRAMES, Follow, distinct
 from ghostpad.corpus.motion import HEIGHT_PX, SIGNALS, WIDTH_PX, motion
@@ -311,7 +313,9 @@ def test_a_short_video_is_told_if_its_evidence_suffices_and_else_unknown(recordi
     assert "does not clearly show" in read_by(reader, still, rows, by="reference").reason
 
 
-def test_videos_of_a_game_teach_each_other(recordings: dict[str, Corpus], doom: Corpus, seen: Seen, tmp_path: Path) -> None:
+def test_videos_of_a_game_teach_each_other(
+    recordings: dict[str, Corpus], doom: Corpus, seen: Seen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every other one by id is a half, here a minute or more each: a novice and an expert, and two episodes of an expert."""
     corpus = Corpus.create(tmp_path / "c")
     played = recordings["doom played"]
@@ -327,6 +331,18 @@ def test_videos_of_a_game_teach_each_other(recordings: dict[str, Corpus], doom: 
     told = align_corpus(corpus)
     assert [row["by"] for row in told] == ["together"] * 4
     assert [row["lag_frames"] for row in told] == pytest.approx([5] * 4, abs=0.7)
+
+    def footage(id: str) -> tuple[Seen, pa.Table]:
+        rows = corpus.actions("recorded", id)
+        assert rows is not None
+        return seen_of(corpus, row_of[id], 0.0), rows
+
+    row_of = {row["id"]: row for row in corpus.rows()}
+    earlier = {id: replace(one, onset_s=one.onset_s - 0.2) for id, one in ((id, follows(*footage(id))) for id in row_of)}
+    monkeypatch.setattr(align_readers, "ROUNDS", 1)
+    shifts_s = [one.follow_s for one in together(earlier, footage).values()]
+    expected_s = [row["follow_s"] - 0.2 for row in told]
+    assert shifts_s == pytest.approx(expected_s, abs=0.03), "a lag is counted from where the game begins to answer"
 
 
 def test_a_reference_must_be_another_corpus_and_show_the_game(

@@ -38,6 +38,9 @@ def test_opening_and_creating(tmp_path: Path) -> None:
     assert made.rows() == [] and made.sources() == [] and made.ok_ids() == []
     made.add_video({"id": "one"})
     assert Corpus.create(made.root).ok_ids() == ["one"]
+    for path in (made.root / "videos.parquet", made.root / "videos.parquet" / "below"):
+        with pytest.raises(SettingsError, match="cannot be the folder of a corpus"):
+            Corpus.create(path)
     opened = ghostpad.corpus.open(str(made.root))
     assert opened.root == made.root and pickle.loads(pickle.dumps(opened)).ok_ids() == ["one"]
 
