@@ -22,14 +22,15 @@ class Site(ThreadingHTTPServer):
 
     The body is that of the behaviour's name if there is one, else that of the file's name, else that of "good". `asked` counts requests by
     path, `sent` bytes by path, `ranges` are the Range headers, `cookies` the Cookie headers, `busiest` the most requests at once.
-    "slow" waits `slow_s` after every 2000 bytes.
+    "slow" waits `slow_s` after every 2000 bytes. Refusals ask to wait `retry_after` seconds, if that is set; `times` says when
+    requests came.
     """
 
     daemon_threads = True
 
     def __init__(self, bodies: Mapping[str, bytes]):
         self.bodies, self.asked, self.sent, self.busiest, self.now = dict(bodies), Counter[str](), Counter[str](), 0, 0
-        self.slow_s = 0.05
+        self.slow_s, self.retry_after, self.times = 0.05, "", list[float]()
         self.ranges, self.cookies = list[str](), list[str]()
         self.lock = threading.Lock()
         super().__init__(("127.0.0.1", 0), Answer)
@@ -48,6 +49,7 @@ class Answer(BaseHTTPRequestHandler):
         with self.server.lock:
             self.server.asked[self.path] += 1
             self.server.cookies.append(self.headers.get("Cookie", ""))
+            self.server.times.append(time.monotonic())
             count = self.server.asked[self.path]
             self.server.now += 1
             self.server.busiest = max(self.server.busiest, self.server.now)
@@ -65,6 +67,8 @@ class Answer(BaseHTTPRequestHandler):
         if status and (not times or count <= int(times)):
             self.send_response(int(status))
             self.send_header("Content-Length", "0")
+            if self.server.retry_after:
+                self.send_header("Retry-After", self.server.retry_after)
             self.end_headers()
             return
         body = self.server.bodies.get(behaviour) or self.server.bodies.get(file) or self.server.bodies["good"]

@@ -22,6 +22,7 @@ from ghostpad.cli.main import main
 from ghostpad.corpus.fetch import fetch_corpus
 from ghostpad.corpus.fetch_errors import failure_of
 from ghostpad.corpus.fetch_ledger import compact, ledger_path, link_rot, note, read_ledger
+from ghostpad.corpus.fetch_queue import FetchQueue
 from ghostpad.corpus.fetch_settings import FetchSettings
 from ghostpad.video.probe import read_stamps
 from ghostpad.video.sample import write_sample
@@ -96,6 +97,27 @@ def test_a_budget_ends_the_tries_and_the_next_run_asks_again(site: Site, tmp_pat
     assert fetch_corpus(corpus, FAST).failed["a"].kind == "throttled"
     assert row(corpus, "a")["status"] == "missing" and row(corpus, "a")["reason"].startswith("throttled: ")
     assert fetch_corpus(corpus, FAST).fetched == 1
+
+
+@pytest.mark.parametrize("asked, wait_s, least_s", [("1", 0.0, [1.0, 1.0]), ("", 0.4, [0.2, 0.4]), ("soon", 0.4, [0.2, 0.4])])
+def test_a_try_waits_as_long_as_the_site_asks_or_longer_each_time(
+    site: Site, tmp_path: Path, asked: str, wait_s: float, least_s: list[float]
+) -> None:
+    site.retry_after = asked
+    corpus = corpus_of(tmp_path / "c", {"a": site.url("429x2")})
+    assert fetch_corpus(corpus, FAST.model_copy(update={"wait_s": wait_s})).fetched == 1
+    assert all(after - before >= least for before, after, least in zip(site.times, site.times[1:], least_s, strict=False)), site.times
+
+
+def test_a_site_that_asked_for_a_pause_rests_and_others_go_on() -> None:
+    rows = [{"id": id, "url": f"http://{host}/{id}"} for id, host in (("a", "one.org"), ("b", "one.org"), ("c", "two.org"))]
+    for whole_site, expected in ((True, "c"), (False, "b")):
+        queue = FetchQueue(rows, per_site=2)
+        first = queue.take()
+        assert first is not None and first["id"] == "a"
+        queue.again(first, 600.0, whole_site)
+        following = queue.take()
+        assert following is not None and following["id"] == expected
 
 
 def test_an_address_that_is_none_ends_no_run(site: Site, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ghostpad.base.errors import MediaError, MissingError, SettingsError
+from ghostpad.video import proxy
 from ghostpad.video.decode import decode_array
 from ghostpad.video.probe import probe_video, read_stamps
 from ghostpad.video.proxy import make_proxy, proxy_size
@@ -130,3 +131,11 @@ def test_bad_options(tmp_path: Path) -> None:
     for options in ({"px": 1}, {"gop": 0}, {"crf": 99}):
         with pytest.raises(SettingsError):
             make_proxy(tmp_path / "a.mp4", tmp_path / "p.mp4", **options)
+
+
+def test_a_copy_whose_stamps_are_not_those_of_its_source_does_not_appear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = encode(tmp_path / "a.mp4", list(range(0, 30_000, 3003)), Fraction(1, 90_000))
+    monkeypatch.setattr(proxy, "_ticks_hz", lambda time_base: 10_007)
+    with pytest.raises(MediaError, match="time stamps cannot be kept"):
+        make_proxy(source, tmp_path / "p.mp4", px=32)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
