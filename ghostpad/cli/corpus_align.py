@@ -25,7 +25,7 @@ def corpus_align(corpus: CorpusPath, reference: tuple[Path, ...] = ()) -> None:
 
     Writes lag_ms and lag_confidence of the table of videos, which training applies; lag.json with every measurement, how it was told and
     why a lag is unknown; and lag.png, the distribution. One that is not clear is left unknown and taken as none. Without a reference a lag
-    is counted from the game's first visible answer to the pad, half a frame late in racing, more where there are only a few minutes of
+    is counted from the game's first visible answer to the pad, up to 1.3 frames late in racing, more where there are only a few minutes of
     footage: do not align footage that ghostpad recorded without a lag. Stopped, the same command goes on.
 
     Args:
