@@ -29,8 +29,8 @@ def find(results: Json, domain: str, arm: str, labelled: float, unlabelled: floa
 def promises(results: Json) -> list[dict[str, Any]]:
     """What was promised, for each game: words, the raw and the scaled value by seed, what was asked, and the verdict.
 
-    The verdict is by the raw returns, and by the scale between random and expert where the truth alone returns 0 or less, as no number is
-    twice that. "Does not help" means: not more than two standard errors above the truth alone.
+    The verdict is by the raw returns, and by the scale between random and expert where the other side's are not two standard errors above
+    0, as a multiple of nothing says nothing. "Does not help" means: not more than two standard errors above the truth alone.
     """
     scale, lines = results["scale"], []
     for domain, game in JUDGED:
@@ -50,9 +50,10 @@ def promises(results: Json) -> list[dict[str, Any]]:
 
 
 def _ratio(one: Json, other: Json, asked: float) -> dict[str, Any]:
-    """Ratios of the means over the seeds that both have: of returns, and on the scale; None where the other's is not above 0."""
+    """Ratios of the means over the seeds that both have: of returns, and on the scale; None where the other's is not (clearly) above 0."""
     seeds = [seed for seed in one["by_seed"] if seed in other["by_seed"]]
     raw, scaled = (_over(one[kind], other[kind], seeds) for kind in ("by_seed", "at_by_seed"))
+    raw = raw if other["mean"] > 2 * other["sem"] else None
     value = raw if raw is not None else scaled
     verdict = None if value is None else "met" if value >= asked else "missed"
     return {"raw": raw, "scaled": scaled, "seeds": seeds, "verdict": verdict}

@@ -146,6 +146,12 @@ def test_promises_are_kept_by_returns_and_by_the_scale_where_the_truth_alone_is_
     assert "not done yet: 7 of 14" not in table_text(results)
 
 
+def test_a_truth_within_the_noise_of_zero_is_not_multiplied(tmp_path: Path) -> None:
+    put_centre(tmp_path, {"truth": 1, "pseudo": 540, "shuffled": -25, "unfiltered": 500, "oracle": 560, "random": -60, "expert": 600})
+    twice = collect(tmp_path, FULL, SEEDS, {})["promises"][0]
+    assert twice["raw"] is None and twice["scaled"] == pytest.approx(600 / 61, rel=0.02)
+
+
 def test_an_unkind_outcome_is_told(tmp_path: Path) -> None:
     put_centre(tmp_path, {"truth": 100, "pseudo": 150, "shuffled": 140, "unfiltered": 190, "oracle": 500}, seeds=(0,))
     results = collect(tmp_path, FULL, SEEDS, {})
