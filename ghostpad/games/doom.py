@@ -7,8 +7,11 @@ Source of numbers: measured recipe (7 degrees a frame is what a motion model can
 """
 
 import os
+import shlex
+import sys
 from contextlib import chdir
 from fractions import Fraction
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -143,9 +146,24 @@ class Doom(Game):
         if self._start_tics is not None:
             engine.set_episode_start_time(self._start_tics)
         self._folder = TemporaryDirectory(prefix="ghostpad-doom-")
+        tied = _tied(Path(vizdoom.__file__).with_name("vizdoom"), Path(self._folder.name, "engine"))
+        if sys.platform == "linux" and os.access(tied, os.X_OK):  # not where temporary files may not be run
+            engine.set_vizdoom_path(tied)
         with chdir(self._folder.name):  # the engine leaves `_vizdoom/` and `_vizdoom.ini` where it is started
             engine.init()
         self._engine = engine
+
+
+def _tied(engine: Path, script: Path) -> str:
+    """Write a `script` that starts `engine` so that the kernel ends it with the process that started it, and return its path.
+
+    Left to itself the engine of a killed process waits for its next order for ever. PR_SET_PDEATHSIG (1) with SIGKILL (9), Linux only.
+    """
+    tie = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execv(sys.argv[1], sys.argv[1:])"
+    words = shlex.join([sys.executable, "-ISc", tie, str(engine)])
+    script.write_text(f'#!/bin/sh\nexec {words} "$@"\n', encoding="utf-8")
+    script.chmod(0o700)
+    return str(script)
 
 
 class DoomNovice(Player):

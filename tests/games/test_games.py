@@ -1,7 +1,9 @@
 """What every game of the folder promises, and what its sticks do."""
 
 import os
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -163,6 +165,24 @@ def test_a_press_flashes_three_frames_later_and_a_second_one_within_the_shot_doe
     assert same(shot, press_frames(12, 0, 1, 2, 3, 4, 5, 6)), "how long a press lasts within a shot cannot be seen"
     assert not same(shot, press_frames(12, 0, 7)), "held when the shot is done, it shoots again"
     assert same(shot[:12], press_frames(12, 0, 9)[:12]) and not same(shot, press_frames(12, 0, 9))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent died")
+def test_doom_s_engine_ends_with_a_killed_process() -> None:
+    """Left to itself it would wait for orders for ever, and keep its memory."""
+    play = "from ghostpad.games.spec import make_game; game = make_game('doom'); game.reset(0); print(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", play], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        tasks = Path(f"/proc/{process.pid}/task")
+        (engine,) = (pid for task in tasks.iterdir() for pid in (task / "children").read_text().split())
+        assert "vizdoom" in Path(f"/proc/{engine}/cmdline").read_text()
+        process.kill()
+    for _ in range(200):
+        if not Path(f"/proc/{engine}/cmdline").exists() or not Path(f"/proc/{engine}/cmdline").read_text():  # a zombie has no words
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"the engine (process {engine}) outlived its process")
 
 
 def test_half_a_trigger_is_where_doom_s_fire_begins() -> None:
