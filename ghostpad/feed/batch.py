@@ -35,6 +35,11 @@ class Batch:
         """The same batch with its tensors on `device`."""
         return Batch(self.frames.to(device), self.pads.to(device), self.weight.to(device), self.refs)
 
+    def part(self, part: int, parts: int) -> "Batch":
+        """Its windows `part`, `part + parts`, ..."""
+        few = slice(part, None, parts)
+        return Batch(self.frames[few], self.pads[few], self.weight[few], self.refs[few])
+
 
 def collate(samples: list[tuple[Tensor, Tensor, Tensor, WindowRef]]) -> Batch:
     """Stack (frames, pads, weight, ref) samples into a `Batch`."""

@@ -1,8 +1,9 @@
-"""What makes a batch shared by several processes the same as one batch in a single process: chance, and means by weight.
+"""What makes a batch shared by several processes, or computed part by part, the same as one batch at once: chance, and means by weight.
 
-Process r of R holds the samples r, r + R, ... of every batch (`ghostpad.feed.dataset.batches`). Chance is drawn for the whole batch
-from one seed, and each process keeps its own rows of it; a mean by weight is divided by the weight that all processes hold. With one
-process both are the plain thing, bit for bit. Cost: R times the (small) draws, and one number sent per mean.
+Process r of R holds the samples r, r + R, ... of every batch (`ghostpad.feed.dataset.batches`), and part p of P of it every P-th of
+these (`Batch.part`). Chance is drawn for the whole batch from one seed, and each keeps its own rows of it; a mean by weight is divided
+by the weight that all processes hold. With one process and one part both are the plain thing, bit for bit. Cost: R * P times the (small)
+draws, and one number sent per mean.
 """
 
 import torch
@@ -15,18 +16,30 @@ def place() -> tuple[int, int]:
     return (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
 
 
-def rand(shape: tuple[int, ...], generator: torch.Generator, axis: int = 0) -> Tensor:
-    """Uniform 0...1 float32 `shape` on the generator's device; `axis` runs over the samples of this process's batch."""
+class PartGenerator(torch.Generator):
+    """A source of chance for part `part` of `parts` of this process's samples. A plain `torch.Generator` is one for all of them."""
+
+    part, parts = 0, 1
+
+
+def rows(generator: torch.Generator) -> tuple[int, int]:
+    """(v, V): the samples v, v + V, ... of the whole batch are those that `generator` is for."""
     rank, ranks = place()
-    whole = [size * ranks if index == axis else size for index, size in enumerate(shape)]
+    return (rank + ranks * generator.part, ranks * generator.parts) if isinstance(generator, PartGenerator) else (rank, ranks)
+
+
+def rand(shape: tuple[int, ...], generator: torch.Generator, axis: int = 0) -> Tensor:
+    """Uniform 0...1 float32 `shape` on the generator's device; `axis` runs over the samples it is for."""
+    first, every = rows(generator)
+    whole = [size * every if index == axis else size for index, size in enumerate(shape)]
     drawn = torch.rand(whole, generator=generator, device=generator.device)
-    return drawn.movedim(axis, 0)[rank::ranks].movedim(0, axis)
+    return drawn.movedim(axis, 0)[first::every].movedim(0, axis)
 
 
 def randn(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Standard normal float32 `shape` on the generator's device; the first axis runs over the samples of this process's batch."""
-    rank, ranks = place()
-    return torch.randn((shape[0] * ranks, *shape[1:]), generator=generator, device=generator.device)[rank::ranks]
+    """Standard normal float32 `shape` on the generator's device; the first axis runs over the samples it is for."""
+    first, every = rows(generator)
+    return torch.randn((shape[0] * every, *shape[1:]), generator=generator, device=generator.device)[first::every]
 
 
 def weighted_mean(each: Tensor, weight: Tensor) -> Tensor:

@@ -128,6 +128,10 @@ class Policy(Model):
         loss = self._flow_loss(clean, weight, noise, time, reading)
         return loss, {"velocity_error": loss.detach()}
 
+    def weigh(self, batch: Batch) -> Tensor:
+        """The weight of the slots it plays, a scalar."""
+        return batch.weight[..., self.slots].sum()
+
     def flow_loss(
         self, pixel_values: Tensor, actions: Tensor, noise: Tensor, time: Tensor, dropped: Tensor | None = None, game: str | None = None
     ) -> Tensor:

@@ -20,7 +20,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
-from ghostpad.base.errors import TrainingError
+from ghostpad.base.errors import SettingsError, TrainingError
 from ghostpad.base.files import locked, write_json
 from ghostpad.base.progress import progress
 from ghostpad.base.settings import fingerprint
@@ -30,11 +30,12 @@ from ghostpad.feed.footage import Footage
 from ghostpad.feed.idle import with_idle_share
 from ghostpad.feed.order import Order
 from ghostpad.feed.settings import DataSettings
+from ghostpad.nn.distributed import PartGenerator
 from ghostpad.nn.lora import merged
 from ghostpad.train.checkpoint import State, claim, describe, load_checkpoint, load_model, publish, save_checkpoint
 from ghostpad.train.model import Model, model_class
 from ghostpad.train.optim import Ema, learning_rate, load_optimizer_tensors, make_optimizer, optimizer_tensors
-from ghostpad.train.parallel import callable_model, recompute, scalar, shard, start, whole
+from ghostpad.train.parallel import alone, callable_model, recompute, scalar, shard, start, whole
 from ghostpad.train.settings import HOW, TrainSettings
 from ghostpad.train.speed import Speed
 
@@ -61,12 +62,19 @@ class Training:
 def train(training: Training) -> Model:
     """Train to the end, continuing from a checkpoint if there is one, and return the published model.
 
-    Raises `TrainingError` for no windows or a loss that is not finite, `SettingsError` if `out` holds another run.
+    Raises `TrainingError` for no windows or a loss that is not finite, `SettingsError` if `out` holds another run or a batch cannot be
+    shared.
     """
     settings = training.train
     if settings.threads:
         torch.set_num_threads(settings.threads)
     accelerator = start(settings)
+    shared, size = accelerator.num_processes * settings.accumulate, training.data.batch_size
+    if size % shared:
+        raise SettingsError(
+            f"data.batch_size is {size}, which {accelerator.num_processes} processes cannot share in {settings.accumulate} parts "
+            f"(train.accumulate) each: choose a multiple of {shared}"
+        )
     set_seed(settings.seed)
     model = model_class(training.kind)(training.model, training.facts)
     dataset = WindowDataset(training.groups, model.window)
@@ -159,13 +167,11 @@ def _step(
 ) -> dict[str, float]:
     """One optimiser step; returns what to log. Refuses to move the weights on a loss or gradient that is not finite."""
     torch.manual_seed(hash_seed(settings.seed, step, accelerator.process_index))  # dropout
-    generator = torch.Generator(device=accelerator.device).manual_seed(hash_seed(settings.seed, step, 0))  # the same in every process
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(step, settings)
-    loss, logs = call(batch.to(accelerator.device), generator)
-    accelerator.backward(loss)
+    values = _gradients(accelerator, call, model, batch, hash_seed(settings.seed, step, 0), settings.accumulate)
     norm = scalar(accelerator.clip_grad_norm_(model.parameters(), settings.clip_norm))
-    values = {"loss": float(loss.detach()), "gradient_norm": norm, **{name: float(value) for name, value in logs.items()}}
+    values["gradient_norm"] = norm
     # fp16 finds its scale by trying: a step whose gradients overflow is skipped by the scaler, and the next tries half the scale.
     trying = accelerator.scaler is not None and accelerator.scaler.get_scale() > 1
     if not (math.isfinite(values["loss"]) and (trying or math.isfinite(norm))):
@@ -176,6 +182,29 @@ def _step(
         )
     optimizer.step()
     optimizer.zero_grad()
+    return values
+
+
+def _gradients(accelerator: Accelerator, call: Callable[..., Any], model: Model, batch: Batch, seed: int, parts: int) -> dict[str, float]:
+    """Add up the gradients of a batch, part by part; returns the loss and what else to log.
+
+    Chance comes from `seed`, the same in every process. Each part counts what it weighs in the whole batch, so the sum is the gradient
+    of the batch at once, where the loss is one mean (a policy's); of a loss of several means each part's are weighed alike.
+    """
+    pieces = [batch.part(part, parts) for part in range(parts)]
+    weights = accelerator.reduce(torch.stack([model.weigh(piece) for piece in pieces]).to(accelerator.device))
+    shares = (weights / weights.sum().clamp(min=1e-6)).tolist() if parts > 1 else [1.0]
+    values: dict[str, float] = {}
+    for part, (piece, share) in enumerate(zip(pieces, shares, strict=True)):
+        generator = PartGenerator(accelerator.device)
+        generator.manual_seed(seed)
+        generator.part, generator.parts = part, parts
+        last = part + 1 == parts
+        with nullcontext() if last else alone(call):
+            loss, logs = call(piece.to(accelerator.device), generator)
+            accelerator.backward(loss * share)
+        for name, value in {"loss": loss.detach(), **logs}.items():
+            values[name] = values.get(name, 0.0) + share * float(value)
     return values
 
 

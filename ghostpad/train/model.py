@@ -46,6 +46,10 @@ class Model(nn.Module):
     def loss(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """The scalar loss of a batch and detached scalars to log. `generator` is the only source of chance."""
 
+    def weigh(self, batch: Batch) -> Tensor:
+        """What the loss of a batch counts beside that of another part of the same one: a scalar, the weight that its mean is divided by."""
+        return batch.weight.sum()
+
     def freeze(self, *parts: nn.Module | None) -> None:
         """Keep parts as they are: no gradients, and evaluation mode while the rest trains (batch norms would move otherwise)."""
         for part in parts:

@@ -7,6 +7,7 @@ accelerate shards on GPUs alone; torch's `fully_shard`, which it calls, also run
 
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -72,6 +73,12 @@ def callable_model(model: nn.Module, accelerator: Accelerator, optimizer: Any) -
         return call, optimizer
     prepared: tuple[Callable[..., Any], Any] = accelerator.prepare(model, optimizer)
     return prepared
+
+
+def alone(call: Any) -> AbstractContextManager[None]:
+    """The context of a backward pass after which more gradients are added: copies need to exchange only the sum; shards always do."""
+    waiting: AbstractContextManager[None] = call.no_sync() if hasattr(call, "no_sync") else nullcontext()
+    return waiting
 
 
 def whole(tensors: Mapping[str, Tensor], keep: bool) -> dict[str, Tensor]:

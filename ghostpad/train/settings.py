@@ -6,7 +6,7 @@ from pydantic import Field
 
 from ghostpad.base.settings import Settings
 
-HOW = frozenset({"parallel", "recompute", "checkpoint_every", "log_every", "workers"})
+HOW = frozenset({"parallel", "recompute", "accumulate", "checkpoint_every", "log_every", "workers"})
 """Settings of training and data that say how a run is computed and not what: a run goes on under other values of them, and `run.json`
 leaves them out."""
 
@@ -28,6 +28,9 @@ class TrainSettings(Settings):
     )
     recompute: bool = Field(
         False, description="compute layers again in the backward pass (gradient checkpointing): less memory, about a third more time"
+    )
+    accumulate: int = Field(
+        1, ge=1, description="parts of a process's batch that are computed one after the other (gradient accumulation): memory for one part"
     )
     threads: int = Field(0, ge=0, description="CPU threads of torch (0: torch's choice); results repeat exactly only for one value")
     checkpoint_every: int = Field(200, ge=1, description="steps between two checkpoints to resume from")

@@ -1,12 +1,14 @@
 """Chance and means of a batch that processes share: what each of them draws, and the mean. tests/train/test_parallel.py has real ones."""
 
+from itertools import product
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ghostpad.nn import distributed
-from ghostpad.nn.distributed import rand, randn, weighted_mean
+from ghostpad.nn.distributed import PartGenerator, rand, randn, weighted_mean
 
 
 def seeded() -> torch.Generator:
@@ -27,6 +29,15 @@ def test_processes_draw_the_rows_of_the_samples_they_hold(ranks: int, monkeypatc
         assert torch.equal(rand((6 // ranks, 2), seeded()), whole[rank::ranks])
         assert torch.equal(rand((2, 6 // ranks), seeded(), axis=1), across[:, rank::ranks])
         assert torch.equal(randn((6 // ranks, 2), seeded()), normal[rank::ranks])
+
+
+def test_the_parts_of_each_process_draw_the_rows_of_their_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = randn((12, 2), seeded())
+    for rank, part in product(range(2), range(3)):
+        monkeypatch.setattr(distributed, "place", lambda rank=rank: (rank, 2))
+        generator = PartGenerator().manual_seed(3)
+        generator.part, generator.parts = part, 3
+        assert torch.equal(randn((2, 2), generator), whole[rank::2][part::3])
 
 
 @given(st.lists(st.floats(0, 5), min_size=1, max_size=12))

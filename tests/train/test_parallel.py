@@ -70,6 +70,22 @@ def test_two_copies_learn_as_one_process_does(small: Any, alone: Path, tmp_path:
     assert_same(tmp_path / "run", alone)
 
 
+def test_a_batch_in_parts_is_learned_as_at_once(small: Any, alone: Path, tmp_path: Path) -> None:
+    """Parts weigh as unevenly as they come, and copies or shards take two parts each; a quarter of a batch is then in memory at a time."""
+    assert main(words(small.novice, tmp_path / "parts", "train.accumulate=4")) == 0
+    assert_same(tmp_path / "parts", alone)
+    for how in ("ddp", "fsdp"):
+        process = torchrun(*words(small.novice, tmp_path / how, "train.accumulate=2", f"train.parallel={how}"))
+        said, _ = process.communicate(timeout=120)
+        assert process.returncode == 0, said
+        np.testing.assert_allclose(curve(tmp_path / how), curve(alone), rtol=1e-5)
+
+
+def test_a_batch_that_does_not_split_is_refused_before_any_work(small: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words(small.novice, tmp_path / "run", "train.accumulate=3")) != 0
+    assert "data.batch_size is 8" in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
 def test_shards_learn_as_one_process_does_and_are_continued_by_one_after_a_kill(small: Any, alone: Path, tmp_path: Path) -> None:
     run, settings = tmp_path / "run", ("train.parallel=fsdp", "train.recompute=true", "train.checkpoint_every=2")
     process = torchrun(*words(small.novice, run, *settings))
