@@ -38,7 +38,8 @@ def eval_policy(
     """Let an agent play games for a score, beside a random player, a novice and the expert on the same episodes.
 
     Episode k of a seed depends on the two alone, so everybody meets the same episodes, whatever plays beside them. Prints a table;
-    on the scale at its right random play is 0 and the expert 1.
+    on the scale at its right random play is 0 and the expert 1. Killed, the same command goes on if it writes to a file (--out, --html):
+    what was played is kept beside it until all is done.
 
     Args:
         games: Games to play [default: those that the agent learned from].
@@ -63,8 +64,9 @@ def eval_policy(
     numbers = [number for seed in sequences for number in evaluation_seeds(seed, episodes)]
     report: dict[str, Any] = {"run": str(run) if run else None, "arm": who[0].name if who else None, "seeds": list(sequences)}
     report["offline"] = _offline(run, corpora, truth)  # before the games, which take longer and need no footage
-    report["games"] = score_games(games, [*who, *(Who(player=name) for name in players)], numbers, workers)
     page = _page(run, out, html)
+    ledger = file.with_name(f".{file.name}.played") if (file := out or page) else None
+    report["games"] = score_games(games, [*who, *(Who(player=name) for name in players)], numbers, workers, ledger)
     folder = clips or (page.with_name(f"{page.stem}-clips") if page else None)
     if run is not None and folder is not None:
         _write_clips(report, run, folder, seconds)
@@ -75,6 +77,8 @@ def eval_policy(
         from ghostpad.view.policy_page import write_policy_page
 
         print(write_policy_page(report, page))
+    if ledger is not None:
+        ledger.unlink(missing_ok=True)
 
 
 def games_table(report: dict[str, Any]) -> str:

@@ -3,12 +3,15 @@
 Episodes are played in waves, one process a wave where `workers` allows, each with one torch thread. An episode depends on its
 seed alone, so neither the number of processes nor what is played beside it changes a return. Cost: a wave of 20 Doom
 episodes of a minute takes half a minute of one core and 2 GB, most of it the engines (measured).
+
+A ledger keeps the waves that were played, so that a killed evaluation goes on: JSON lines of game, who (`Who.key`) and episodes.
 """
 
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -17,10 +20,12 @@ import numpy as np
 import torch
 
 from ghostpad.base.errors import SettingsError
+from ghostpad.base.files import append_json, read_json_lines
 from ghostpad.base.progress import progress
 from ghostpad.policy.measure import summarise
 from ghostpad.policy.play import SIDE_BY_SIDE, Actor, EpisodeResult, PolicyActor, ScriptedActor, play_episodes
 from ghostpad.policy.train import load_policy
+from ghostpad.train.checkpoint import run_fingerprint
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,11 @@ class Who:
         """`arm` if it has one, else the run's or the player's name."""
         return self.arm or (self.policy.resolve().name if self.policy else str(self.player))
 
+    @property
+    def key(self) -> str:
+        """What tells it from anybody else: the policy by its bytes, a scripted player by name."""
+        return f"policy {run_fingerprint(self.policy)}" if self.policy else f"player {self.player}"
+
     def actor(self, game: str) -> Actor:
         """Whoever it is, ready to play `game`; the layers of a large policy are packed, as nothing changes them any more.
 
@@ -51,23 +61,40 @@ class Who:
         return ScriptedActor(game, str(self.player))
 
 
-def score_games(games: Sequence[str], players: Sequence[Who], seeds: Sequence[int], workers: int = 0) -> list[dict[str, Any]]:
+def score_games(
+    games: Sequence[str], players: Sequence[Who], seeds: Sequence[int], workers: int = 0, ledger: Path | None = None
+) -> list[dict[str, Any]]:
     """Let everybody play the episodes of all `seeds` in every game, in this process (`workers` 0) or in a pool.
+
+    What the file `ledger` says was played is not played again, and every wave is noted in it.
 
     Returns for each game {"game", "rows"}; a row is one player's arm, run, player, mean, sem, n and the returns, frames and seeds of
     its episodes in the order given. A pool has at most as many processes as this one may use cores. Raises what `play_episodes` does.
     """
-    jobs: list[_Job] = []
+    keys = {who: who.key for who in players}  # the bytes of a large policy take seconds to read
+    played, jobs = _read(ledger), list[_Job]()
     for game in games:
         for who in players:
+            left = [seed for seed in seeds if seed not in played[game, keys[who]]]
             wave = _wave(who.actor(game), len(seeds), workers)  # who cannot play stops here, before any work
-            jobs += [_Job(game, who, tuple(seeds[start : start + wave])) for start in range(0, len(seeds), wave)]
-    played: dict[tuple[str, Who], list[EpisodeResult]] = {}
-    with progress("play", len(games) * len(players) * len(seeds), "episodes") as advance:
+            jobs += [_Job(game, who, tuple(left[start : start + wave])) for start in range(0, len(left), wave)]
+    total = len(games) * len(players) * len(seeds)
+    with progress("play", total, "episodes", total - sum(len(job.seeds) for job in jobs)) as advance:
         for job, results in zip(jobs, _results(jobs, workers), strict=True):
-            played.setdefault((job.game, job.who), []).extend(results)
+            played[job.game, keys[job.who]] |= {result.seed: result for result in results}
+            if ledger is not None:
+                append_json(ledger, {"game": job.game, "who": keys[job.who], "episodes": [asdict(result) for result in results]})
             advance(len(results))
-    return [{"game": game, "rows": [_row(who, played.get((game, who), [])) for who in players]} for game in games]
+    return [{"game": game, "rows": [_row(who, [played[game, keys[who]][seed] for seed in seeds]) for who in players]} for game in games]
+
+
+def _read(ledger: Path | None) -> defaultdict[tuple[str, str], dict[int, EpisodeResult]]:
+    """The episodes of a ledger by seed, of each (game, who)."""
+    played: defaultdict[tuple[str, str], dict[int, EpisodeResult]] = defaultdict(dict)
+    for wave in read_json_lines(ledger) if ledger is not None else ():
+        results = [EpisodeResult(**episode) for episode in wave["episodes"]]
+        played[wave["game"], wave["who"]] |= {result.seed: result for result in results}
+    return played
 
 
 def evaluation_seeds(seed: int, episodes: int) -> list[int]:

@@ -1,6 +1,10 @@
 """`ghostpad eval policy`: everybody meets the same episodes however many processes play, beside clips, offline measures and a page."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +13,11 @@ import numpy as np
 import pytest
 import torch
 
+from ghostpad.base.files import append_json, read_json_lines
 from ghostpad.cli.main import main
 from ghostpad.games.players import between
 from ghostpad.games.spec import game_spec, make_game
+from ghostpad.policy import score
 from ghostpad.policy.model import Policy
 from ghostpad.policy.play import PolicyActor, watch_episode
 from ghostpad.policy.score import Who, _wave, evaluation_seeds, median_episode, score_games
@@ -76,6 +82,29 @@ def test_episodes_are_spread_over_the_processes_unless_a_batch_is_shared(run: Pa
     large = PolicyActor(small.policy, batch=1) if isinstance(small, PolicyActor) else scripted
     assert [_wave(scripted, episodes, workers) for episodes, workers in ((20, 0), (100, 4), (20, 4), (3, 8))] == [20, 20, 5, 1]
     assert _wave(small, 20, 4) == 20 and _wave(large, 20, 4) == 5
+
+
+def test_a_killed_evaluation_goes_on_where_it_was(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing that was played is played again, whoever is added; what another policy played is not taken for it; nothing is left over."""
+    whole, out, ledger = tmp_path / "whole.json", tmp_path / "eval.json", tmp_path / ".eval.json.played"
+    words = ["eval", "policy", str(run), "--games", "racing", "--episodes", "3", "--players", "random", "expert", "--out"]
+    assert main([*words, str(whole)]) == 0
+    process = subprocess.Popen([sys.executable, "-m", "ghostpad", *words, str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not read_json_lines(ledger):
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL, "it was over before it could be killed"
+    assert not out.exists()
+    append_json(ledger, {"game": "racing", "who": "policy 0123456789ab", "episodes": [{"seed": 1, "return_": 9.0, "frames": 1}]})
+    before = {wave["who"] for wave in read_json_lines(ledger)} - {"policy 0123456789ab"}
+    played: list[str] = []
+    play = score._play
+    monkeypatch.setattr(score, "_play", lambda job: (played.append(job.who.key), play(job))[1])
+    assert main([*words, str(out)]) == 0
+    assert before and before.isdisjoint(played) and len(before) + len(played) == 3
+    assert json.loads(out.read_text()) == json.loads(whole.read_text()) and not ledger.exists()
 
 
 @pytest.mark.parametrize(("returns", "place"), [([1.0, 5.0, 3.0], 2), ([4.0, 1.0, 2.0, 3.0], 2), ([7.0], 0), ([2.0, 2.0, 2.0], 1)])
