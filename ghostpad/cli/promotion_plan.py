@@ -157,16 +157,31 @@ def _transfer(scale: Scale, seeds: tuple[int, ...]) -> Iterator[Unit]:
         yield from (Unit("supreme", arm, scale.centre, scale.transfer, seed) for arm in (TUNED, "pseudo", "oracle"))
 
 
-def _grid(scale: Scale, seeds: tuple[int, ...]) -> Iterator[Unit]:
-    """Every arm at every pair of minutes, those nearest to the centre first; most of it stands in other parts."""
+def _pairs(scale: Scale, seeds: tuple[int, ...], arms: tuple[str, ...]) -> Iterator[Unit]:
+    """These arms at every pair of minutes, seed by seed, those nearest to the centre first; some of it stands in other parts."""
     for seed in seeds:
-        for domain in scale.domains:
-            for labelled in sorted(scale.labelled, key=lambda minutes: minutes != scale.centre):
+        for labelled in sorted(scale.labelled, key=lambda minutes: minutes != scale.centre):
+            for domain in scale.domains:
                 for unlabelled in (minutes for minutes in sorted(scale.unlabelled, reverse=True) if minutes):
-                    yield from (Unit(domain, arm, labelled, unlabelled, seed) for arm in ARMS if arm != "truth")
+                    yield from (Unit(domain, arm, labelled, unlabelled, seed) for arm in arms)
 
 
-PARTS = {"centre": _centre, "labels": _labels, "generalist": _one_for_all, "transfer": _transfer, "grid": _grid}
+def _grid(scale: Scale, seeds: tuple[int, ...]) -> Iterator[Unit]:
+    return _pairs(scale, seeds, ("pseudo",))
+
+
+def _controls(scale: Scale, seeds: tuple[int, ...]) -> Iterator[Unit]:
+    return _pairs(scale, seeds, ("oracle", "shuffled", "unfiltered"))
+
+
+PARTS = {
+    "centre": _centre,
+    "labels": _labels,
+    "generalist": _one_for_all,
+    "transfer": _transfer,
+    "grid": _grid,
+    "controls": _controls,
+}
 """The units of each part, in the order in which they are worked through; what stands in an earlier part is not done again."""
 
 

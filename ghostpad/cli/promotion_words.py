@@ -93,6 +93,7 @@ def conclusion(results: Json) -> list[str]:
     first += f" Missed: {'; '.join(missed)}." if missed else ""
     paragraphs = [first + (f" Not to be judged, as scripted players or common seeds are missing: {'; '.join(open_)}." if open_ else "")]
     paragraphs += [_game(results, domain, game) for domain, game in JUDGED]
+    paragraphs += [said for said in (_generalist(results), _transfer(results)) if said]
     left, seeds = sum(len(names) for names in results["missing"].values()), len(results["seeds"])
     if left:
         paragraphs.append(f"{left} of {sum(results['asked'].values())} units are not done yet, so this may change.")
@@ -124,7 +125,40 @@ def _game(results: Json, domain: str, game: str) -> str:
     less = {minutes: find(results, domain, "pseudo", centre, minutes, game) for minutes in results["scale"]["unlabelled"]}
     if parts := [f"{minutes:g} minutes {told(one)}" for minutes, one in less.items() if one and minutes < most]:
         said.append(f"With less footage: {', '.join(parts)}.")
+    other = {minutes: find(results, domain, "pseudo", minutes, most, game) for minutes in results["scale"]["labelled"]}
+    if parts := [
+        f"{minutes:g} min {told(alone)} alone, {told(one)} with labels under {most:g} more"
+        for minutes, one in other.items()
+        if one and minutes != centre and (alone := find(results, domain, "truth", minutes, 0, game))
+    ]:
+        said.append(f"From other amounts of labelled footage: {'; '.join(parts)}.")
     return " ".join(said)
+
+
+def _generalist(results: Json) -> str | None:
+    """What one agent for all games gains or loses beside the specialists, None where it is not measured."""
+    centre, most, said = results["scale"]["centre"], results["scale"]["most"], []
+    for domain, game in JUDGED:
+        one, own = (find(results, whose, "pseudo", centre, most, game) for whose in ("all", domain))
+        if one and own:
+            said.append(f"in {game_spec(game).title} {told(one)}, {_against(difference(one, own), 'the specialist')}")
+    return f"One agent and one IDM for both games return {'; '.join(said)}." if said else None
+
+
+def _transfer(results: Json) -> str | None:
+    """What footage of a level that nobody recorded pads in brings there, None where it is not measured."""
+    scale = results["scale"]
+    centre, game = scale["centre"], "doom-supreme"
+    before = find(results, "doom", "pseudo", centre, scale["most"], game)
+    arms = {arm: find(results, "supreme", arm, centre, scale["transfer"], game) for arm in ("tuned", "pseudo", "oracle")}
+    words = {"tuned": "that agent tuned to it", "pseudo": "an agent trained anew", "oracle": "one trained anew with the true pads"}
+    said = [
+        f"{words[arm]} returns {told(one)}, {_against(difference(one, before), 'the agent of the first level')}"
+        for arm, one in arms.items()
+        if one and before
+    ]
+    title = game_spec(game).title
+    return f"{title}, seen only unlabelled for {scale['transfer']:g} minutes: {'; '.join(said)}." if said else None
 
 
 def told(one: Json) -> str:

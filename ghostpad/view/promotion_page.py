@@ -75,7 +75,7 @@ def _find(results: Json, wanted: Json, game: str) -> Json | None:
 
 
 def _curves(results: Json) -> Iterator[dict[str, Any]]:
-    """The two plots of each game that has points for them."""
+    """The plots of each game that has points for them."""
     for domain, game in _DRAWN:
         own = [point for point in results["points"] if (point["domain"], point["game"]) == (domain, game)]
         scale = results["scale"]
@@ -88,6 +88,7 @@ def _curves(results: Json) -> Iterator[dict[str, Any]]:
                 "labels": Markup(curve_plot(labels, "labelled", results["players"].get(game, {}), scale["labelled"]))
                 if len({point["labelled"] for point in labels}) > 1
                 else None,
+                "pairs": Markup(pairs_plot(own, results["players"].get(game, {}), scale["unlabelled"])) if _has_pairs(own, scale) else None,
             }
 
 
@@ -106,20 +107,53 @@ def curve_plot(points: Sequence[Json], along: str, players: Json, ticks: Sequenc
                 whole = [start, *line] if start is not None and arm != "truth" else line
                 axes.plot([one[along] for one in whole], [one["figure"]["mean"] for one in whole], "-", color=colour, lw=1.6, alpha=0.75)
                 _dots(axes, line, along, arm, colour)
-        for player, one in players.items():
-            axes.axhline(one["mean"], color=GREY, ls=(0, (4, 3)), lw=1.1, zorder=0)
-            axes.annotate(player, (1.0, one["mean"]), (3, -3), xycoords=("axes fraction", "data"), textcoords="offset points", color=GREY)
         if along == "labelled":
             axes.set_xscale("log")
-        axes.set_xticks(list(ticks), [f"{one:g}" for one in ticks])
-        axes.set_xticks([], minor=True)
         other = "labelled" if along == "unlabelled" else "unlabelled"
         fixed = " or ".join(f"{minutes:g}" for minutes in sorted({point[other] for point in points if point["arm"] != "truth"}))
         axes.set(xlabel=f"{along} minutes ({fixed or 'no'} {other})", ylabel="mean return")
-        handles, names = axes.get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside upper left", ncols=5, frameon=False, labelcolor=INK, fontsize=9, columnspacing=1.4)
+        _finish(figure, axes, players, ticks)
 
     return svg(draw, 3.4)
+
+
+def _has_pairs(points: Sequence[Json], scale: Json) -> bool:
+    """Whether an agent was trained somewhere between the plots of the centre."""
+    return any(point["labelled"] != scale["centre"] and 0 < point["unlabelled"] < scale["most"] for point in points)
+
+
+def pairs_plot(points: Sequence[Json], players: Json, ticks: Sequence[float]) -> str:
+    """Mean returns of truth + pseudo along unlabelled minutes, a line for each number of labelled minutes, darker with more."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        amounts = sorted({point["labelled"] for point in points})
+        for place, labelled in enumerate(amounts):
+            own = [point for point in points if point["labelled"] == labelled and point["arm"] in ("truth", "pseudo")]
+            line = sorted(own, key=lambda point: float(point["unlabelled"]))
+            strength = (place + 1) / len(amounts)
+            axes.errorbar(
+                [one["unlabelled"] for one in line],
+                [one["figure"]["mean"] for one in line],
+                [one["figure"]["sem"] or 0.0 for one in line],
+                fmt="o-", ms=5, color=BLUE, alpha=0.15 + 0.85 * strength, lw=0.8 + 1.2 * strength, capsize=3,
+                label=f"{labelled:g} labelled",
+            )  # fmt: skip
+        _finish(figure, axes, players, ticks)
+        axes.set(xlabel="unlabelled minutes", ylabel="mean return")
+
+    return svg(draw, 3.4)
+
+
+def _finish(figure: Figure, axes: Axes, players: Json, ticks: Sequence[float]) -> None:
+    """Scripted players as dashed lines, ticks at the minutes that were trained, and a legend above."""
+    for player, one in players.items():
+        axes.axhline(one["mean"], color=GREY, ls=(0, (4, 3)), lw=1.1, zorder=0)
+        axes.annotate(player, (1.0, one["mean"]), (3, -3), xycoords=("axes fraction", "data"), textcoords="offset points", color=GREY)
+    axes.set_xticks(list(ticks), [f"{one:g}" for one in ticks])
+    axes.set_xticks([], minor=True)
+    handles, names = axes.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper left", ncols=5, frameon=False, labelcolor=INK, fontsize=9, columnspacing=1.4)
 
 
 def _dots(axes: Axes, line: Sequence[Json], along: str, arm: str, colour: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from ghostpad.base.errors import SettingsError
 from ghostpad.base.settings import load_settings
-from ghostpad.cli.promotion_plan import ARMS, DOMAINS, PARTS, QUICK, Scale, Unit, parts_named, units_of
+from ghostpad.cli.promotion_plan import ARMS, DOMAINS, PARTS, QUICK, TUNED, Scale, Unit, parts_named, units_of
 from ghostpad.cli.promotion_tables import collect, figure, table_text
 from ghostpad.cli.promotion_words import conclusion, difference
 from ghostpad.cli.study_promotion import Promotion, estimate, planned_tasks, study_promotion
@@ -190,6 +190,28 @@ def test_verdicts_at_their_limits(returns: dict[str, float], verdicts: list[str 
     )
     if returns["pseudo"] < returns["truth"]:
         assert "50 ± 8 less than the truth alone" in told and "250 ± 8 more than the labels" in told
+
+
+def test_the_conclusion_also_speaks_of_labelled_minutes_of_the_generalist_and_of_the_unlabelled_level(tmp_path: Path) -> None:
+    put_centre(tmp_path, {"truth": 100, "pseudo": 150, "oracle": 200})
+    for seed in SEEDS:
+        for arm, unlabelled, mean in (("truth", 0, 80), ("pseudo", 60, 120)):
+            put(tmp_path, Unit("racing", arm, 1, unlabelled, seed).name, {"racing": mean})
+        put(tmp_path, Unit("all", "pseudo", 5, 60, seed).name, {"racing": 90 + seed})
+        put(tmp_path, Unit("doom", "pseudo", 5, 60, seed).name, {"doom-supreme": 500})
+        put(tmp_path, Unit("supreme", TUNED, 5, 30, seed).name, {"doom-supreme": 510})
+        put(tmp_path, Unit("supreme", "oracle", 5, 30, seed).name, {"doom-supreme": 900})
+    told = "\n".join(conclusion(collect(tmp_path, FULL, SEEDS, {})))
+    assert "From other amounts of labelled footage: 1 min 80 ± 6 alone, 120 ± 6 with labels under 60 more." in told
+    assert "One agent and one IDM for both games return in Racing: steering only 91 ± 6, 61 ± 8 less than the specialist." in told
+    assert "supreme, seen only unlabelled for 30 minutes: that agent tuned to it returns 510 ± 6, no more than the noise away from" in told
+    assert "one trained anew with the true pads returns 900 ± 6, 400 ± 8 more than the agent of the first level." in told
+
+
+def test_the_grid_is_the_labels_alone_and_the_controls_are_the_rest() -> None:
+    parts = units_of(PARTS, FULL, (0,))
+    assert {unit.arm for unit in parts["grid"]} == {"pseudo"} and {unit.unlabelled for unit in parts["grid"]} == {8, 30}
+    assert {unit.arm for unit in parts["controls"]} == {"oracle", "shuffled", "unfiltered"}
 
 
 def test_only_training_seeds_that_both_sides_have_are_compared(tmp_path: Path) -> None:

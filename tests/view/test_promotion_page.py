@@ -62,7 +62,14 @@ def test_the_page_shows_every_part_and_is_one_file(results: dict[str, Any], tmp_
     assert "shuffled &lt;b&gt;" in text and "http" not in text.replace("http://www.w3.org", "")
     assert text.count("<svg") == 3, "both of racing, one of the unseen level"
     assert "9 of 10 units are done" in text and "racing-truth-10-0-s0" in text and "its figures say nothing" not in text
+    assert "at every pair of minutes" not in text
     assert write_promotion_page(results, tmp_path / "again.html").read_text(encoding="utf-8") == text
+
+
+def test_points_off_the_centre_are_drawn_as_a_line_for_each_number_of_labelled_minutes(results: dict[str, Any], tmp_path: Path) -> None:
+    results["points"] += [point("pseudo", 150, 8, 1)]
+    text = write_promotion_page(results, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert text.count("<svg") == 4 and "at every pair of minutes" in text and "1 labelled" in text and "5 labelled" in text
 
 
 def test_what_is_missing_is_named_with_its_command(results: dict[str, Any], tmp_path: Path) -> None:
