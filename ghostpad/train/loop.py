@@ -72,8 +72,8 @@ def train(training: Training) -> Model:
     shared, size = accelerator.num_processes * settings.accumulate, training.data.batch_size
     if size % shared:
         raise SettingsError(
-            f"data.batch_size is {size}, which {accelerator.num_processes} processes cannot share in {settings.accumulate} parts "
-            f"(train.accumulate) each: choose a multiple of {shared}"
+            f"data.batch_size is {size}: choose a multiple of {shared}, which is processes ({accelerator.num_processes}) "
+            f"x train.accumulate ({settings.accumulate})"
         )
     set_seed(settings.seed)
     model = model_class(training.kind)(training.model, training.facts)
@@ -192,8 +192,10 @@ def _gradients(accelerator: Accelerator, call: Callable[..., Any], model: Model,
     of the batch at once, where the loss is one mean (a policy's); of a loss of several means each part's are weighed alike.
     """
     pieces = [batch.part(part, parts) for part in range(parts)]
-    weights = accelerator.reduce(torch.stack([model.weigh(piece) for piece in pieces]).to(accelerator.device))
-    shares = (weights / weights.sum().clamp(min=1e-6)).tolist() if parts > 1 else [1.0]
+    shares = [1.0]
+    if parts > 1:
+        weights = accelerator.reduce(torch.stack([model.weigh(piece) for piece in pieces]).to(accelerator.device))
+        shares = (weights / weights.sum().clamp(min=1e-6)).tolist()
     values: dict[str, float] = {}
     for part, (piece, share) in enumerate(zip(pieces, shares, strict=True)):
         generator = PartGenerator(accelerator.device)

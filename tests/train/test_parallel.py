@@ -83,7 +83,7 @@ def test_a_batch_in_parts_is_learned_as_at_once(small: Any, alone: Path, tmp_pat
 
 def test_a_batch_that_does_not_split_is_refused_before_any_work(small: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words(small.novice, tmp_path / "run", "train.accumulate=3")) != 0
-    assert "data.batch_size is 8" in capsys.readouterr().err and not (tmp_path / "run").exists()
+    assert "data.batch_size is 8: choose a multiple of 3" in capsys.readouterr().err and not (tmp_path / "run").exists()
 
 
 def test_shards_learn_as_one_process_does_and_are_continued_by_one_after_a_kill(small: Any, alone: Path, tmp_path: Path) -> None:
