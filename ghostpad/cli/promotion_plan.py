@@ -105,7 +105,7 @@ QUICK = Scale(
     ),
     filter_flags=("--skip", "confidence"),  # an IDM of four steps is sure of nothing
 )  # fmt: skip
-"""The same code in half a minute; its figures say nothing."""
+"""The same code on next to no footage; its figures say nothing. Six minutes of a core with three seeds (measured)."""
 
 
 @dataclass(frozen=True)

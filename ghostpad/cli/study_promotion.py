@@ -95,7 +95,7 @@ def study_promotion(
         seeds: Training seeds, e.g. 0,1,2: everything is trained once for each.
         only: Parts to do [default: all]: centre, labels, generalist, transfer, grid, controls.
         workers: Commands that run side by side, one core each.
-        quick: Half a minute of the same code on next to no footage; its figures say nothing.
+        quick: The same code on next to no footage, six minutes of a core with three seeds; its figures say nothing.
         page: Only write the page of what is there.
     """
     study = Promotion(out, seed_numbers(seeds), parts_named(only), QUICK if quick else Scale())
