@@ -84,10 +84,8 @@ def test_episodes_are_spread_over_the_processes_unless_a_batch_is_shared(run: Pa
     assert _wave(small, 20, 4) == 20 and _wave(large, 20, 4) == 5
 
 
-def test_a_killed_evaluation_goes_on_where_it_was(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Nothing that was played is played again, whoever is added; what another policy played is not taken for it; nothing is left over."""
+def test_a_killed_evaluation_goes_on_where_it_was(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that was played is played again; what another policy played is not taken for it; nothing is left over."""
     whole, out, ledger = tmp_path / "whole.json", tmp_path / "eval.json", tmp_path / ".eval.json.played"
     words = ["eval", "policy", str(run), "--games", "racing", "--episodes", "3", "--players", "random", "expert", "--out"]
     assert main([*words, str(whole)]) == 0
