@@ -20,7 +20,7 @@ test: .venv/.ready-for-tests
 	.venv/bin/pytest -n 2 --dist loadfile
 
 docs: .venv/.ready-for-tests
-	.venv/bin/python -m ghostpad.cli.docs docs/commands.md
+	.venv/bin/python -m ghostpad.lab.docs docs/commands.md
 
 clean:
 	rm -rf .venv demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

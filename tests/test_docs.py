@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from ghostpad.cli.docs import commands_page, help_text
 from ghostpad.cli.main import COMMANDS
+from ghostpad.lab.docs import commands_page, help_text
+from ghostpad.lab.main import COMMANDS as LAB
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -23,7 +24,7 @@ def flags(text: str) -> dict[str, str]:
     return {entry.split("  ")[0].split("\n")[0]: " ".join(re.split(r" {2,}|\n", entry)[1:]).strip() for entry in entries}
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", [*COMMANDS, *(f"lab {words}" for words in LAB)])
 def test_a_command_describes_itself_and_each_of_its_flags(name: str) -> None:
     text = help_text(name)
     assert text.startswith(f"usage: ghostpad {name} ")
@@ -36,9 +37,14 @@ def test_a_command_describes_itself_and_each_of_its_flags(name: str) -> None:
 def test_pages_name_only_commands_that_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     shell = "\n".join(re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
-    call = r"ghostpad ([a-z]+)(?: ([a-z][a-z-]*))?"
+    call = r"ghostpad (lab )?([a-z]+)(?: ([a-z][a-z-]*))?"
     words = re.findall(f"`{call}", text) + re.findall(rf"^(?:\.venv/bin/)?{call}", shell, re.MULTILINE)
-    wrong = {" ".join(pair).strip() for pair in words if " ".join(pair) not in COMMANDS and pair[0] not in COMMANDS}
+    known = {"": COMMANDS, "lab ": LAB}
+    wrong = {
+        f"{lab}{one} {two}".strip()
+        for lab, one, two in words
+        if f"{one} {two}" not in known[lab] and one not in known[lab] and f"{one} {two}".strip() != "lab"
+    }
     assert not wrong
 
 

@@ -50,6 +50,12 @@ READABLE: Mapping[str, str] = {
 }  # fmt: skip
 """A name for people for every slot."""
 
+PRESSED = 0.5
+"""A button's probability from which it counts as pressed; nothing on disk is thresholded."""
+
+DEAD_ZONE = 0.1
+"""A stick this near to its centre, or nearer, is at rest (a guess; drivers use 0.1...0.25)."""
+
 _INDEX = {name: slot for slot, name in enumerate(SLOTS)}
 
 Pad = NDArray[np.float32]
@@ -69,6 +75,17 @@ def slot(name: str) -> int:
 def is_stick(name: str) -> bool:
     """Whether a slot is a stick axis (-1...1) rather than a button (0...1)."""
     return slot(name) >= len(BUTTONS)
+
+
+def moved(axis: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Whether values of a stick axis lie outside the dead zone, compared as the float32 that tables hold: there, 0.1 is a little more."""
+    return np.asarray(np.abs(axis) > np.float32(DEAD_ZONE))
+
+
+def in_use(pads: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which slots of pads [..., 25] are pressed or away from rest; a row with none of them is idle."""
+    buttons, sticks = np.split(pads, [len(BUTTONS)], axis=-1)
+    return np.concatenate([buttons >= PRESSED, moved(sticks)], axis=-1)
 
 
 def neutral() -> Pad:
@@ -96,7 +113,7 @@ def pack(values: Mapping[str, float | bool | None]) -> tuple[Pad, Mask]:
     return pad, mask
 
 
-def unpack(pad: Pad, mask: Mask | None = None, threshold: float = 0.5) -> dict[str, float | bool | None]:
+def unpack(pad: Pad, mask: Mask | None = None, threshold: float = PRESSED) -> dict[str, float | bool | None]:
     """Named values of a pad vector: bool for buttons (`>= threshold`), float for sticks, None where the mask is False."""
     check_shape(pad)
     named: dict[str, float | bool | None] = {}

@@ -6,8 +6,8 @@ from typing import Annotated
 import tyro
 
 from ghostpad.cli.arguments import CorpusPath
-from ghostpad.corpus.add import AddCounts, add_videos
-from ghostpad.corpus.find import find_videos
+from ghostpad.corpus.add.add import AddCounts, add_videos
+from ghostpad.corpus.add.find import find_videos
 from ghostpad.corpus.folder import Corpus
 
 Places = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="VIDEOS")]

@@ -8,8 +8,8 @@ import numpy as np
 
 from ghostpad.base.errors import MissingError
 from ghostpad.cli.arguments import CorpusPath
-from ghostpad.corpus.align import align_corpus
 from ghostpad.corpus.folder import RECORDED, Corpus
+from ghostpad.corpus.lag.align import align_corpus
 from ghostpad.view.lag_plot import write_lag_plot
 
 _WAYS = {

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from ghostpad.base.errors import SettingsError
 from ghostpad.cli.arguments import CorpusPath
-from ghostpad.corpus.fetch import fetch_corpus
-from ghostpad.corpus.fetch_errors import KINDS
-from ghostpad.corpus.fetch_ledger import link_rot
-from ghostpad.corpus.fetch_settings import FetchSettings
+from ghostpad.corpus.fetch.errors import KINDS
+from ghostpad.corpus.fetch.fetch import fetch_corpus
+from ghostpad.corpus.fetch.ledger import link_rot
+from ghostpad.corpus.fetch.settings import FetchSettings
 from ghostpad.corpus.folder import Corpus
 
 

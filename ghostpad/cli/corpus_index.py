@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 import tyro
 
 from ghostpad.corpus.folder import Corpus
-from ghostpad.corpus.nitrogen_index import IndexCounts, index_shards
-from ghostpad.corpus.nitrogen_source import find_sources
+from ghostpad.corpus.nitrogen.index import IndexCounts, index_shards
+from ghostpad.corpus.nitrogen.source import find_sources
 
 Shards = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="SHARDS")]
 """Archives, folders or URLs."""

@@ -58,7 +58,7 @@ def eval_policy(
     sequences = seed_numbers(seeds)
     games = games or _learned_games(run)
     _check(run, games, players, episodes, seconds, corpora, truth, html)
-    from ghostpad.policy.score import Who, evaluation_seeds, score_games  # here, because torch takes seconds to import
+    from ghostpad.policy.evaluate import Who, evaluation_seeds, score_games  # here, because torch takes seconds to import
 
     who = [Who(run, arm=arm)] if run is not None else []
     numbers = [number for seed in sequences for number in evaluation_seeds(seed, episodes)]
@@ -174,8 +174,8 @@ def _page(run: Path | None, out: Path | None, html: tuple[Path, ...] | None) -> 
 
 def _write_clips(report: dict[str, Any], run: Path, folder: Path, seconds: float) -> None:
     """Write each game's clip of the agent and note in the report which episode it is."""
+    from ghostpad.policy.evaluate import Who, median_episode
     from ghostpad.policy.play import watch_episode
-    from ghostpad.policy.score import Who, median_episode
     from ghostpad.view.clip import write_agent_clip
 
     for game in report["games"]:

@@ -1,6 +1,6 @@
 """The table that `ghostpad eval idm` prints: measures down, the IDM with its interval and everything beside it across.
 
-Pure: a report of `ghostpad.idm.evaluate` in, lines for a terminal out. 80 columns hold the IDM and three baselines.
+Pure: a report of `ghostpad.measure.evaluate` in, lines for a terminal out. 80 columns hold the IDM and three baselines.
 """
 
 from collections.abc import Mapping

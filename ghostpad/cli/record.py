@@ -1,14 +1,11 @@
 """`ghostpad record`: a scripted player plays, and a corpus grows."""
 
-from fractions import Fraction
 from pathlib import Path
-from typing import Literal
 
 from ghostpad.base.errors import SettingsError
 from ghostpad.base.progress import progress
 from ghostpad.cli.arguments import GameName, PlayerName
 from ghostpad.corpus.record import Recorded, record_corpus
-from ghostpad.corpus.record_nitrogen import TRUTH, Shard, write_nitrogen
 from ghostpad.games.overlay import Overlay
 from ghostpad.games.spec import game_spec
 
@@ -23,19 +20,11 @@ def record(
     withhold: bool = False,
     truth: Path | None = None,
     crf: int = 23,
-    overlay: Literal["none", "xbox", "ps5"] = "none",
-    corner: Literal["top-left", "top-right", "bottom-left", "bottom-right"] = "bottom-right",
-    opacity: float = 0.9,
-    lag_frames: int = 0,
-    rebind: str = "",
-    as_nitrogen: bool = False,
-    label_fps: str | None = None,
-    processed_share: float = 0.0,
 ) -> None:
     """Let a scripted player play a game, and keep the video and the pad of every frame.
 
     Adds videos/<id>.mp4, actions/recorded/<id>.parquet and rows of videos.parquet to the corpus at --out, which is made if
-    it is not there. Stopped, the same command goes on with the next episode.
+    it is not there. Stopped, the same command goes on with the next episode. 'ghostpad lab record' also draws controllers and adds lags.
 
     Args:
         minutes: Footage to record, in minutes of play (not of waiting).
@@ -44,38 +33,20 @@ def record(
         withhold: Keep the true pads out of the corpus, as if this were footage from elsewhere.
         truth: Where withheld pads go, a folder outside the corpus [default: <out>-truth].
         crf: Quality of the video, x264's scale: 0 is exact, 23 ordinary, 51 worst.
-        overlay: Draw this controller into the picture, as creators do.
-        corner: Where it stands.
-        opacity: How solid it is, above 0 and up to 1.
-        lag_frames: How many frames later the picture shows what the rows say (below 0: earlier); rows that no frame shows are left out.
-        rebind: Buttons that the player has swapped, such as south=east,west=north; needs --overlay.
-        as_nitrogen: Write NitroGen's layout: SHARD_0000.tar.gz and videos/, with the true rows in a corpus truth/ beside them.
-        label_fps: With --as-nitrogen, rows a second of the labels, such as 59.94 or 60000/1001 [default: one a frame].
-        processed_share: With --as-nitrogen, the share of videos that also have processed rows, in the game's own layout.
     """
-    _check(truth, withhold, as_nitrogen and (overlay == "none" or withhold), not as_nitrogen and bool(label_fps or processed_share))
-    rate = _rate(label_fps)
-    aside = (truth or out.with_name(f"{out.name}-truth")) if withhold else None
-    drawn = _overlay(overlay, corner, opacity, rebind)
-    _check_lag(lag_frames, game, minutes)
-    shard = Shard(out, overlay, lag_frames, rate, processed_share, drawn.swaps if drawn else ())
-    if as_nitrogen:
-        shard.check()
-    recorded = _recorded(
-        game, player, minutes=minutes, seed=seed, out=out / TRUTH if as_nitrogen else out, withhold=aside, crf=crf,
-        overlay=drawn, lag_frames=0 if as_nitrogen else lag_frames,
-    )  # fmt: skip
-    print(
-        f"{out}: {recorded.minutes:.1f} min of {game} by {player} in {recorded.episodes} episodes, "
-        f"{recorded.recorded_now} of them recorded now; mean return {recorded.mean_return:.1f}"
-    )
-    if as_nitrogen:
-        print(f"{write_nitrogen(shard)}: its labels, {lag_frames} frames ahead of the picture; {out / TRUTH}: the truth")
-    if aside is not None:
-        print(f"{aside}: the true pads, withheld from the corpus")
+    aside = aside_of(out, withhold, truth)
+    found = recorded(game, player, minutes=minutes, seed=seed, out=out, withhold=aside, crf=crf)
+    print_recorded(out, game, player, found, aside)
 
 
-def _recorded(
+def aside_of(out: Path, withhold: bool, truth: Path | None) -> Path | None:
+    """The folder of withheld pads, None if they are not withheld. Raises `SettingsError` for a folder without --withhold."""
+    if truth is not None and not withhold:
+        raise SettingsError("--truth says where withheld pads go: add --withhold, or leave --truth out")
+    return (truth or out.with_name(f"{out.name}-truth")) if withhold else None
+
+
+def recorded(
     game: str,
     player: str,
     *,
@@ -84,8 +55,8 @@ def _recorded(
     out: Path,
     withhold: Path | None,
     crf: int,
-    overlay: Overlay | None,
-    lag_frames: int,
+    overlay: Overlay | None = None,
+    lag_frames: int = 0,
 ) -> Recorded:
     """`record_corpus` under a bar of minutes."""
     fps = float(game_spec(game).fps)
@@ -111,35 +82,11 @@ def _recorded(
         )
 
 
-def _overlay(style: str, corner: str, opacity: float, rebind: str) -> Overlay | None:
-    if style == "none":
-        if rebind:
-            raise SettingsError("--rebind changes what a drawn controller shows: add --overlay xbox or ps5")
-        return None
-    swaps = []
-    for pair in filter(None, rebind.split(",")):
-        one, _, other = pair.partition("=")
-        swaps.append((one.strip(), other.strip()))
-    return Overlay(style, corner, opacity, tuple(swaps))
-
-
-def _check_lag(lag_frames: int, game: str, minutes: float) -> None:
-    frames = minutes * 60 * float(game_spec(game).fps)
-    if 0 < frames <= abs(lag_frames):
-        raise SettingsError(f"lag-frames is {lag_frames}, and the whole recording has {frames:.0f} frames: no row would be left")
-
-
-def _rate(text: str | None) -> Fraction | None:
-    try:
-        return Fraction(text).limit_denominator(1001) if text else None
-    except (ValueError, ZeroDivisionError):
-        raise SettingsError(f"--label-fps is '{text}': write rows a second, such as 59.94 or 60000/1001") from None
-
-
-def _check(truth: Path | None, withhold: bool, not_nitrogen: bool, only_nitrogen: bool) -> None:
-    if only_nitrogen:
-        raise SettingsError("--label-fps and --processed-share are of NitroGen's layout: add --as-nitrogen")
-    if truth is not None and not withhold:
-        raise SettingsError("--truth says where withheld pads go: add --withhold, or leave --truth out")
-    if not_nitrogen:
-        raise SettingsError("--as-nitrogen needs --overlay xbox or ps5, which its labels tell of, and goes without --withhold")
+def print_recorded(out: Path, game: str, player: str, found: Recorded, aside: Path | None) -> None:
+    """Say what a recording came to."""
+    print(
+        f"{out}: {found.minutes:.1f} min of {game} by {player} in {found.episodes} episodes, "
+        f"{found.recorded_now} of them recorded now; mean return {found.mean_return:.1f}"
+    )
+    if aside is not None:
+        print(f"{aside}: the true pads, withheld from the corpus")

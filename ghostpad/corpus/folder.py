@@ -6,9 +6,9 @@
     actions/recorded/<id>.parquet     the truth, table kind "actions"
     actions/idm-<fp>/<id>.parquet     an IDM's rows, table kind "labels"
     chunks.parquet                    the pieces that a dataset's labels came in, table kind "chunks"
-    nitrogen/<shard>-<hash>.parquet   the same by finished shard, see ghostpad.corpus.nitrogen_index
+    nitrogen/<shard>-<hash>.parquet   the same by finished shard, see ghostpad.corpus.nitrogen.index
     verdicts/<name>.parquet           what a filter kept and dropped
-    add/ledger.jsonl                  what came of each file given to `corpus add`, see ghostpad.corpus.add_ledger
+    add/ledger.jsonl                  what came of each file given to `corpus add`, see ghostpad.corpus.add.ledger
     cache/                            derived, may be deleted at any time
 
 Every file appears whole or not at all, so any reader may look while others write. The one file that several processes

@@ -12,7 +12,7 @@ from typing import Any
 from ghostpad.base.errors import MediaError, MissingError
 from ghostpad.base.progress import progress
 from ghostpad.corpus.folder import Corpus
-from ghostpad.corpus.overlay import video_mask
+from ghostpad.corpus.masks import video_mask
 from ghostpad.video.proxy import has_mask, make_proxy
 
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from ghostpad.corpus.folder import RECORDED, Corpus
-from ghostpad.corpus.nitrogen_videos import NO_GOOD_CHUNK
+from ghostpad.corpus.nitrogen.videos import NO_GOOD_CHUNK
 
 Summary = dict[str, Any]
 """JSON-able; hours are footage, or for a video whose footage is missing what its labels cover, 3600 s each."""

@@ -19,9 +19,9 @@ from ghostpad.base.errors import FormatError, MediaError, MissingError
 from ghostpad.base.pad import BUTTONS, PAD_DIM
 from ghostpad.base.progress import progress
 from ghostpad.base.records import pads_of, table_facts
-from ghostpad.corpus.align import on_pictures
 from ghostpad.corpus.folder import Corpus, truth_table
-from ghostpad.corpus.overlay import mask_shares
+from ghostpad.corpus.lag.align import on_pictures
+from ghostpad.corpus.masks import mask_shares
 from ghostpad.feed.pictures import pictures
 from ghostpad.feed.settings import DataSettings
 from ghostpad.feed.window import WindowSpec

@@ -10,19 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ghostpad.base.errors import TrainingError
-from ghostpad.base.pad import BUTTONS
+from ghostpad.base.pad import in_use
 from ghostpad.feed.dataset import WindowDataset
 from ghostpad.feed.footage import Footage
-
-IDLE_STICK = 0.1
-"""A stick this near to its middle, on both axes, is at rest (as others count idle rows of NitroGen's labels)."""
 
 
 def idle_rows(clip: Footage) -> NDArray[np.bool_]:
     """Rows bool [n] in which no known button is down and no known stick away from its middle."""
-    buttons = len(BUTTONS)
-    active = np.concatenate([clip.pads[:, :buttons] >= 0.5, np.abs(clip.pads[:, buttons:]) > IDLE_STICK], axis=1)
-    return np.asarray(~(active & (clip.weight > 0)).any(axis=1))
+    return np.asarray(~(in_use(clip.pads) & (clip.weight > 0)).any(axis=1))
 
 
 def idle_windows(dataset: WindowDataset, group: int) -> NDArray[np.bool_]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ghostpad.base.files import atomic_path, locked
 from ghostpad.corpus.folder import Corpus
-from ghostpad.corpus.overlay import video_mask
+from ghostpad.corpus.masks import video_mask
 from ghostpad.feed.window import WindowSpec
 from ghostpad.video.decode import decode_array
 from ghostpad.video.paint import Boxes

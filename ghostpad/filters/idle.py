@@ -13,11 +13,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from ghostpad.base.pad import BUTTONS
+from ghostpad.base.pad import in_use
 from ghostpad.base.records import pads_of
 from ghostpad.base.settings import Settings
 from ghostpad.filters.contract import Filter, row_ends_s
-from ghostpad.idm.match import DEAD_ZONE, PRESSED
 
 LEAD_S = 1.0
 """The first second of every idle stretch stays (a guess)."""
@@ -35,7 +34,7 @@ class IdleSettings(Settings):
 class Idle(Filter):
     """Keeps rows unless they lie in an idle stretch longer than `seconds`, after its first second.
 
-    Idle is: every known stick nearer than 0.1 to its centre and every known button below 0.5. A row of which nothing is
+    Idle is: every known stick within 0.1 of its centre and every known button below 0.5. A row of which nothing is
     known is not idle.
     """
 
@@ -48,8 +47,7 @@ class Idle(Filter):
         if not labels.num_rows:
             return np.zeros(0, np.float32)
         pads, known = pads_of(labels)
-        used = np.concatenate([pads[:, : len(BUTTONS)] >= PRESSED, np.abs(pads[:, len(BUTTONS) :]) >= DEAD_ZONE], axis=1)
-        idle = np.asarray(known.any(axis=1) & ~used.any(axis=1))
+        idle = np.asarray(known.any(axis=1) & ~in_use(pads).any(axis=1))
         pts_s, ends_s = labels.column("pts_s").to_numpy(), row_ends_s(labels, video)
         edges = np.flatnonzero(np.diff(idle, prepend=~idle[:1])).tolist() + [len(idle)]
         scores = np.zeros(len(idle), np.float32)

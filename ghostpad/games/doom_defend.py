@@ -10,7 +10,7 @@ What a press shows (measured tic by tic; `visible.py` measures it frame by frame
   A held trigger shoots every 14 tics (7 frames), and presses every 19 tics (9-10 frames) at most;
 - so a tap in the other tics is invisible, and so is how long a press lasts, but for whether it covers tic 14.
 Of the rows in which the trigger is down, changing 33 % (expert), 25 % (novice) changes a picture; of the first rows of presses 100,
-80 %; removing a whole press, 100, 95 % (`ghostpad study visible`, 78-108 presses each). An IDM can know when a press begins, hardly
+80 %; removing a whole press, 100, 95 % (`ghostpad lab study visible`, 78-108 presses each). An IDM can know when a press begins, hardly
 when it ends: the first row after a press is visible in 0, 10 %.
 """
 

@@ -29,7 +29,6 @@ def load(run: str | Path) -> "Idm":
     from ghostpad.idm.model import Idm
     from ghostpad.train.checkpoint import load_model
 
-    model = load_model(run, "idm")
-    assert isinstance(model, Idm)
+    model = load_model(run, Idm)
     model.calibration = Calibration.load(Path(run))
     return model.to("cuda" if torch.cuda.is_available() else "cpu")

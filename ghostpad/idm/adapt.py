@@ -18,20 +18,19 @@ from torch import Tensor, nn
 from ghostpad.base.errors import MissingError, SettingsError
 from ghostpad.base.files import write_json
 from ghostpad.base.pad import SLOTS
+from ghostpad.corpus.add.strict import take_files
 from ghostpad.corpus.folder import RECORDED, Corpus
-from ghostpad.corpus.given import take_files
 from ghostpad.feed.footage import Footage, load_footage, truth_rows
 from ghostpad.feed.split import split_videos
 from ghostpad.idm.calibrate import MIN_ROWS, Calibration
 from ghostpad.idm.model import Idm
-from ghostpad.idm.risk import choose
 from ghostpad.idm.settings import AdaptRun
 from ghostpad.idm.train import RISK, calibrate, known_slots, masks_of, minutes, slots_by_game
+from ghostpad.measure.risk import choose
 from ghostpad.nn.frames import SiglipEncoder
 from ghostpad.train.checkpoint import load_model, run_fingerprint
 from ghostpad.train.facts import corpus_facts
 from ghostpad.train.loop import Training, train
-from ghostpad.train.model import Model
 
 
 @dataclass(frozen=True)
@@ -52,8 +51,7 @@ def adapt_idm(base_run: Path, labelled: Sequence[Path], out: Path, run: AdaptRun
     `game` names the game of the files (default: each file's name). Raises `MissingError`, `FormatError` or `MediaError` for a run,
     corpus or file that cannot be used, `SettingsError` for what does not fit together, and as `ghostpad.train.loop.train` does.
     """
-    base, kept = load_model(base_run, "idm"), Calibration.load(base_run)
-    assert isinstance(base, Idm)
+    base, kept = load_model(base_run, Idm), Calibration.load(base_run)
     if Path(out).resolve() == Path(base_run).resolve():
         raise SettingsError(f"--out is {out}, the run to start from, which stays as it is: choose another folder")
     if run.data.labels != "none":
@@ -70,13 +68,11 @@ def adapt_idm(base_run: Path, labelled: Sequence[Path], out: Path, run: AdaptRun
         raise MissingError(f"nothing to learn from in {', '.join(map(str, labelled))}: no video of more than a frame could be read")
     facts = _facts(base, run_fingerprint(base_run), [corpus for corpus, _ in chosen], learned, run)
 
-    def prepare(model: Model) -> None:
-        assert isinstance(model, Idm)
+    def prepare(model: Idm) -> None:
         inherit(model, base)
         model.freeze(*_frozen(model, run))
 
-    model = train(Training("idm", base.settings, facts, [learned], [1.0], run.data, run.train, out, prepare))
-    assert isinstance(model, Idm)
+    model = train(Training(Idm, base.settings, facts, [learned], [1.0], run.data, run.train, out, prepare))
     calibration, rows, r2 = calibrate(model, held_out, kept)
     if rows is not None:
         write_json(out / "risk.json", choose(rows, RISK))

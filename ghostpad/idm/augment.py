@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ghostpad.corpus.overlay import USUAL_MASKS
+from ghostpad.corpus.masks import USUAL_MASKS
 from ghostpad.feed.batch import Batch, WindowRef
 from ghostpad.idm.settings import IdmSettings
 from ghostpad.nn.distributed import rand

@@ -1,6 +1,6 @@
 """Train an IDM on every recorded row of some corpora, then calibrate it on the videos kept out.
 
-Reads corpora; writes a run (see `ghostpad.train.checkpoint`), `risk.json` (thresholds that keep a promise, `ghostpad.idm.risk`) and
+Reads corpora; writes a run (see `ghostpad.train.checkpoint`), `risk.json` (thresholds that keep a promise, `ghostpad.measure.risk`) and
 `calibration.json`, the last file of a finished IDM. With `data.labels` an earlier IDM's rows under videos without recorded
 pads are learned from as well: a round of self-training.
 """
@@ -19,11 +19,11 @@ from ghostpad.feed.footage import Footage, first_minutes, label_source, labelled
 from ghostpad.feed.split import split_videos
 from ghostpad.feed.window import WindowSpec
 from ghostpad.idm.calibrate import Calibration, fit_calibration
-from ghostpad.idm.match import Matched, aligned, pool
 from ghostpad.idm.model import Idm, idm_window
-from ghostpad.idm.risk import choose
 from ghostpad.idm.settings import IdmRun
 from ghostpad.idm.stream import predict_rows
+from ghostpad.measure.match import Matched, aligned, pool
+from ghostpad.measure.risk import choose
 from ghostpad.train.facts import corpus_facts
 from ghostpad.train.loop import Training, train
 from ghostpad.video.paint import Share
@@ -66,8 +66,7 @@ def train_idm(corpora: Sequence[Path], out: Path, run: IdmRun) -> TrainedIdm:
         groups, shares = [learned, labelled], [run.data.truth_share, 1 - run.data.truth_share]
     facts = corpus_facts(opened) | {"slots": known_slots(learned), "by_game": slots_by_game(learned), "labels": run.data.labels}
     facts |= {"masks": masks_of([*learned, *labelled])}
-    model = train(Training("idm", run.model, facts, groups, shares, run.data, run.train, out))
-    assert isinstance(model, Idm)
+    model = train(Training(Idm, run.model, facts, groups, shares, run.data, run.train, out))
     calibration, rows, r2 = calibrate(model, held_out)
     if rows is not None:
         write_json(out / "risk.json", choose(rows, RISK))

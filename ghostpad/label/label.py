@@ -15,7 +15,7 @@ from typing import Any
 from ghostpad.base.errors import MediaError, MissingError
 from ghostpad.base.progress import progress
 from ghostpad.corpus.folder import Corpus
-from ghostpad.corpus.overlay import video_mask
+from ghostpad.corpus.masks import video_mask
 from ghostpad.idm import load
 from ghostpad.idm.model import Idm
 from ghostpad.train.checkpoint import run_fingerprint

@@ -27,6 +27,6 @@ def from_nitrogen(path_to_ng_pt: str | Path, games: Mapping[str | None, int] | N
     The file must stay as it is while the policy is in use. Raises `MissingError`, `FormatError` for a file that is not such a
     checkpoint, listing every tensor that does not fit, `SettingsError` for games that its table has no rows for.
     """
-    from ghostpad.policy.nitrogen import load_nitrogen  # here, because torch takes seconds to import
+    from ghostpad.policy.nitrogen.checkpoint import load_nitrogen  # here, because torch takes seconds to import
 
     return load_nitrogen(path_to_ng_pt, games, heads)

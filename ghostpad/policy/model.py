@@ -8,7 +8,7 @@ What does not depend on the sampler's step (vision, mixer, keys and values) is t
 rest of the chunk can depend on it.
 
 One class serves from 1 million parameters on a CPU to the 494 million of the reference, NitroGen (arXiv:2601.02427): its settings
-choose size and function, and `ghostpad.policy.nitrogen` reads and writes NitroGen's checkpoints.
+choose size and function, and `ghostpad.policy.nitrogen.checkpoint` reads and writes NitroGen's checkpoints.
 """
 
 from collections.abc import Sequence

@@ -19,8 +19,8 @@ from ghostpad.base.pad import PAD_DIM, SLOTS
 from ghostpad.base.progress import Advance, progress
 from ghostpad.corpus.folder import Corpus
 from ghostpad.feed.footage import Footage, load_footage, withheld_rows
-from ghostpad.idm.match import Matched, aligned, pool
-from ghostpad.idm.measure import baseline_scores, score_rows
+from ghostpad.measure.match import Matched, aligned, pool
+from ghostpad.measure.scores import baseline_scores, score_rows
 from ghostpad.policy.model import Policy
 
 DRAWS = 4
@@ -49,7 +49,7 @@ def offline_measures(policy: Policy, pairs: Sequence[tuple[Path, Path]], draws: 
     chunk_error   mean |proposed - true| over the rows of a chunk, by slot and of all (`mean`), in stick units or as a share of a press;
                   of single draws, not of their mean. `by_row` has it for the first, second, ... row of a chunk
     baselines     the same for nothing pressed, and for the true row before the chunk, held, which no policy sees
-    rows          `ghostpad.idm.measure.score_rows` of the rows that would be played (the first `execute` of a chunk, mean of the draws):
+    rows          `ghostpad.measure.scores.score_rows` of the rows that would be played (the first `execute` of a chunk, mean of the draws):
                   sticks' r2, buttons' ap and onset_f1; `rows_baselines` the same for trivial rows
 
     Raises `MissingError` if no video has withheld pads that the policy can play.

@@ -1,6 +1,6 @@
 """Settings of the policy. The defaults are the small CPU size; the reference's size and function are a matter of other values here.
 
-`ghostpad.policy.nitrogen_config` says which values those are. Source of numbers: frames, offsets, chunk and executed rows are the
+`ghostpad.policy.nitrogen.config` says which values those are. Source of numbers: frames, offsets, chunk and executed rows are the
 measured recipe; sizes were chosen so that a training step of 96 samples takes about 0.1 s on one core (measured).
 """
 

@@ -22,7 +22,6 @@ from ghostpad.policy.tune import hold_back, inherited_facts, start_from
 from ghostpad.train.checkpoint import load_model
 from ghostpad.train.facts import corpus_facts
 from ghostpad.train.loop import Training, train
-from ghostpad.train.model import Model
 
 
 @dataclass(frozen=True)
@@ -54,12 +53,12 @@ def train_policy(corpora: Sequence[Path], out: Path, run: PolicyRun, oracle: Pat
     if run.tune.how != "full":
         facts = facts | {"tuned": run.tune.model_dump(mode="json")}
 
-    def prepare(model: Model) -> None:
+    def prepare(model: Policy) -> None:
         if init is not None:
             start_from(model, init)
         hold_back(model, run.tune)
 
-    train(Training("policy", run.model, facts, groups, shares, run.data, run.train, out, prepare))
+    train(Training(Policy, run.model, facts, groups, shares, run.data, run.train, out, prepare))
     return TrainedPolicy(_minutes(truth), _minutes(labelled), sources)
 
 
@@ -85,9 +84,7 @@ def _gather(corpora: Sequence[Path], run: PolicyRun, oracle: Path | None) -> tup
 
 def load_policy(run: str | Path) -> Policy:
     """A finished policy. Raises `MissingError`, or `FormatError` for another kind of model or pad layout."""
-    model = load_model(run, "policy")
-    assert isinstance(model, Policy)
-    return model
+    return load_model(run, Policy)
 
 
 def _labels(corpus: Corpus, videos: Sequence[str], run: PolicyRun, spec: WindowSpec, oracle: Path | None) -> tuple[list[Footage], str]:

@@ -22,7 +22,7 @@ from ghostpad.base.errors import FormatError, MissingError, SettingsError
 from ghostpad.base.files import atomic_folder, atomic_path, read_json, write_json
 from ghostpad.base.pad import LAYOUT, check_layout
 from ghostpad.base.settings import build_settings
-from ghostpad.train.model import Model, model_class
+from ghostpad.train.model import AnyModel, Model
 
 TENSORS = ("model", "ema", "optimizer")
 """The tensors that a checkpoint holds, one file each."""
@@ -97,10 +97,9 @@ def publish(run: Path, weights: dict[str, Tensor]) -> None:
     shutil.rmtree(run / "checkpoints", ignore_errors=True)
 
 
-def load_model(run: str | Path, kind: str) -> Model:
+def load_model(run: str | Path, cls: type[AnyModel]) -> AnyModel:
     """The finished model of a run, in evaluation mode on the CPU. Raises as `read_run`, and `FormatError` for broken weights."""
-    run, description = Path(run), read_run(run, kind)
-    cls = model_class(kind)
+    run, description = Path(run), read_run(run, cls.kind)
     model = cls.hollow(build_settings(cls.settings_class, description["model"], str(run / "run.json")), description["facts"])
     hollow = any(weight.is_meta for weight in model.parameters())
     try:  # a hollow model takes the file's tensors as they are, mapped: no second copy in memory

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ from ghostpad.feed.settings import DataSettings
 from ghostpad.nn.distributed import PartGenerator
 from ghostpad.nn.lora import merged
 from ghostpad.train.checkpoint import State, claim, describe, load_checkpoint, load_model, publish, save_checkpoint
-from ghostpad.train.model import Model, model_class
+from ghostpad.train.model import AnyModel, Model
 from ghostpad.train.optim import Ema, learning_rate, load_optimizer_tensors, make_optimizer, optimizer_tensors
 from ghostpad.train.parallel import alone, callable_model, recompute, scalar, shard, start, whole
 from ghostpad.train.settings import HOW, TrainSettings
@@ -41,25 +41,26 @@ from ghostpad.train.speed import Speed
 
 
 @dataclass(frozen=True)
-class Training:
+class Training(Generic[AnyModel]):
     """One training: which model, from what, how long, where to.
 
+    model    the class of the model; `settings` are those it is built from
     groups   footage in groups that are mixed by `shares` in every batch
     prepare  called with the fresh model: gives it weights to start from, freezes parts of it
     """
 
-    kind: str
-    model: Any
+    model: type[AnyModel]
+    settings: Any
     facts: dict[str, Any]
     groups: Sequence[Sequence[Footage]]
     shares: Sequence[float]
     data: DataSettings
     train: TrainSettings
     out: Path
-    prepare: Callable[[Model], None] = lambda model: None
+    prepare: Callable[[AnyModel], None] = lambda model: None
 
 
-def train(training: Training) -> Model:
+def train(training: Training[AnyModel]) -> AnyModel:
     """Train to the end, continuing from a checkpoint if there is one, and return the published model.
 
     Raises `TrainingError` for no windows or a loss that is not finite, `SettingsError` if `out` holds another run or a batch cannot be
@@ -76,10 +77,10 @@ def train(training: Training) -> Model:
             f"x train.accumulate ({settings.accumulate})"
         )
     set_seed(settings.seed)
-    model = model_class(training.kind)(training.model, training.facts)
+    model = training.model(training.settings, training.facts)
     dataset = WindowDataset(training.groups, model.window)
     if not any(dataset.sizes):
-        raise TrainingError("there is nothing to learn from: no video has rows and frames; 'ghostpad status' says what a corpus holds")
+        raise TrainingError("nothing to learn from: no video has rows and frames; see 'ghostpad corpus status'")
     shares = list(training.shares)
     if training.data.idle_share is not None:
         dataset, shares = with_idle_share(dataset, shares, training.data.idle_share)
@@ -92,10 +93,10 @@ def train(training: Training) -> Model:
         if not (training.out / "model.safetensors").exists():
             _steps(accelerator, model, dataset, order, training)
         accelerator.wait_for_everyone()
-    return load_model(training.out, training.kind)
+    return load_model(training.out, training.model)
 
 
-def _steps(accelerator: Accelerator, model: Model, dataset: WindowDataset, order: Order, training: Training) -> None:
+def _steps(accelerator: Accelerator, model: Model, dataset: WindowDataset, order: Order, training: Training[Any]) -> None:
     settings, run, main = training.train, training.out, accelerator.is_main_process
     training.prepare(model)
     saved = load_checkpoint(run)
@@ -109,7 +110,7 @@ def _steps(accelerator: Accelerator, model: Model, dataset: WindowDataset, order
         workers=training.data.workers, rank=accelerator.process_index, ranks=accelerator.num_processes,
     )  # fmt: skip
     speed = Speed(feed, order.batch_size)
-    with progress(f"train {training.kind}", settings.steps, "steps", first) if main else nullcontext(lambda _: None) as advance:
+    with progress(f"train {model.kind}", settings.steps, "steps", first) if main else nullcontext(lambda _: None) as advance:
         for step, batch in enumerate(speed, first):
             logs = step_of(batch, step)
             ema.update(model, step)
@@ -126,7 +127,7 @@ def _steps(accelerator: Accelerator, model: Model, dataset: WindowDataset, order
     weights = whole(ema.state(model), keep=main)
     if writer:
         writer.close()
-        print(f"train {training.kind}: {speed}", file=sys.stderr, flush=True)
+        print(f"train {model.kind}: {speed}", file=sys.stderr, flush=True)
         write_json(run / "speed.json", speed.facts() | {"processes": accelerator.num_processes, "device": str(accelerator.device.type)})
         publish(run, merged(weights))
 
@@ -233,7 +234,7 @@ def _clip_facts(clip: Footage) -> tuple[str, int, float, float, int]:
     return clip.video, len(clip.pads), float(clip.pads.sum()), float(clip.weight.sum()), int(few.sum(dtype=np.int64))
 
 
-def _run_settings(training: Training) -> dict[str, Any]:
+def _run_settings(training: Training[Any]) -> dict[str, Any]:
     return {
         "train": training.train.model_dump(mode="json", exclude=set(HOW)),
         "data": training.data.model_dump(mode="json", exclude=set(HOW)),

@@ -1,19 +1,16 @@
-"""`Model`: what every trainable model owes the loop, and how it is found again by the kind written in its checkpoint."""
+"""`Model`: what every trainable model owes the loop."""
 
 from abc import abstractmethod
-from importlib import import_module
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from ghostpad.base.errors import unknown
 from ghostpad.base.settings import Settings
 from ghostpad.feed.batch import Batch
 from ghostpad.feed.window import WindowSpec
 
-MODELS = {"idm": ("ghostpad.idm.model", "Idm"), "policy": ("ghostpad.policy.model", "Policy")}
-"""Module and class of each kind of model; named by string because training comes before the models in the folder order."""
+AnyModel = TypeVar("AnyModel", bound="Model")
 
 
 class Model(nn.Module):
@@ -24,6 +21,7 @@ class Model(nn.Module):
     """
 
     kind: ClassVar[str]
+    """Its name in commands and in `run.json`."""
     settings_class: ClassVar[type[Settings]]
 
     def __init__(self, settings: Settings, facts: dict[str, Any]):
@@ -33,7 +31,7 @@ class Model(nn.Module):
         self._frozen: list[nn.Module] = []
 
     @classmethod
-    def hollow(cls, settings: Settings, facts: dict[str, Any]) -> "Model":
+    def hollow(cls: type[AnyModel], settings: Any, facts: dict[str, Any]) -> AnyModel:
         """The model for a checkpoint to fill; large ones come without memory for weights (all on the meta device), others as they are."""
         return cls(settings, facts)
 
@@ -66,12 +64,3 @@ class Model(nn.Module):
     def forward(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """`loss`, under the name that wrappers for many processes call."""
         return self.loss(batch, generator)
-
-
-def model_class(kind: str) -> type[Model]:
-    """The class of a kind of model. Raises `SettingsError` with the nearest kind."""
-    if kind not in MODELS:
-        raise unknown("kind of model", kind, MODELS)
-    module, name = MODELS[kind]
-    found: type[Model] = getattr(import_module(module), name)
-    return found

@@ -1,6 +1,6 @@
 """A small copy of a video that can be read at random: short side of 256 pixels, a keyframe every 15 frames, the source's own time stamps.
 
-Reads one video and writes one mp4, whole or not at all, in one pass, the encoder beside the decoder; `ghostpad bench proxy` measures its
+Reads one video and writes one mp4, whole or not at all, in one pass, the encoder beside the decoder; `ghostpad lab bench proxy` measures
 cost. The copy then gives about 400 random frame pairs per CPU-second where the original gives 3 (measured, PyAV 18.1, 6 Mb/s clip with 5 s
 between keyframes).
 """

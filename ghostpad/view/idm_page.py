@@ -1,6 +1,6 @@
 """The page of one IDM evaluation: the headline with intervals, every measure beside baselines, and the worst mistakes in pictures.
 
-Reads the report of `ghostpad.idm.evaluate`, and of the corpus the rows and frames that the page shows; writes one self-contained
+Reads the report of `ghostpad.measure.evaluate`, and of the corpus the rows and frames that the page shows; writes one self-contained
 HTML file, readable on a phone, in light and dark. About 5 s, most of it plots and a picture's 0.2 s of decoding.
 """
 
@@ -18,11 +18,11 @@ from ghostpad.base.errors import MediaError, MissingError
 from ghostpad.base.files import atomic_path
 from ghostpad.base.pad import SLOTS, STICKS, is_stick, slot
 from ghostpad.corpus.folder import Corpus
-from ghostpad.idm.evaluate import GROUPS, Judged, judge
+from ghostpad.measure.evaluate import GROUPS, Judged, judge
 from ghostpad.video.decode import decode_frames
 from ghostpad.view import plots
 from ghostpad.view.pad import PREDICTED, TRUTH, gamepad_image
-from ghostpad.view.page import jpeg, number, template
+from ghostpad.view.page import TEMPLATES, jpeg, number, template
 from ghostpad.view.report import measure_rows
 
 _FRAME_PX, _PAD_PX = 360, 260  # widths: enough for three frames in a row on a desktop (by eye)
@@ -42,7 +42,7 @@ def write_idm_page(report: Json, corpus: Corpus, truth: Path, page: str | os.Pat
     score, others = report["idm"], dict(report["baselines"]) | dict(report.get("beside") or {})
     by_video = [_group_row(one, "", one["video"]) for one in report["by_video"]]
     rows = _with_intervals(report, measure_rows(score, others))
-    html = template("idm.html.jinja").render(
+    html = template(TEMPLATES / "idm.html.jinja").render(
         title=Path(report.get("run") or report["source"]).name,
         headline=headline(report),
         report=report,

@@ -5,7 +5,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from ghostpad.base.errors import MediaError
@@ -15,11 +15,16 @@ MAX_CLIP_BYTES = 12 * 2**20
 """A larger clip stays beside the page (a guess at what a browser and a mail bear)."""
 
 
-def template(name: str) -> Any:
-    """A template of this folder by file name; everything put into it is escaped unless it is `Markup`."""
-    environment = Environment(loader=PackageLoader("ghostpad", "view"), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+TEMPLATES = Path(__file__).with_name("templates")
+"""Where the templates of the product's pages lie."""
+
+
+def template(path: Path) -> Any:
+    """A template, which may extend those of `TEMPLATES`; everything put into it is escaped unless it is `Markup`."""
+    loader = FileSystemLoader([path.parent, TEMPLATES])
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters |= {"number": number, "duration": duration}
-    return environment.get_template(name)
+    return environment.get_template(path.name)
 
 
 def jpeg(image: Image.Image, quality: int = 80) -> str:

@@ -16,7 +16,7 @@ from ghostpad import __version__
 from ghostpad.base.files import atomic_path
 from ghostpad.games.players import between
 from ghostpad.games.spec import game_spec
-from ghostpad.view.page import clip_inside, number, template
+from ghostpad.view.page import TEMPLATES, clip_inside, number, template
 from ghostpad.view.plots import BLUE, GREY, INK, PLAYERS, readable, svg
 
 Json = Mapping[str, Any]
@@ -26,7 +26,7 @@ Json = Mapping[str, Any]
 def write_policy_page(report: Json, page: str | os.PathLike[str]) -> Path:
     """Write the page of a report of `ghostpad eval policy`; returns its path."""
     games = [_game(game) for game in report["games"]]
-    html = template("policy.html.jinja").render(
+    html = template(TEMPLATES / "policy.html.jinja").render(
         title=f"{report['arm'] or 'scripted players'} at play",
         headline=headline(report),
         games=games,

@@ -20,7 +20,7 @@ from ghostpad.games.spec import game_names, game_spec
 from ghostpad.view import plots
 from ghostpad.view.clip import idm_clip
 from ghostpad.view.findings import STRETCH_S, Findings, Labelled, gather, mean_of
-from ghostpad.view.page import clip_inside, number, template
+from ghostpad.view.page import TEMPLATES, clip_inside, number, template
 
 IDM_CLIP = "clips/idm.mp4"
 """The clip that the report makes itself."""
@@ -46,7 +46,7 @@ def write_report(out: str | os.PathLike[str]) -> Path:
         made = make_idm_clip(folder, found.labelled)
         clips = [made, *(path for path in clips if path != made)]
     page = folder / "report.html"
-    html = template("report.html.jinja").render(
+    html = template(TEMPLATES / "report.html.jinja").render(
         title=_title(found.game),
         headline=headline(found),
         arms=arm_rows(found.arms),

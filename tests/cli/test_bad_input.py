@@ -32,8 +32,8 @@ def fails(capsys: pytest.CaptureFixture[str]) -> Any:
 @pytest.mark.parametrize(
     "words",
     [
-        ["status", "NO"],
-        ["proxy", "NO"],
+        ["corpus", "status", "NO"],
+        ["corpus", "proxy", "NO"],
         ["train", "idm", "NO", "--out", "RUN"],
         ["train", "policy", "NO", "--out", "RUN"],
         ["label", "NO", "--idm", "RUN"],

@@ -7,11 +7,11 @@ import pytest
 
 from ghostpad.cli.main import main
 from ghostpad.corpus.folder import Corpus
-from ghostpad.corpus.nitrogen_sample import SampleChunk, sample_files, write_shard
 from ghostpad.corpus.proxies import make_proxies
 from ghostpad.corpus.summary import summarise
+from ghostpad.lab.made_up.nitrogen_shards import SampleChunk, sample_files, write_shard
+from ghostpad.lab.made_up.videos import write_sample
 from ghostpad.video.decode import decode_frames
-from ghostpad.video.sample import write_sample
 
 RECORD = ["record", "racing", "--player", "novice", "--minutes", "0.1", "--seed", "3"]
 
@@ -67,7 +67,7 @@ def test_proxy_makes_each_copy_once_and_marks_what_it_cannot_read(recorded: Path
     assert f"{len(good)} copies made, 0 were there, 2 videos broken" in capsys.readouterr().out
     assert corpus.ok_ids() == good and all(corpus.proxy_path(64, id).exists() for id in good)
     times = {id: corpus.proxy_path(64, id).stat().st_mtime_ns for id in good}
-    assert main(["proxy", str(recorded), "--px", "64"]) == 0
+    assert main(["corpus", "proxy", str(recorded), "--px", "64"]) == 0
     assert f"0 copies made, {len(good)} were there, 0 videos broken" in capsys.readouterr().out
     assert times == {id: corpus.proxy_path(64, id).stat().st_mtime_ns for id in good}
 
@@ -143,5 +143,5 @@ def test_status_of_labels_footage_and_both_says_what_lacks(tmp_path: Path, capsy
 
 def test_an_empty_corpus_has_a_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert make_proxies(Corpus.create(tmp_path)).made == 0
-    assert main(["status", str(tmp_path)]) == 0
+    assert main(["corpus", "status", str(tmp_path)]) == 0
     assert "0 videos" in capsys.readouterr().out

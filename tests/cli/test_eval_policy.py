@@ -17,10 +17,10 @@ from ghostpad.base.files import append_json, read_json_lines
 from ghostpad.cli.main import main
 from ghostpad.games.players import between
 from ghostpad.games.spec import game_spec, make_game
-from ghostpad.policy import score
+from ghostpad.policy import evaluate as score
+from ghostpad.policy.evaluate import Who, _wave, evaluation_seeds, median_episode, score_games
 from ghostpad.policy.model import Policy
 from ghostpad.policy.play import PolicyActor, watch_episode
-from ghostpad.policy.score import Who, _wave, evaluation_seeds, median_episode, score_games
 from ghostpad.policy.settings import PolicySettings
 
 SMALL = ["model.width_px=32", "model.height_px=24", "model.dim=16", "model.heads=2", "model.depth=2", "model.conv_width=4", "model.draws=1",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ghostpad.cli.main import main
-from ghostpad.corpus.nitrogen_sample import SampleChunk, sample_files, write_shard
+from ghostpad.lab.made_up.nitrogen_shards import SampleChunk, sample_files, write_shard
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_index_then_status(shard: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert status["by_state"]["missing"]["videos"] == 2 and status["by_state"]["broken"]["videos"] == 1
     assert status["broken"] == {"metadata.json is not JSON": 1, "actions_raw.parquet is missing": 1}
     assert status["missing"] == {"not fetched yet": 2}
-    assert main(["corpus", "status", str(corpus)]) == main(["status", str(corpus)]) == 0
+    assert main(["corpus", "status", str(corpus)]) == main(["corpus", "status", str(corpus)]) == 0
     shown = capsys.readouterr().out
     assert ["celeste", "unknown", "youtube", "missing", "1", "0.01"] in [line.split() for line in shown.splitlines()]
     assert "missing: not fetched yet: 2 videos" in shown
@@ -71,10 +71,10 @@ def test_absent_shards_make_no_corpus(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_the_bench_gives_every_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bench", "index", "--quick", "--repeats", "1", "--out", str(tmp_path / "bench.json")]) == 0
+    assert main(["lab", "bench", "index", "--quick", "--repeats", "1", "--out", str(tmp_path / "bench.json")]) == 0
     report = json.loads((tmp_path / "bench.json").read_text())
     assert report["ways"].keys() == {"tar -tzf", "a rare game", "every game"} and report["memory"]["chunks"] == 100
     for told in report["ways"].values():
         assert told["wall_s"]["median"] > 0 and told["cpu_ratio"]["median"] > 0 and told["peak_mb"] > 0
     assert "tar -tzf" in capsys.readouterr().out
-    assert main(["bench", "index", "--repeats", "0"]) == 2
+    assert main(["lab", "bench", "index", "--repeats", "0"]) == 2

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ghostpad.base.errors import MediaError
 from ghostpad.corpus.folder import Corpus
-from ghostpad.corpus.overlay import PAD_PX, USUAL_MASKS, mask_box, mask_shares
+from ghostpad.corpus.masks import PAD_PX, USUAL_MASKS, mask_box, mask_shares
 from ghostpad.corpus.record import record_corpus
 from ghostpad.feed.footage import load_footage, truth_rows
 from ghostpad.feed.window import WindowSpec

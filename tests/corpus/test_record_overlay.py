@@ -15,11 +15,11 @@ from ghostpad.base.records import pads_of
 from ghostpad.cli.main import main
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.record import lagged, record_corpus
-from ghostpad.corpus.record_nitrogen import Shard, write_nitrogen
 from ghostpad.games.overlay import CORNERS, STYLES, Overlay, swapped
+from ghostpad.lab.made_up.nitrogen_corpus import Shard, write_nitrogen
 from ghostpad.video.decode import decode_array
 
-RECORD = ["record", "doom", "--player", "novice", "--minutes", "0.8", "--overlay", "xbox", "--corner", "top-left"]
+RECORD = ["lab", "record", "doom", "--player", "novice", "--minutes", "0.8", "--overlay", "xbox", "--corner", "top-left"]
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -184,5 +184,5 @@ def test_lag_moves_rows_and_drops_what_has_no_frame(small: object, lag: int) -> 
     ],
 )
 def test_flags_that_cannot_go_together(tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str], says: str) -> None:
-    assert main(["record", "doom", "--out", str(tmp_path / "o"), *flags]) == 2
+    assert main(["lab", "record", "doom", "--out", str(tmp_path / "o"), *flags]) == 2
     assert says in capsys.readouterr().err and not (tmp_path / "o").exists(), "said before anything is recorded"

@@ -9,8 +9,8 @@ from moto.server import ThreadedMotoServer
 
 from ghostpad.cli.main import main
 from ghostpad.corpus.folder import Corpus
-from ghostpad.corpus.nitrogen_sample import SampleChunk, sample_files, write_shard
-from ghostpad.video.sample import write_sample
+from ghostpad.lab.made_up.nitrogen_shards import SampleChunk, sample_files, write_shard
+from ghostpad.lab.made_up.videos import write_sample
 
 
 @pytest.fixture(scope="module")

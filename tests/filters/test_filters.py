@@ -93,7 +93,7 @@ def test_any_stick_or_button_ends_idling_and_the_unknown_is_not_idle() -> None:
     still = labels(np.ones(200), np.zeros(200))
     assert np.flatnonzero(Idle().score(still, VIDEO)).tolist() == list(range(20, 200))
     pads = np.zeros((200, PAD_DIM), np.float32)
-    pads[100, slot("right_y")] = -0.1
+    pads[100, slot("right_y")] = -0.11
     moved = labels_table(np.arange(200) / FPS, pads, np.zeros((200, 4), np.float32), np.ones(PAD_DIM, np.bool_), np.ones(200, np.float32))
     scores = Idle().score(moved, VIDEO)
     assert scores[99] == pytest.approx(5) and scores[100] == 0 and scores[199] == pytest.approx(4.95)

@@ -26,8 +26,8 @@ from ghostpad.base.pad import BUTTONS, SLOTS, STICKS, slot
 from ghostpad.base.records import actions_table, pads_of, write_table
 from ghostpad.base.settings import load_settings
 from ghostpad.cli.main import main
+from ghostpad.corpus.add.strict import take_files
 from ghostpad.corpus.folder import Corpus, truth_table
-from ghostpad.corpus.given import take_files
 from ghostpad.idm import load
 from ghostpad.idm.adapt import AdaptedIdm, adapt_idm, inherit
 from ghostpad.idm.model import Idm

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ghostpad.base.pad import PAD_DIM, STICKS, mirror_slots, slot
-from ghostpad.corpus.overlay import USUAL_MASKS
+from ghostpad.corpus.masks import USUAL_MASKS
 from ghostpad.feed.batch import Batch, WindowRef
 from ghostpad.idm.augment import augment
 from ghostpad.idm.settings import IdmSettings

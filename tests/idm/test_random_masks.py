@@ -7,7 +7,7 @@ import numpy as np
 
 from ghostpad.base.settings import load_settings
 from ghostpad.corpus.folder import Corpus
-from ghostpad.corpus.overlay import mask_shares
+from ghostpad.corpus.masks import mask_shares
 from ghostpad.corpus.record import record_corpus
 from ghostpad.feed.dataset import WindowDataset
 from ghostpad.feed.footage import Footage, load_footage, truth_rows
@@ -36,7 +36,7 @@ def test_an_idm_remembers_the_masks_of_its_footage_and_which_windows_have_one(sm
     record_corpus("doom", "novice", minutes=0.1, seed=3, out=tmp_path / "drawn", overlay=Overlay("ps5", "top-left"))
     run = load_settings(IdmRun, None, [*small_idm, "train.steps=2", "model.mask=1.0", "data.validation_share=0"])
     train_idm([tmp_path / "drawn", small.novice], tmp_path / "run", run)
-    model, corpus = load_model(tmp_path / "run", "idm"), Corpus.open(tmp_path / "drawn")
+    model, corpus = load_model(tmp_path / "run", Idm), Corpus.open(tmp_path / "drawn")
     assert isinstance(model, Idm)
     (row,) = corpus.rows()
     assert model.masks == list(mask_shares(row, corpus.video_path(row["id"]))) and len(model.masks) == 1

@@ -20,8 +20,8 @@ from ghostpad.idm.calibrate import Calibration
 from ghostpad.idm.model import Idm
 from ghostpad.idm.settings import IdmSettings
 from ghostpad.idm.stream import _Columns, label_video
+from ghostpad.lab.made_up.videos import repeat_video, write_sample
 from ghostpad.video.decode import decode_array
-from ghostpad.video.sample import repeat_video, write_sample
 
 KNOWN = ["south", "left_x", "right_x"]
 TINY = {"width_px": 32, "height_px": 32, "dim": 8, "heads": 2, "attention_rows": 3, "convolution_rows": 2, "search_x_px": 2}

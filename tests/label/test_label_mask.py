@@ -7,7 +7,7 @@ import pytest
 
 from ghostpad.base.errors import MediaError
 from ghostpad.corpus.folder import Corpus
-from ghostpad.corpus.overlay import mask_box
+from ghostpad.corpus.masks import mask_box
 from ghostpad.label.label import label_corpus
 from ghostpad.video.record import VideoRecorder
 

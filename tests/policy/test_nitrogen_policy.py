@@ -11,9 +11,9 @@ import torch
 import ghostpad.policy
 from ghostpad.base.errors import FormatError, MissingError, SettingsError
 from ghostpad.base.pad import BUTTONS, from_unit
+from ghostpad.lab.made_up.nitrogen_policy import random_policy, sample_config
 from ghostpad.policy.model import Policy
-from ghostpad.policy.nitrogen_config import settings_of
-from ghostpad.policy.nitrogen_sample import random_policy, sample_config
+from ghostpad.policy.nitrogen.config import settings_of
 
 pytest.importorskip("transformers")
 

@@ -15,11 +15,11 @@ from ghostpad.base.files import read_json, write_json
 from ghostpad.base.pad import SLOTS
 from ghostpad.base.settings import load_settings
 from ghostpad.cli.main import main
+from ghostpad.lab.made_up.nitrogen_policy import random_checkpoint, random_policy, sample_config, write_checkpoint
 from ghostpad.policy.model import Policy
-from ghostpad.policy.nitrogen import export_nitrogen, import_nitrogen
-from ghostpad.policy.nitrogen_config import settings_of
-from ghostpad.policy.nitrogen_names import entries, problems_of
-from ghostpad.policy.nitrogen_sample import random_checkpoint, random_policy, sample_config, write_checkpoint
+from ghostpad.policy.nitrogen.checkpoint import export_nitrogen, import_nitrogen
+from ghostpad.policy.nitrogen.config import settings_of
+from ghostpad.policy.nitrogen.names import entries, problems_of
 from ghostpad.policy.settings import PolicyRun
 from ghostpad.policy.train import load_policy
 
@@ -106,16 +106,16 @@ def test_what_nitrogens_code_would_misread_is_not_exported(tmp_path: Path) -> No
 def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source, run, back = FIXTURES / VARIANTS[0] / "ng_tiny.pt", tmp_path / "run", tmp_path / "back.pt"
     (tmp_path / "games.json").write_text(json.dumps({"celeste": 1}))
-    assert main(["policy", "import-nitrogen", str(source), "--out", str(run), "--games", str(tmp_path / "games.json")]) == 0
+    assert main(["import", "nitrogen", str(source), "--out", str(run), "--games", str(tmp_path / "games.json")]) == 0
     told = capsys.readouterr().out
     assert (
         "0.4 million weights" in told and "chunks of 16 rows from 1 frame of 64x64, 4 steps, 1 games" in told and "non-commercial" in told
     )
-    assert main(["policy", "export-nitrogen", str(run), str(back)]) == 0 and same_bits(source, back)
+    assert main(["export", "nitrogen", str(run), str(back)]) == 0 and same_bits(source, back)
     (tmp_path / "games.json").write_text(json.dumps(["celeste"]))
-    assert main(["policy", "import-nitrogen", str(source), "--out", str(run), "--games", str(tmp_path / "games.json")]) == 2
-    assert main(["policy", "import-nitrogen", str(tmp_path / "nowhere.pt"), "--out", str(run)]) == 1
-    assert main(["policy", "export-nitrogen", str(tmp_path / "nowhere"), str(back)]) == 1
+    assert main(["import", "nitrogen", str(source), "--out", str(run), "--games", str(tmp_path / "games.json")]) == 2
+    assert main(["import", "nitrogen", str(tmp_path / "nowhere.pt"), "--out", str(run)]) == 1
+    assert main(["export", "nitrogen", str(tmp_path / "nowhere"), str(back)]) == 1
 
 
 def test_the_released_shape_has_the_published_counts() -> None:
@@ -153,7 +153,7 @@ def test_entries_go_both_ways() -> None:
 PEAK = """
 import sys
 from ghostpad.policy import from_nitrogen
-import transformers.models.siglip.modeling_siglip, ghostpad.policy.nitrogen  # what is imported anyway is not loading
+import transformers.models.siglip.modeling_siglip, ghostpad.policy.nitrogen.checkpoint  # what is imported anyway is not loading
 
 def peak():
     return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))

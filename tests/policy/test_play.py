@@ -10,10 +10,10 @@ import torch
 from ghostpad.base.errors import SettingsError
 from ghostpad.base.pad import Pad, neutral, slot
 from ghostpad.games.spec import Frame, Game, GameSpec, Step
-from ghostpad.policy.measure import summarise
+from ghostpad.policy.evaluate import Who
 from ghostpad.policy.model import Policy
 from ghostpad.policy.play import EpisodeResult, PolicyActor, ScriptedActor, Seat, play_episodes
-from ghostpad.policy.score import Who
+from ghostpad.policy.returns import summarise
 from ghostpad.policy.settings import PolicySettings
 
 STEER = slot("right_x")
@@ -103,9 +103,9 @@ def test_an_episode_is_the_same_whoever_plays_beside_it(policy: Policy) -> None:
 def test_a_large_policy_computes_no_spare_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """One frame at a time, packed or not the same but for rounding, and the same bits whoever plays beside it."""
     pytest.importorskip("transformers")
+    from ghostpad.lab.made_up.nitrogen_policy import random_checkpoint, write_checkpoint
     from ghostpad.nn.packed import PackedLinear
-    from ghostpad.policy.nitrogen import import_nitrogen
-    from ghostpad.policy.nitrogen_sample import random_checkpoint, write_checkpoint
+    from ghostpad.policy.nitrogen.checkpoint import import_nitrogen
 
     write_checkpoint(tmp_path / "ng.pt", random_checkpoint(tiny=True))
     plain = import_nitrogen(tmp_path / "ng.pt", tmp_path / "run", heads=2)

@@ -141,8 +141,8 @@ def test_changeable_settings_exist() -> None:
 def test_nitrogens_checkpoint_is_fine_tuned_on_a_recording_and_given_back(small: Any, tmp_path: Path) -> None:
     """The command of the README, with a made-up checkpoint of NitroGen's shapes: import, one command, export."""
     pytest.importorskip("transformers")
-    from ghostpad.policy.nitrogen import export_nitrogen, import_nitrogen
-    from ghostpad.policy.nitrogen_sample import random_checkpoint, write_checkpoint
+    from ghostpad.lab.made_up.nitrogen_policy import random_checkpoint, write_checkpoint
+    from ghostpad.policy.nitrogen.checkpoint import export_nitrogen, import_nitrogen
 
     write_checkpoint(tmp_path / "ng.pt", random_checkpoint(tiny=True))
     imported, mine = tmp_path / "nitrogen", tmp_path / "mine"

@@ -27,6 +27,7 @@ from ghostpad.feed.settings import DataSettings
 from ghostpad.idm import load
 from ghostpad.idm.model import Idm
 from ghostpad.idm.settings import IdmSettings
+from ghostpad.policy.model import Policy
 from ghostpad.train import loop
 from ghostpad.train.checkpoint import load_model, run_fingerprint, save_checkpoint
 from ghostpad.train.loop import Training, data_fingerprint, train
@@ -84,7 +85,7 @@ def footage(value: float = 0.5) -> Footage:
 def training(out: Path, *, value: float = 0.5, model: dict[str, Any] | None = None, **changes: Any) -> Training:
     tiny = IdmSettings(width_px=32, height_px=32, dim=8, heads=1, clip_rows=8, search_x_px=1, search_y_px=1, **(model or {}))
     settings = TrainSettings(**({"steps": 4, "threads": 1, "checkpoint_every": 2} | changes))
-    return Training("idm", tiny, {"slots": ["right_x"]}, [[footage(value)]], [1.0], DataSettings(batch_size=2), settings, out)
+    return Training(Idm, tiny, {"slots": ["right_x"]}, [[footage(value)]], [1.0], DataSettings(batch_size=2), settings, out)
 
 
 @pytest.fixture
@@ -173,7 +174,7 @@ def test_lower_precision_trains_and_does_not_stay_with_the_process(finished: Pat
     train(training(tmp_path / "again"))
     weights = [(run / "model.safetensors").read_bytes() for run in (finished, tmp_path / "again", tmp_path / "low")]
     assert weights[0] == weights[1] != weights[2]
-    assert all(torch.isfinite(value).all() for value in load_model(tmp_path / "low", "idm").state_dict().values())
+    assert all(torch.isfinite(value).all() for value in load_model(tmp_path / "low", Idm).state_dict().values())
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU can do it")
@@ -207,7 +208,7 @@ def test_other_pictures_are_other_data(tmp_path: Path) -> None:
 def test_nothing_to_learn_from_is_said(tmp_path: Path) -> None:
     plan = training(tmp_path / "run")
     with pytest.raises(TrainingError, match="nothing to learn from"):
-        train(Training("idm", plan.model, plan.facts, [[]], [1.0], plan.data, plan.train, plan.out))
+        train(Training(Idm, plan.settings, plan.facts, [[]], [1.0], plan.data, plan.train, plan.out))
     assert not (tmp_path / "run").exists()
 
 
@@ -221,30 +222,30 @@ def edited(run: Path, **changes: Any) -> Path:
 
 
 def test_a_model_comes_back_as_it_was_published(finished: Path) -> None:
-    model = load_model(finished, "idm")
-    assert model.facts == {"slots": ["right_x"]} and model.settings == training(finished).model and not model.training
+    model = load_model(finished, Idm)
+    assert model.facts == {"slots": ["right_x"]} and model.settings == training(finished).settings and not model.training
     again = train(training(finished))
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in model.state_dict().items())
 
 
 def test_runs_that_do_not_fit_are_refused_with_the_reason(finished: Path, tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="holds a model of kind 'idm', a 'policy' is needed"):
-        load_model(finished, "policy")
+        load_model(finished, Policy)
     with pytest.raises(MissingError, match="is not a run: make one with 'ghostpad train idm"):
-        load_model(tmp_path, "idm")
+        load_model(tmp_path, Idm)
     with pytest.raises(MissingError, match="not calibrated yet: run its 'ghostpad train idm' command again"):
         load(finished)
     with pytest.raises(FormatError, match="pad layout 'xbox-17/1', this version reads"):
-        load_model(edited(shutil.copytree(finished, tmp_path / "layout"), layout="xbox-17/1"), "idm")
+        load_model(edited(shutil.copytree(finished, tmp_path / "layout"), layout="xbox-17/1"), Idm)
 
 
 def test_weights_that_do_not_fit_or_are_cut_off_are_refused(finished: Path, tmp_path: Path) -> None:
     other = json.loads((finished / "run.json").read_text())["model"] | {"bins": 5}
     with pytest.raises(FormatError, match="does not fit its run.json"):
-        load_model(edited(shutil.copytree(finished, tmp_path / "bins"), model=other), "idm")
+        load_model(edited(shutil.copytree(finished, tmp_path / "bins"), model=other), Idm)
     weights = finished / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(FormatError, match="does not fit its run.json"):
-        load_model(finished, "idm")
+        load_model(finished, Idm)
     with pytest.raises(SettingsError, match="no setting called 'binz': did you mean 'bins'"):
-        load_model(edited(finished, model=other | {"binz": 1}), "idm")
+        load_model(edited(finished, model=other | {"binz": 1}), Idm)

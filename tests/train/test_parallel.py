@@ -110,8 +110,8 @@ def test_shards_of_nitrogens_model_go_on_where_one_process_stopped_with_low_rank
     At a small rate, because attention's key biases have no gradient but rounding, of which Adam makes steps of the rate's size.
     """
     pytest.importorskip("transformers")
-    from ghostpad.policy.nitrogen import import_nitrogen
-    from ghostpad.policy.nitrogen_sample import random_checkpoint, write_checkpoint
+    from ghostpad.lab.made_up.nitrogen_policy import random_checkpoint, write_checkpoint
+    from ghostpad.policy.nitrogen.checkpoint import import_nitrogen
 
     write_checkpoint(tmp_path / "ng.pt", random_checkpoint(tiny=True))
     import_nitrogen(tmp_path / "ng.pt", tmp_path / "ng", heads=2)

@@ -19,10 +19,10 @@ from ghostpad.base.records import actions_table, labels_table, write_table
 from ghostpad.cli.main import main
 from ghostpad.cli.quality import quality_table
 from ghostpad.corpus.folder import Corpus
-from ghostpad.idm.evaluate import evaluate_labels
-from ghostpad.idm.match import match, pool
-from ghostpad.idm.measure import score, score_videos
-from ghostpad.idm.risk import choose
+from ghostpad.measure.evaluate import evaluate_labels
+from ghostpad.measure.match import match, pool
+from ghostpad.measure.risk import choose
+from ghostpad.measure.scores import score, score_videos
 from ghostpad.video.record import VideoRecorder
 from ghostpad.view.idm_page import write_idm_page
 

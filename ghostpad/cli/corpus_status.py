@@ -1,0 +1,88 @@
+"""`ghostpad corpus status`: what a corpus holds, what it lacks and why, and what to run next."""
+
+from json import dumps
+from pathlib import Path
+
+from ghostpad.cli.arguments import CorpusPath
+from ghostpad.corpus.folder import Corpus
+from ghostpad.corpus.nitrogen.videos import NOT_FETCHED
+from ghostpad.corpus.summary import Summary, summarise
+
+MOST_LINES = 12
+"""Lines of one kind before the rest is one line: it has to fit a screen."""
+
+MOST_NAMES = 4
+"""Names of broken videos on a line."""
+
+
+def status(corpus: CorpusPath, *, json: bool = False) -> None:
+    """Say what a corpus holds: hours by game, source and state, who labelled what, what is missing or broken and why, what to run next.
+
+    Writes nothing.
+
+    Args:
+        json: Print JSON for programs instead of lines for people: videos, chunks, hours, by_game, by_state, broken, and more.
+    """
+    summary = summarise(Corpus.open(corpus))
+    print(dumps(summary, indent=2) if json else status_text(corpus, summary))
+
+
+def status_text(corpus: Path, summary: Summary) -> str:
+    """The lines that the command prints."""
+    chunks = f", {summary['chunks']} chunks of labels" if summary["chunks"] else ""
+    lines = [f"{corpus}: {_amount(summary)}{chunks}"]
+    lines += _few(_table(sorted(summary["groups"], key=lambda group: -group["hours"])), "groups")
+    lines += _few([f"missing: {reason}: {count} videos" for reason, count in summary["missing"].items()], "reasons")
+    lines += _few([f"broken: {reason}: {count}{_names(summary, reason)}" for reason, count in summary["broken"].items()], "reasons")
+    lines += [f"rows from {source}: {_amount(amount)}" for source, amount in summary["sources"].items()] or ["no rows yet"]
+    for name, reasons in summary["verdicts"].items():
+        lines.append(f"verdicts {name}: " + ", ".join(f"{reason} {hours:.2f} h" for reason, hours in reasons.items()))
+    lines += [f"small copies at {px} px: {count} videos" for px, count in summary["proxies"].items()]
+    lines += [f"next: ghostpad {command}  ({why})" for command, why in next_steps(corpus, summary)]
+    return "\n".join(lines)
+
+
+def next_steps(corpus: Path, summary: Summary) -> list[tuple[str, str]]:
+    """Commands that would bring a corpus on, the first one first, each with the reason."""
+    undone, steps = summary["undone"], []
+    unfetched = summary["missing"].get(NOT_FETCHED, 0)
+    if not summary["videos"]:
+        steps.append((f"record GAME --out {corpus}", "there are no videos"))
+        steps.append((f"corpus add {corpus} FILES", "or add your own"))
+    if unfetched:
+        steps.append((f"corpus fetch {corpus}", f"{unfetched} videos are not fetched yet"))
+        steps.append((f"corpus add {corpus} FILES", "or, where you have them: files named <id>.mp4 join their labels"))
+    if undone["align"]:
+        steps.append((f"corpus align {corpus}", f"the lag of the labels of {undone['align']} videos was not measured"))
+    if undone["copy"]:
+        steps.append((f"corpus proxy {corpus}", f"{undone['copy']} videos have no small copy"))
+    if undone["learn"]:
+        steps.append((f"train idm {corpus} --out RUN", f"{undone['learn']} videos have recorded rows to learn from"))
+    if undone["label"]:
+        steps.append((f"label {corpus} --idm RUN", f"{undone['label']} videos have no rows"))
+    return steps
+
+
+def _table(groups: list[Summary]) -> list[str]:
+    """Lines of columns as wide as their words: game, by whom, source, state, videos, hours."""
+    names = ("game", "player", "source", "status")
+    rows = [["game", "player", "source", "state"], *([group[name] or "unknown" for name in names] for group in groups)]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(names))]
+    amounts = ["videos    hours", *(f"{group['videos']:>6} {group['hours']:>8.2f}" for group in groups)]
+    lines = [f"  {'  '.join(word.ljust(wide) for word, wide in zip(row, widths, strict=True))}  " for row in rows]
+    return [line + amount for line, amount in zip(lines, amounts, strict=True)] if groups else []
+
+
+def _names(summary: Summary, reason: str) -> str:
+    ids = summary["broken_videos"].get(reason, [])
+    rest = f" and {len(ids) - MOST_NAMES} more" if len(ids) > MOST_NAMES else ""
+    return f" ({', '.join(ids[:MOST_NAMES])}{rest})" if ids else ""
+
+
+def _few(lines: list[str], what: str) -> list[str]:
+    kept = lines if len(lines) <= MOST_LINES else lines[: MOST_LINES - 1]
+    return kept + ([f"  and {len(lines) - len(kept)} more {what}: see --json"] if len(lines) > len(kept) else [])
+
+
+def _amount(amount: Summary) -> str:
+    return f"{amount['videos']:.0f} videos, {amount['hours']:.2f} h"

@@ -1,0 +1,258 @@
+"""Take footage from elsewhere into a corpus, each content once; and footage whose labels are indexed to those labels.
+
+    videos/<id>.<ext>                  a copy, or a link with `link`, named when it is whole
+    actions/recorded/<id>.parquet      where <stem>.parquet (table kind "actions") lies beside the video
+    cache/fingerprints/<id>.npy        what tells a video that was encoded anew, see ghostpad.corpus.add.fingerprint
+    add/ledger.jsonl                   what came of each file, see ghostpad.corpus.add.ledger
+    videos.parquet                     one row a video, last and in batches; what cannot be read becomes a row with the reason
+
+A file whose name is the id of a video that labels were indexed for and whose footage is missing, alone or in brackets at the end as
+yt-dlp names files (or whose manifest says so in the column id), becomes that video's footage. Any other file whose bytes (sha256) are
+there, or whose pictures are, is not added again. A file that was looked at is not read again while its size and time stay. So the same
+command goes on after a kill, with the file it was at. Cost: reading each file once, and decoding parts of it for the fingerprint.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ghostpad.base.errors import FormatError, MediaError, MissingError, SettingsError
+from ghostpad.base.files import locked
+from ghostpad.base.progress import progress
+from ghostpad.base.records import VIDEOS, read_table
+from ghostpad.corpus.add.find import Given
+from ghostpad.corpus.add.fingerprint import Fingerprints, fingerprint_video
+from ghostpad.corpus.add.ledger import ADDED, BROKEN, PRESENT, SAME, AddLedger
+from ghostpad.corpus.folder import RECORDED, Corpus
+from ghostpad.corpus.nitrogen.videos import SLACK_S, label_ends_s
+from ghostpad.corpus.places import is_local, place_errors
+from ghostpad.video.probe import VideoInfo, probe_video
+
+Row = dict[str, Any]
+"""A row of the table of videos."""
+
+
+@dataclass
+class AddCounts:
+    """What a run came to."""
+
+    added: int = 0
+    joined: int = 0
+    """Of them, those that are the footage of indexed labels."""
+    present: int = 0
+    """The same bytes were there, or the file was looked at before."""
+    same: dict[str, str] = field(default_factory=dict)
+    """File -> id of the video that shows the same pictures."""
+    broken: dict[str, str] = field(default_factory=dict)
+    """File -> why it cannot be read."""
+    unfit: dict[str, str] = field(default_factory=dict)
+    """File -> why it is not the footage of the labels that its name or manifest says, or why its id is taken."""
+    unread: dict[str, str] = field(default_factory=dict)
+    """Id of a video that is there without the rows beside it -> why they were not taken."""
+
+
+def add_videos(corpus: Corpus, given: Sequence[Given], link: bool = False) -> AddCounts:
+    """Add videos to a corpus one by one. Raises `SettingsError` for a link to what is not on this machine."""
+    if link and any(not is_local(one.files) for one in given):
+        raise SettingsError("--link needs files on this machine: leave it out for addresses")
+    with locked(corpus.root / "add" / ".lock"), progress("add", len(given), "videos") as advance:
+        run = _Run(corpus, link)
+        try:
+            for one in given:
+                run.add(one)
+                advance(1)
+        finally:
+            run.ledger.write()
+    return run.counts
+
+
+class _Run:
+    """One run over given files: what the corpus holds, and what came of them."""
+
+    def __init__(self, corpus: Corpus, link: bool):
+        self.ledger, self.counts = AddLedger(corpus), AddCounts()
+        self._corpus, self._link, self._rows = corpus, link, self.ledger.rows
+        self._prints = Fingerprints(corpus)
+        self._ids = {row["sha256"]: id for id, row in self._rows.items() if row["sha256"]}
+        self._ends_s: dict[str, float] | None = None
+        (corpus.root / "videos").mkdir(exist_ok=True)
+        for stale in (corpus.root / "videos").glob(".add.*"):
+            stale.unlink()
+        self._files = {path.stem: path for path in (corpus.root / "videos").iterdir()}
+
+    def add(self, given: Given) -> None:
+        """Take one file in, or say why not."""
+        key = given.key()
+        if self._known(given, key):
+            return
+        incoming = self._corpus.root / "videos" / f".add{PurePosixPath(given.path).suffix.lower()}"
+        try:
+            self._take(given, key, incoming)
+        finally:
+            incoming.unlink(missing_ok=True)
+
+    def _known(self, given: Given, key: str | None) -> bool:
+        """Whether the file was looked at before and nothing has changed."""
+        entry = self.ledger.seen.get(key or "")
+        row = self._rows.get(entry["id"] or "") if entry else None
+        if not entry or not row or (self._wanted(given) not in (None, row["id"])):
+            return False
+        if entry["outcome"] == SAME and row["status"] == "ok":
+            self.counts.same[given.path] = row["id"]
+            return True
+        if entry["outcome"] == SAME or entry["sha256"] != row["sha256"]:
+            return False
+        self.counts.present += 1
+        self._take_rows(given, row["id"])
+        return True
+
+    def _take(self, given: Given, key: str | None, incoming: Path) -> None:
+        wanted, reason, info = self._wanted(given), None, None
+        try:
+            sha256 = _copy(given, incoming, self._link)
+        except MediaError as error:
+            key, reason, sha256 = None, str(error), hashlib.sha256(given.path.encode()).hexdigest()
+        there = self._ids.get(sha256)
+        if there is not None and wanted in (None, there):
+            self.counts.present += 1
+            self.ledger.note(key, given.path, sha256, PRESENT, there)
+            self._take_rows(given, there)
+            return
+        try:
+            info = None if reason else probe_video(incoming)
+        except (MediaError, MissingError) as error:
+            reason = _without_path(error, incoming)
+        if wanted in self._rows:
+            self._join(given, key, incoming, sha256, self._rows[wanted], info, reason)
+        elif info is None:
+            id = self._free_id(given, sha256)
+            self.counts.broken[given.path] = str(reason)
+            self._note(given, key, BROKEN, _row(id, incoming, sha256) | given.facts | {"status": "broken", "reason": reason})
+        else:
+            self._add_new(given, key, incoming, sha256, info)
+
+    def _join(
+        self, given: Given, key: str | None, incoming: Path, sha256: str, row: Row, info: VideoInfo | None, reason: str | None
+    ) -> None:
+        """Make a file the footage of a video whose labels are there."""
+        end_s = self._label_ends_s().get(row["id"])
+        if row["status"] == "ok":
+            reason = f"the corpus has another '{row['id']}': give it another id"
+        elif info and end_s is not None and info.duration_s < end_s - SLACK_S:
+            reason = f"it is {info.duration_s:.1f} s long, the labels of '{row['id']}' end at {end_s:.1f} s"
+        if reason or info is None:
+            self.counts.unfit[given.path] = str(reason)
+            return
+        facts = {name: value for name, value in given.facts.items() if row[name] is None}
+        path = f"videos/{row['id']}{incoming.suffix}"
+        os.replace(incoming, self._corpus.root / path)
+        found = {"path": path, "sha256": sha256, "status": "ok", "reason": None}
+        self._note(given, key, ADDED, row | facts | info.columns() | found)
+        self.counts.added += 1
+        self.counts.joined += 1
+        self._take_rows(given, row["id"])
+
+    def _add_new(self, given: Given, key: str | None, incoming: Path, sha256: str, info: VideoInfo) -> None:
+        id = self._free_id(given, sha256)
+        try:
+            prints = fingerprint_video(incoming)
+        except MediaError as error:
+            self.counts.broken[given.path] = reason = _without_path(error, incoming)
+            self._note(given, key, BROKEN, _row(id, incoming, sha256) | given.facts | {"status": "broken", "reason": reason})
+            return
+        if (same := self._prints.same(prints, info.duration_s, self._rows)) is not None:
+            self.counts.same[given.path] = same
+            self.ledger.note(key, given.path, sha256, SAME, same)
+            return
+        row = _row(id, incoming, sha256) | given.facts | info.columns()
+        os.replace(incoming, self._corpus.root / row["path"])
+        self._prints.keep(id, prints)
+        self._take_rows(given, id)
+        self._note(given, key, ADDED, row | {"status": "ok"})
+        self.counts.added += 1
+
+    def _note(self, given: Given, key: str | None, outcome: str, row: Row) -> None:
+        self.ledger.note(key, given.path, row["sha256"], outcome, row["id"], row)
+        self._ids[row["sha256"]] = row["id"]
+
+    def _wanted(self, given: Given) -> str | None:
+        """The id that a file must become: its manifest's, or that of missing footage which its name tells."""
+        if given.id is not None:
+            return given.id
+        in_brackets = re.search(r"\[([^\[\]]+)\]$", given.stem)
+        for id in (given.stem, in_brackets and in_brackets[1]):
+            if id in self._rows and self._rows[id]["status"] != "ok" and self._rows[id]["source"] != "added":
+                return id
+        return None
+
+    def _free_id(self, given: Given, sha256: str) -> str:
+        """A name of letters, digits, '-', '_' and '.' for a video, with a part of its hash where the plain one is another video's."""
+        id = given.id or re.sub(r"[^\w.-]+", "_", given.stem, flags=re.ASCII).strip("._")[:100] or f"video-{sha256[:8]}"
+        there = self._rows.get(id)
+        taken = there is not None and (there["source"], there["status"]) != ("added", "broken")  # a better copy takes a broken one's place
+        if there is None and given.id is None and id in self._files:  # of a killed run the same bytes may lie there
+            with open(self._files[id], "rb") as file:
+                taken = hashlib.file_digest(file, "sha256").hexdigest() != sha256
+        return f"{id}-{sha256[:8]}" if taken else id
+
+    def _label_ends_s(self) -> dict[str, float]:
+        if self._ends_s is None:
+            self._ends_s = label_ends_s(self._corpus.chunks())
+        return self._ends_s
+
+    def _take_rows(self, given: Given, id: str) -> None:
+        """Keep the rows that lie beside a local video, unless others are there."""
+        path = Path(given.path).with_suffix(".parquet")
+        if not is_local(given.files) or not path.exists():
+            return
+        try:
+            actions = read_table(path, "actions")
+            there = self._corpus.actions(RECORDED, id)
+        except FormatError as error:
+            self.counts.unread[id] = str(error)
+            return
+        if there is None:
+            self._corpus.write_actions(RECORDED, id, actions)
+        elif not there.equals(actions):
+            self.counts.unread[id] = f"it has other rows than {path}: remove {self._corpus.actions_path(RECORDED, id)} to take those"
+
+
+def _copy(given: Given, incoming: Path, link: bool) -> str:
+    """Put the file's bytes, or a link to it, at `incoming`: their sha256. Raises `MediaError` if it cannot be read; a full disk is no
+    fault of the file."""
+    digest = hashlib.sha256()
+    if link:
+        incoming.symlink_to(os.path.abspath(given.path))
+        for block in _blocks(given):
+            digest.update(block)
+        return digest.hexdigest()
+    with open(incoming, "wb") as out:
+        for block in _blocks(given):
+            digest.update(block)
+            out.write(block)
+        out.flush()
+        os.fsync(out.fileno())
+    return digest.hexdigest()
+
+
+def _blocks(given: Given) -> Iterator[bytes]:
+    try:
+        with given.files.open(given.path, "rb") as source:
+            while block := source.read(1 << 20):
+                yield block
+    except place_errors() as error:
+        raise MediaError(f"it cannot be read: {getattr(error, 'strerror', None) or error}") from None  # strerror names no path
+
+
+def _without_path(error: Exception, incoming: Path) -> str:
+    """A reason that many files can share."""
+    return str(error).replace(str(incoming), "it")
+
+
+def _row(id: str, incoming: Path, sha256: str) -> Row:
+    row: Row = dict.fromkeys(VIDEOS.names)
+    return row | {"id": id, "path": f"videos/{id}{incoming.suffix}", "source": "added", "sha256": sha256}

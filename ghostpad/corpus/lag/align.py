@@ -1,0 +1,121 @@
+"""The lag of every video of a corpus: measured from the footage, written as a fact of the video.
+
+Reads the first three minutes that rows cover of each video at 64x48. Writes `lag_ms` and `lag_confidence` of videos.parquet, null where
+the lag is not known, and `lag.json` (every video with its measurements and the reason why its lag is unknown). What was seen is kept in
+`cache/lag/<id>.npz`, so the same command goes on where it was stopped and looks only at what is new.
+
+How a lag is told, which `lag.json` names per video:
+
+    reference    by the game's reader, taught by other footage whose lags are known (`ghostpad.corpus.lag.teach`); the best
+    together     by readers that the corpus's own videos of that game taught each other
+    alone        from that video alone (`ghostpad.corpus.lag.estimate`), where the game has too few others
+
+What a lag is counted from: with a reference, from what the reference calls no lag; without one, from the frame in which the game begins to
+answer the pad, which comes out late where a game answers slowly: racing by up to 1.3 frames (measured).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ghostpad.base.errors import FormatError, MediaError, MissingError, SettingsError
+from ghostpad.base.files import write_json
+from ghostpad.base.progress import progress
+from ghostpad.base.records import pads_of
+from ghostpad.corpus.folder import RECORDED, Corpus
+from ghostpad.corpus.lag.estimate import MAX_LAG_FRAMES, SHORT, Follow, follow
+from ghostpad.corpus.lag.features import Seen, first_look_s, seen_of
+from ghostpad.corpus.lag.teach import ROUNDS, read_by, reference_readers, together
+
+
+def align_corpus(corpus: Corpus, references: Sequence[Corpus] = ()) -> list[dict[str, Any]]:
+    """Measure the lag of every video that is here and has recorded rows, write it, and return the rows of lag.json by id.
+
+    Each has id, game, player, lag_ms and lag_frames (None where unknown), confidence, reason, shown_fps, copies and what `Follow` holds.
+    Games that a reference shows are told by it, the others by themselves. Shows its progress. Raises `MissingError` if references teach
+    no game of these, and `SettingsError` for a corpus that is its own reference.
+    """
+    rows = {row["id"]: row for row in corpus.rows()}
+    wanted = [id for id in corpus.labelled_ids(RECORDED) if id in rows and rows[id]["status"] == "ok"]
+    if any(reference.root.resolve() == corpus.root.resolve() for reference in references):
+        raise SettingsError(f"{corpus.root} is its own reference: name another corpus, one whose lags are known")
+    readers = reference_readers(references, {rows[id]["game"] for id in wanted}) if references and wanted else {}
+    measured: dict[str, Follow] = {}
+    with progress("align", len(wanted), "videos") as advance:
+        for id in wanted:
+            try:
+                seen, table = _footage(corpus, rows[id])
+                reader = readers.get(rows[id]["game"])
+                measured[id] = follows(seen, table) if reader is None else read_by(reader, seen, table, by="reference")
+            except _NoOverlap:
+                measured[id] = Follow(1.0, 0.0, reason=SHORT, by="")
+            except FormatError:
+                measured[id] = Follow(1.0, 0.0, reason="its recorded rows cannot be read", by="")
+            except (MediaError, MissingError) as error:
+                corpus.mark_broken(id, str(error))
+            advance(1)
+    for game in {rows[id]["game"] for id in measured} - set(readers) - {None}:
+        own = {id: one for id, one in measured.items() if rows[id]["game"] == game and one.by == "alone"}
+        with progress(f"{game}: videos teach each other", ROUNDS * len(own), "videos") as told:
+            measured |= together(own, lambda id: _footage(corpus, rows[id]), told)
+    found = lags(measured, {id: (rows[id]["game"], rows[id]["player"]) for id in measured})
+    facts = {row["id"]: {"lag_ms": row["lag_ms"], "lag_confidence": row["confidence"]} for row in found}
+    corpus.put_videos([rows[id] for id in facts], join=lambda old, new: old | facts[old["id"]])
+    write_json(corpus.root / "lag.json", {"videos": found})
+    return found
+
+
+def lags(measured: dict[str, Follow], groups: dict[str, tuple[str | None, str | None]]) -> list[dict[str, Any]]:
+    """The rows of lag.json: each video's lag is its shift less the inertia of its group (game, player), the median over its videos.
+
+    There is no inertia where a reader told the shift.
+    """
+    inertia_s: dict[tuple[str | None, str | None], float] = {}
+    for group in set(groups.values()):
+        known = [one.follow_s - one.onset_s for id, one in measured.items() if groups[id] == group and not one.reason and one.by == "alone"]
+        if known:
+            inertia_s[group] = float(np.median(known))
+    found = []
+    for id, one in sorted(measured.items()):
+        game, player = groups[id]
+        lag_s = None if one.reason else one.follow_s - (inertia_s[groups[id]] if one.by == "alone" else 0.0)
+        reason = one.reason
+        if lag_s is not None and abs(lag_s) > (MAX_LAG_FRAMES + 0.5) * one.step_s:
+            lag_s, reason = None, f"the lag is beyond {MAX_LAG_FRAMES} frames"
+        told = {"lag_ms": None, "lag_frames": None} if lag_s is None else {"lag_ms": 1000 * lag_s, "lag_frames": lag_s / one.step_s}
+        about = {"confidence": one.confidence, "reason": reason, "shown_fps": 1 / one.step_s, "copies": one.copies}
+        found.append(
+            {"id": id, "game": game, "player": player, **told, **about, "follow_s": one.follow_s, "onset_s": one.onset_s, "by": one.by}
+        )
+    return found
+
+
+def on_pictures(table: pa.Table, lag_ms: float | None) -> pa.Table:
+    """Recorded rows with their stamps moved to when the picture shows them; an unknown lag (None) is taken as none."""
+    if not lag_ms:
+        return table
+    at = table.column_names.index("pts_s")
+    return table.set_column(at, table.schema.field(at), pa.array(table.column("pts_s").to_numpy() + lag_ms / 1000, pa.float64()))
+
+
+def follows(seen: Seen, rows: pa.Table) -> Follow:
+    """How what was `seen` follows recorded rows."""
+    return follow(seen.pts_s, seen.signals, rows.column("pts_s").to_numpy(), *pads_of(rows), copies=seen.copies)
+
+
+class _NoOverlap(Exception):
+    """The rows cover nothing of the video."""
+
+
+def _footage(corpus: Corpus, row: Mapping[str, Any]) -> tuple[Seen, pa.Table]:
+    """What is seen of a video, from a second before its recorded rows on, and these rows."""
+    table = corpus.actions(RECORDED, row["id"])
+    if table is None:
+        raise MissingError(f"the recorded rows of {row['id']} are gone")
+    start_s = first_look_s(table)
+    if start_s >= (row["duration_s"] or math.inf):
+        raise _NoOverlap
+    return seen_of(corpus, row, start_s), table

@@ -1,0 +1,130 @@
+"""Lags by a game's reader: one that footage of a known lag taught, or one that a corpus teaches itself.
+
+    reference    footage recorded by `ghostpad record`, whose flags say the lag, or with lag_ms in its table of videos ── learn ──► tell
+    together     a game's videos in two halves, their rows moved by first estimates: each half teaches the reader that tells the other
+                 half's lags; two rounds
+
+The first knows what no lag looks like. The second only knows how its videos lie to each other; their common shift is taken so that the
+picture begins to answer when `ghostpad.corpus.lag.estimate` sees it begin, in the earlier videos: it sees some begin late, none early.
+
+Pure, but for what `seen` and `rows` read: they are asked for a video whenever it is needed, so that one is in memory at a time.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ghostpad.base.errors import FormatError, MediaError, MissingError
+from ghostpad.base.progress import progress
+from ghostpad.base.records import pads_of
+from ghostpad.corpus.folder import RECORDED, Corpus
+from ghostpad.corpus.lag.estimate import MAX_LAG_FRAMES, SHORT, Follow
+from ghostpad.corpus.lag.features import Seen, first_look_s, seen_of
+from ghostpad.corpus.lag.reader import LEARN_STEPS, SURE, Clip, Reader, learn, make_clip, tell
+from ghostpad.corpus.record import recorded_lag_ms
+
+ROUNDS = 2
+"""How often the halves of a game teach each other (a third brings nothing: 79 right of 85, not 81; measured, seeds 77 to 79)."""
+EARLY = 0.8
+"""Which quantile of how much earlier than its lag a video is seen to begin is taken as beginning (0.5: 73 right of 85; 0.9: 82)."""
+
+Footage = Callable[[str], tuple[Seen, pa.Table]]
+"""What is seen in a video, by its id, and its recorded rows."""
+
+
+def read_by(reader: Reader, seen: Seen, rows: pa.Table, by: str) -> Follow:
+    """How what was `seen` follows recorded rows, told by a reader; `by` says whose."""
+    step_s = float(np.median(np.diff(seen.pts_s))) if len(seen.pts_s) > 1 else 1.0
+    clip = _clip(seen, rows, reader.step_s)
+    if clip is None:
+        return Follow(step_s, seen.copies, reason=SHORT, by=by)
+    told = tell(reader, clip)
+    reason = "" if told.confidence >= SURE else "the picture does not clearly show what the rows say"
+    if not reason and abs(told.shift_s) > (MAX_LAG_FRAMES + 5) * step_s:
+        reason = f"the picture shows the rows beyond {MAX_LAG_FRAMES} frames"
+    return Follow(step_s, seen.copies, told.shift_s, told.shift_s, told.confidence, reason, by)
+
+
+def reference_readers(references: Sequence[Corpus], games: set[str | None]) -> dict[str | None, Reader]:
+    """A reader for each of `games` of which the references have enough footage with recorded rows and a known lag.
+
+    Looks at no more footage than is learned from; shows its progress in games. Raises `MissingError` if they teach none of the games.
+    """
+    found: dict[str | None, Reader] = {}
+    videos = [(corpus, row) for corpus in references for row in corpus.rows() if row["status"] == "ok"]
+    with progress("learn from the reference", len(games - {None}), "games") as advance:
+        for game in sorted(games - {None}, key=str):
+            pieces: list[tuple[Seen, pa.Table, float]] = []
+            for corpus, row in videos:
+                if row["game"] == game and sum(len(seen.pts_s) for seen, _, _ in pieces) < LEARN_STEPS:
+                    pieces += filter(None, [_piece(corpus, row)])
+            if (reader := _learn(pieces)) is not None:
+                found[game] = reader
+            advance(1)
+    if not found:
+        names = ", ".join(sorted(str(game) for game in games))
+        raise MissingError(f"the reference has too little footage of {names} with rows and a known lag: record a few minutes of it")
+    return found
+
+
+def together(measured: dict[str, Follow], footage: Footage, advance: Callable[[float], None] = lambda done: None) -> dict[str, Follow]:
+    """The lags of a game's videos, told by readers that they teach each other, from first estimates; these if they are too few to learn.
+
+    `advance` is told of each of them in each of `ROUNDS`.
+    """
+    halves = [sorted(measured)[start::2] for start in (0, 1)]
+    late_s = {id: one.follow_s for id, one in measured.items() if not one.reason}
+    told: dict[str, Follow] = {}
+    for _ in range(ROUNDS):
+        told = {}
+        for own, other in (halves, halves[::-1]):
+            reader = _learn([(*footage(id), late_s[id]) for id in _enough(own, late_s, measured)])
+            if reader is None:
+                return measured
+            new = {}
+            for id in other:
+                new[id] = read_by(reader, *footage(id), by="together")
+                advance(1)
+            begins = [one.follow_s - measured[id].onset_s for id, one in new.items() if not one.reason and not measured[id].reason]
+            if not begins:
+                return measured
+            told |= {id: one.moved(-float(np.quantile(begins, EARLY))) for id, one in new.items()}
+        late_s = {id: one.follow_s for id, one in told.items() if not one.reason}
+    return told
+
+
+def _enough(ids: Sequence[str], late_s: dict[str, float], measured: dict[str, Follow]) -> list[str]:
+    """Those with an estimate, as many as are learned from if each is as long as the shortest may be; the surest first."""
+    known = sorted((id for id in ids if id in late_s), key=lambda id: -measured[id].confidence)
+    return sorted(known[: max(1, LEARN_STEPS // 300)])
+
+
+def _piece(corpus: Corpus, row: dict[str, Any]) -> tuple[Seen, pa.Table, float] | None:
+    """What is seen of a video of a reference, its rows and its lag in seconds; None where one of them is not known or cannot be read."""
+    recorded_ms = recorded_lag_ms(corpus, row)
+    lag_ms = row["lag_ms"] if recorded_ms is None else recorded_ms
+    if lag_ms is None:
+        return None
+    try:
+        rows = corpus.actions(RECORDED, row["id"])
+        if rows is None or rows.num_rows == 0:
+            return None
+        return seen_of(corpus, row, first_look_s(rows)), rows, lag_ms / 1000
+    except (FormatError, MediaError, MissingError):
+        return None  # a reference that cannot be read is none
+
+
+def _learn(pieces: Sequence[tuple[Seen, pa.Table, float]]) -> Reader | None:
+    """The reader that pictures, rows and their lags in seconds teach, on the grid of their median step; None if they are too few."""
+    steps_s = [float(np.median(np.diff(seen.pts_s))) for seen, _, _ in pieces if len(seen.pts_s) > 1]
+    if not steps_s:
+        return None
+    clips = [_clip(seen, rows, float(np.median(steps_s)), late_s) for seen, rows, late_s in pieces]
+    return learn([clip for clip in clips if clip is not None])
+
+
+def _clip(seen: Seen, rows: pa.Table, step_s: float, late_s: float = 0.0) -> Clip | None:
+    pads, known = pads_of(rows)
+    return make_clip(seen.pts_s, seen.signals, seen.pictures, rows.column("pts_s").to_numpy() + late_s, pads, known, step_s)

@@ -1,0 +1,240 @@
+"""The leak probe: can buttons and sticks be read from the pixels beside a mask, or in a corner where no mask is?
+
+A ridge regression per button and stick direction reads, in frames at the video's own size, the strip just outside each side of the
+mask, 8 pixels wide at a picture 320 px wide. It is scored by AUC on stretches of time that it has not learned from. A strip also shows
+the game, whose picture does tell something of the pad; so a leak is what a strip reads better than the rings further out, which see
+the same part of the game, or than the same strips mirrored into other parts of the picture, and in both cases **better than labels
+moved in time**. Where no mask is, because its box is too small to leave one, the box itself is read; in a video without a box the four
+corners are, each against the others. Reads the video and its recorded rows, writes nothing. Cost: decoding, at most `FRAMES_MAX` frames,
+and seconds of algebra.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ghostpad.base.errors import MediaError
+from ghostpad.base.pad import BUTTONS, SLOTS
+from ghostpad.base.records import pads_of
+from ghostpad.corpus.folder import RECORDED, Corpus
+from ghostpad.corpus.lag.align import on_pictures
+from ghostpad.corpus.leaks.strips import Places, around, corners, whole_box
+from ghostpad.corpus.masks import PAD_PX, video_mask
+from ghostpad.video.decode import decode_frames
+from ghostpad.video.paint import Box
+from ghostpad.video.probe import video_size
+
+MARGIN = 1.0
+"""How much better than the controls a strip must read before it is a leak: the difference of log odds, 1 is e times the odds.
+
+Chosen on 16 recordings: right masks came to -0.7...0.4, masks 8 px too small to 3.5...5.1 (docs/design.md has what it does on 16 others).
+"""
+
+FRAMES_MAX, FRAMES_READ = 3000, 1000
+"""Frames that are looked at, from the start of the video, and how many of them at most are learned from, evenly chosen."""
+
+FOLDS, SHIFTS = 5, 8
+_RIDGE = 0.3  # of the mean variance times the number of frames
+_LEAST = 25  # frames on either side that a target needs
+_STICK = 0.3  # a stick pushed further than this counts as pushed
+_PIXELS = 1500  # of a strip, evenly chosen
+_SURE = 0.995  # an AUC above this is no surer
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What the probe found in a video, at the place and for the target that leak most.
+
+    place    "top", "bottom", "left" or "right" of the mask; "box", where there is no mask left; or a corner of a video without a box
+    excess   log odds of the AUC there less those of the best control; a leak if above `MARGIN`
+    """
+
+    video: str
+    place: str
+    target: str
+    auc: float
+    beside_auc: float
+    """The most that the rings further out reach, for this target; 0.5 where there are none."""
+    elsewhere_auc: float
+    """The most that the same strips elsewhere in the picture reach."""
+    moved_auc: float
+    """The most that labels moved in time reach."""
+    excess: float
+    frames: int
+    heat: NDArray[np.float64]
+    """[H, W] how strongly each pixel near the mask goes with the target, 0...1."""
+    image: NDArray[np.uint8]
+    """[H, W, 3] a frame, masked."""
+    mask: Box | None
+
+    @property
+    def leaks(self) -> bool:
+        """Whether the pad can be read beside the mask, or where one is missing."""
+        return self.excess > MARGIN
+
+
+def probe_leaks(corpus: Corpus, row: dict[str, Any], *, pad_px: int = PAD_PX) -> Probe | None:
+    """Probe the mask of a video, or its corners where it has none; None where there is too little to tell: no rows, or nothing ever
+    pressed. Raises `MediaError` or `MissingError` if the video or its box cannot be read.
+    """
+    path, table = corpus.video_path(row["id"]), corpus.actions(RECORDED, row["id"])
+    width_px, height_px = video_size(path)
+    mask, box = _mask(row, path, pad_px)
+    if table is None:
+        return None
+    if mask is not None:
+        places = around(mask, width_px, height_px)
+    else:
+        places = whole_box(box, width_px, height_px) if box is not None else corners(width_px, height_px)
+    pads, known = pads_of(table)
+    pts_s = on_pictures(table, row["lag_ms"]).column("pts_s").to_numpy()
+    seen, rows = _Seen(places, (height_px, width_px)), []
+    for at, image in _matched(path, pts_s, mask):
+        seen.add(image)
+        rows.append(at)
+    if len(rows) < 10 * FOLDS:
+        return None
+    targets = _targets(pads[rows], known[rows])
+    return _probed(row["id"], seen, mask, targets) if targets else None
+
+
+def _mask(row: dict[str, Any], path: Path, pad_px: int) -> tuple[Box | None, Box | None]:
+    """The mask of a video, and the box of its controller: no mask where the box is too small to leave one, neither where none is drawn."""
+    box = next(iter(video_mask(row, path, pad_px=0)), None)
+    try:
+        return next(iter(video_mask(row, path, pad_px=pad_px)), None), box
+    except MediaError:
+        if pad_px >= 0:
+            raise
+        return None, box
+
+
+class _Seen:
+    """Pixels of the places in the frames that were added: uint8 by place, so that no frame is kept whole."""
+
+    def __init__(self, places: Places, shape: tuple[int, int]):
+        self.places, self.shape = places, shape
+        self._at = {name: _evenly(_inside(shape, boxes)) for name, boxes in places.all().items()}
+        self._pixels: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in self._at}
+        self.near = _inside(shape, places.near)
+        self._near: list[NDArray[np.uint8]] = []
+        self.image: NDArray[np.uint8] = np.zeros((*shape, 3), np.uint8)
+
+    def add(self, image: NDArray[np.uint8]) -> None:
+        """Keep what the places show of a frame."""
+        for name, at in self._at.items():
+            self._pixels[name].append(image[at].reshape(-1))
+        self._near.append(image[self.near].mean(1).astype(np.uint8))
+        self.image = image
+
+    def features(self, name: str) -> NDArray[np.float32]:
+        """What a place shows, float32 [n, numbers], standardised."""
+        values = np.stack(self._pixels[name]).astype(np.float32)
+        values -= values.mean(0)
+        return values / np.maximum(2.0, values.std(0))
+
+    def heat(self, held: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """[H, W] |difference of means| / spread of every pixel nearby between the two states of a target, at most 1."""
+        values, heat = np.stack(self._near).astype(np.float32), np.zeros(self.shape)
+        heat[self.near] = np.abs(values[held].mean(0) - values[~held].mean(0)) / np.maximum(2.0, values.std(0))
+        return heat / max(1.0, float(heat.max()))
+
+
+def _probed(video: str, seen: _Seen, mask: Box | None, targets: dict[str, NDArray[np.bool_]]) -> Probe:
+    wanted, places = np.stack(list(targets.values()), 1), seen.places
+    frames = len(wanted)
+    moved = [np.roll(wanted, round(share * frames), 0) for share in np.linspace(0.15, 0.85, SHIFTS)]
+    read: dict[str, NDArray[np.float64]] = {}
+    by_chance: dict[str, NDArray[np.float64]] = {}
+    for name in places.read:
+        found = _aucs(seen.features(name), np.concatenate([wanted, *moved], 1)).reshape(1 + SHIFTS, -1)
+        read[name], by_chance[name] = found[0], found[1:].max(0)
+    chance = np.max([*by_chance.values(), np.full(len(targets), 0.5)], axis=0)
+    beside, elsewhere = ([_aucs(seen.features(name), wanted) for name in names] for names in (places.beside, places.elsewhere))
+    worst: tuple[float, str, int, list[float]] = (-np.inf, "", 0, [])
+    for name, told in read.items():
+        others = [read[other] for other in read if other != name] if places.each_other else elsewhere
+        controls = [np.max([*some, np.full(len(targets), 0.5)], axis=0) for some in (beside, others, [chance])]
+        over = [_odds(told) - _odds(control) for control in controls]
+        nearby = over[1] if not beside else over[0] if not others else np.maximum(over[0], over[1])
+        excess = np.minimum(nearby, over[2])
+        at = int(np.argmax(excess))
+        if excess[at] > worst[0]:
+            worst = float(excess[at]), name, at, [float(value[at]) for value in (told, *controls)]
+    excess_, place, at, (auc, *shown) = worst
+    beside_auc, elsewhere_auc, moved_auc = shown
+    return Probe(
+        video, place, list(targets)[at], auc, beside_auc, elsewhere_auc, moved_auc, excess_, frames,
+        seen.heat(wanted[:, at]), seen.image, mask,
+    )  # fmt: skip
+
+
+def _odds(auc: NDArray[np.float64]) -> NDArray[np.float64]:
+    sure = np.clip(auc, 1 - _SURE, _SURE)
+    return np.log(sure / (1 - sure))
+
+
+def _matched(path: Path, pts_s: NDArray[np.float64], mask: Box | None) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Rows and the masked frames at their own stamps (to half a step), at most `FRAMES_READ`."""
+    step_s = float(np.median(np.diff(pts_s))) if len(pts_s) > 1 else 1.0
+    stride = max(1, -(-min(len(pts_s), FRAMES_MAX) // FRAMES_READ))
+    met = 0
+    for frame in decode_frames(path, mask=() if mask is None else (mask,), end_s=float(pts_s[-1]) + step_s if len(pts_s) else None):
+        at = int(np.argmin(np.abs(pts_s - frame.pts_s))) if len(pts_s) else 0
+        if len(pts_s) and abs(pts_s[at] - frame.pts_s) < step_s / 2:
+            if met % stride == 0:
+                yield at, frame.image
+            met += 1
+        if met >= FRAMES_MAX:
+            break
+    if not met:
+        raise MediaError(f"{path} has no frame at the time of any of its rows: run 'ghostpad corpus align' or fetch it again")
+
+
+def _targets(pads: NDArray[np.float32], known: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
+    """What the probe tries to read, bool [n] by name: buttons, and each stick axis pushed either way."""
+    found: dict[str, NDArray[np.bool_]] = {}
+    for index, name in enumerate(SLOTS):
+        if known[:, index].all():
+            values = pads[:, index]
+            found |= {name: values >= 0.5} if name in BUTTONS else {f"{name} +": values > _STICK, f"{name} -": values < -_STICK}
+    return {name: held for name, held in found.items() if min(held.sum(), (~held).sum()) >= _LEAST}
+
+
+def _inside(shape: tuple[int, int], boxes: Sequence[Box]) -> NDArray[np.bool_]:
+    inside = np.zeros(shape, np.bool_)
+    for left, top, right, bottom in boxes:
+        inside[top:bottom, left:right] = True
+    return inside
+
+
+def _evenly(inside: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    rows, columns = np.nonzero(inside)
+    stride = max(1, len(rows) // _PIXELS)
+    return rows[::stride], columns[::stride]
+
+
+def _aucs(features: NDArray[np.float32], wanted: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """AUC [targets] of ridge regression on blocks of time that it has not seen, each block's weighed by its pairs."""
+    count = len(features)
+    kernel = features @ features.T
+    score, pairs = np.zeros(wanted.shape[1]), np.zeros(wanted.shape[1])
+    edges = np.linspace(0, count, FOLDS + 1).astype(int)
+    gap = max(1, count // 100)
+    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+        learn = np.r_[0 : max(0, start - gap), min(count, stop + gap) : count]
+        target = wanted[learn].astype(np.float32)
+        mean = target.mean(0)
+        ridge = np.eye(len(learn), dtype=np.float32) * max(1e-3, _RIDGE * np.trace(kernel) / count)
+        read = kernel[start:stop][:, learn] @ np.linalg.solve(kernel[np.ix_(learn, learn)] + ridge, target - mean)
+        for index in range(wanted.shape[1]):
+            held = wanted[start:stop, index]
+            up = np.sort(read[~held, index])
+            ahead = np.searchsorted(up, read[held, index]) + np.searchsorted(up, read[held, index], side="right")
+            score[index] += ahead.sum() / 2  # equal values count half
+            pairs[index] += held.sum() * (~held).sum()
+    return np.where(pairs > 0, score / np.maximum(pairs, 1), 0.5)

@@ -1,0 +1,1 @@
+"""The NitroGen dataset's labels: shards in, rows of a corpus out."""

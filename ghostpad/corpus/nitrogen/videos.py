@@ -1,0 +1,89 @@
+"""What the chunks of a video say about the video: one row of the table of videos.
+
+Game, site and boxes are constant over the chunks of a video as a rule (measured by others), but not always. The game is then that of most
+chunks, and the overlay box is the smallest one that holds all of them, because a mask that is too large costs little and one that is too
+small gives the answers away.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import pyarrow as pa
+
+from ghostpad.corpus.nitrogen.timeline import kept_rows, stretches_of
+
+NOT_FETCHED = "not fetched yet"
+"""Why a video whose labels were indexed is missing."""
+
+NO_GOOD_CHUNK = "none of its chunks can be read"
+"""Why a video is broken; the chunks' own reasons stand in the table of chunks."""
+
+LICENCE = "labels CC BY-NC 4.0 (NitroGen)"
+"""Of the labels; the footage stays with its owners."""
+
+
+SLACK_S = 2.0
+"""How much shorter than its labels footage may be: sites round lengths to seconds (a guess)."""
+
+
+def label_ends_s(chunks: pa.Table) -> dict[str, float]:
+    """Where each video's labels end, s, from the table of chunks: footage that ends before is not the one that was labelled."""
+    ends: dict[str, float] = {}
+    for row in chunks.select(["video", "status", "start_s", "duration_s"]).to_pylist():
+        if row["status"] == "ok":
+            ends[row["video"]] = max(ends.get(row["video"], 0.0), row["start_s"] + row["duration_s"])
+    return ends
+
+
+def video_row(id: str, chunks: Sequence[dict[str, Any]], labels: str) -> dict[str, Any]:
+    """A row of the table of videos from the rows of its chunks: frames and hours are those that labels cover, each once."""
+    good = [chunk for chunk in chunks if chunk["status"] == "ok"]
+    rates = {chunk["rate"] for chunk in good}
+    kept = kept_rows(stretches_of(good))
+    size = _most(good or chunks, lambda chunk: (chunk["width_px"], chunk["height_px"]) if chunk["width_px"] else None)
+    overlay = overlay_px([chunk for chunk in good or chunks if chunk["overlay_px"]], size) if size else None
+    return {
+        "id": id,
+        "game": _most(good or chunks, lambda chunk: chunk["game"]),
+        "source": _most(good or chunks, lambda chunk: chunk["source"]),
+        "url": _most(good or chunks, lambda chunk: chunk["url"]),
+        "fps": rates.pop() if len(rates) == 1 else None,
+        "frames": sum(kept.values()) if good else None,
+        "duration_s": float(sum(kept[chunk["chunk"]] / Fraction(chunk["rate"]) for chunk in good)) if good else None,
+        "width_px": size[0] if size else None,
+        "height_px": size[1] if size else None,
+        "licence": LICENCE,
+        "labels": labels,
+        "overlay_px": overlay,
+        "overlay_of_px": list(size) if overlay and size else None,
+        "status": "missing" if good else "broken",
+        "reason": NOT_FETCHED if good else NO_GOOD_CHUNK,
+    }
+
+
+def keep_footage(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The new row, but for a video that was fetched or looked for: then only what labels say is new, and the footage's facts stay."""
+    if old["reason"] in (NOT_FETCHED, NO_GOOD_CHUNK):
+        return new
+    return old | {name: new[name] for name in ("game", "labels", "overlay_px", "overlay_of_px") if new[name] is not None}
+
+
+def overlay_px(chunks: Sequence[dict[str, Any]], size: tuple[int, int]) -> list[float] | None:
+    """The smallest box, in a picture of `size` (width, height), that holds the overlay boxes of all chunks; None for no box."""
+    boxes = []
+    for chunk in chunks:
+        x, y, width, height = chunk["overlay_px"]
+        across, down = size[0] / chunk["width_px"], size[1] / chunk["height_px"]
+        boxes.append((x * across, y * down, (x + width) * across, (y + height) * down))
+    if not boxes:
+        return None
+    left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
+    return [left, top, max(box[2] for box in boxes) - left, max(box[3] for box in boxes) - top]
+
+
+def _most(chunks: Sequence[dict[str, Any]], value: Any) -> Any:
+    """The most frequent value that is not null, of equally frequent ones the least; None if there is none."""
+    counts = Counter(found for chunk in chunks if (found := value(chunk)) is not None)
+    return min(counts, key=lambda found: (-counts[found], found)) if counts else None

@@ -1,0 +1,81 @@
+"""`ghostpad lab bench align`: whether known lags are found again."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from ghostpad.base.errors import SettingsError
+from ghostpad.base.files import write_json
+from ghostpad.base.progress import progress
+from ghostpad.lab.bench.align_recovery import Recovery, recover, reference_of
+
+GAMES, PLAYERS = ("doom", "racing"), ("novice", "expert")
+REFERENCE_SEED = 1_000_000
+"""Added to the seed of the tested footage: the reference's episodes are others."""
+
+
+def bench_align(
+    *,
+    minutes: float = 3.0,
+    seed: int = 0,
+    step: int = 4,
+    qualities: tuple[int, ...] = (18, 25, 32),
+    out: Path | None = None,
+    quick: bool = False,
+) -> None:
+    """Record games, move their rows by known lags, and measure how often each lag is found again to within a frame.
+
+    Doom and racing, novice and expert, lags of -12 to 12 frames; once with a reference, footage of both games
+    and players without lag from other seeds, and once without. Also tells how often the rows of another video are taken for a video's own,
+    without a reference when each is measured alone.
+
+    Args:
+        minutes: Footage to record for each game, player and quality, and of each game and player for the reference.
+        seed: Where all chance comes from: another seed gives other episodes.
+        step: Frames between the lags that are tried (without a reference only the first and the last).
+        qualities: The x264 qualities (crf) to record in.
+        out: The JSON file to write.
+        quick: One quality, two lags and a minute: shows that it works, measures little.
+    """
+    problems = [] if 1 <= step <= 12 else [f"step is {step}: it must be 1 to 12"]
+    problems += [f"a quality is {crf}: it must be 0 to 51" for crf in qualities if not 0 <= crf <= 51]
+    if not qualities or problems:
+        raise SettingsError(problems or "no qualities are named: leave --qualities out, or name some")
+    qualities, lags = ((25,), (-12, 12)) if quick else (qualities, tuple(range(-12, 13, step)))
+    minutes = min(minutes, 1.0) if quick else minutes
+    kinds = [(game, crf) for game in GAMES for crf in qualities]
+    found: list[Recovery] = []
+    with tempfile.TemporaryDirectory(prefix="ghostpad-bench-") as temporary:
+        readers = reference_of(GAMES, PLAYERS, minutes, seed + REFERENCE_SEED, Path(temporary) / "reference")
+        with progress("align", len(kinds) * len(lags), "lags") as advance:
+            for game, crf in kinds:
+                folder = Path(temporary) / f"{game}-{crf}"
+                found += recover(game, PLAYERS, crf, lags, minutes, seed, folder, readers.get(game), advance)
+    if out is not None:
+        write_json(out, {"lags_frames": lags, "kinds": [asdict(one) for one in found]})
+    print(recovery_text(found))
+
+
+def recovery_text(found: Sequence[Recovery]) -> str:
+    """The tables that the command prints."""
+    lines = []
+    for way, title in (("reference", "with a reference"), ("alone", "without")):
+        some = [one for one in found if one.way == way]
+        if not some:
+            continue
+        lines.append(
+            f"{title}: game, player, crf: videos x lags, told, of those within a frame, worst in frames; told of another video's rows"
+        )
+        for one in some:
+            told = f"{_share(one.told, one.tried)} told, {_share(one.right, one.told)} right, worst {one.worst_frames:.1f}"
+            lines.append(f"  {one.game:>6} {one.player:>6} {one.crf}: {one.tried:>4}, {told}; {one.wrong_told} of {one.wrong_rows}")
+        tried, told_, right, wrong, pairs = (sum(getattr(one, name) for one in some)
+                                             for name in ("tried", "told", "right", "wrong_told", "wrong_rows"))  # fmt: skip
+        share = f"{_share(told_, tried)} told, {_share(right, told_)} of those right, {_share(right, tried)} of all"
+        lines.append(f"  all: {tried}, {share}; {wrong} of {pairs}")
+    return "\n".join(lines)
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else "none"

@@ -1,0 +1,96 @@
+"""`ghostpad lab record`: footage with known faults and facts: a drawn controller, a lag, swapped buttons, or NitroGen's layout."""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+from ghostpad.base.errors import SettingsError
+from ghostpad.cli.arguments import GameName, PlayerName
+from ghostpad.cli.record import aside_of, print_recorded, recorded
+from ghostpad.games.overlay import Overlay
+from ghostpad.games.spec import game_spec
+from ghostpad.lab.made_up.nitrogen_corpus import TRUTH, Shard, write_nitrogen
+
+
+def lab_record(
+    game: GameName,
+    *,
+    player: PlayerName = "expert",
+    minutes: float = 10.0,
+    seed: int = 0,
+    out: Path = Path("corpus"),
+    withhold: bool = False,
+    truth: Path | None = None,
+    crf: int = 23,
+    overlay: Literal["none", "xbox", "ps5"] = "none",
+    corner: Literal["top-left", "top-right", "bottom-left", "bottom-right"] = "bottom-right",
+    opacity: float = 0.9,
+    lag_frames: int = 0,
+    rebind: str = "",
+    as_nitrogen: bool = False,
+    label_fps: str | None = None,
+    processed_share: float = 0.0,
+) -> None:
+    """Record as 'ghostpad record' does, with a controller drawn in, a lag, swapped buttons, or as shards in NitroGen's layout.
+
+    Adds videos/<id>.mp4, actions/recorded/<id>.parquet and rows of videos.parquet to the corpus at --out; with --as-nitrogen writes
+    SHARD_0000.tar.gz and videos/ there. Stopped, the same command goes on with the next episode.
+
+    Args:
+        minutes: Footage to record, in minutes of play (not of waiting).
+        seed: Where all chance comes from: another seed gives other episodes.
+        out: The corpus to add to.
+        withhold: Keep the true pads out of the corpus, as if this were footage from elsewhere.
+        truth: Where withheld pads go, a folder outside the corpus [default: <out>-truth].
+        crf: Quality of the video, x264's scale: 0 is exact, 23 ordinary, 51 worst.
+        overlay: Draw this controller into the picture, as creators do.
+        corner: Where it stands.
+        opacity: How solid it is, above 0 and up to 1.
+        lag_frames: How many frames later the picture shows what the rows say (below 0: earlier); rows that no frame shows are left out.
+        rebind: Buttons that the player has swapped, such as south=east,west=north; needs --overlay.
+        as_nitrogen: Write NitroGen's layout: SHARD_0000.tar.gz and videos/, with the true rows in a corpus truth/ beside them.
+        label_fps: With --as-nitrogen, rows a second of the labels, such as 59.94 or 60000/1001 [default: one a frame].
+        processed_share: With --as-nitrogen, the share of videos that also have processed rows, in the game's own layout.
+    """
+    if not as_nitrogen and (label_fps or processed_share):
+        raise SettingsError("--label-fps and --processed-share are of NitroGen's layout: add --as-nitrogen")
+    if as_nitrogen and (overlay == "none" or withhold):
+        raise SettingsError("--as-nitrogen needs --overlay xbox or ps5, which its labels tell of, and goes without --withhold")
+    aside = aside_of(out, withhold, truth)
+    rate, drawn = _rate(label_fps), _overlay(overlay, corner, opacity, rebind)
+    _check_lag(lag_frames, game, minutes)
+    shard = Shard(out, overlay, lag_frames, rate, processed_share, drawn.swaps if drawn else ())
+    if as_nitrogen:
+        shard.check()
+    found = recorded(
+        game, player, minutes=minutes, seed=seed, out=out / TRUTH if as_nitrogen else out, withhold=aside, crf=crf,
+        overlay=drawn, lag_frames=0 if as_nitrogen else lag_frames,
+    )  # fmt: skip
+    print_recorded(out, game, player, found, aside)
+    if as_nitrogen:
+        print(f"{write_nitrogen(shard)}: its labels, {lag_frames} frames ahead of the picture; {out / TRUTH}: the truth")
+
+
+def _overlay(style: str, corner: str, opacity: float, rebind: str) -> Overlay | None:
+    if style == "none":
+        if rebind:
+            raise SettingsError("--rebind changes what a drawn controller shows: add --overlay xbox or ps5")
+        return None
+    swaps = []
+    for pair in filter(None, rebind.split(",")):
+        one, _, other = pair.partition("=")
+        swaps.append((one.strip(), other.strip()))
+    return Overlay(style, corner, opacity, tuple(swaps))
+
+
+def _check_lag(lag_frames: int, game: str, minutes: float) -> None:
+    frames = minutes * 60 * float(game_spec(game).fps)
+    if 0 < frames <= abs(lag_frames):
+        raise SettingsError(f"lag-frames is {lag_frames}, and the whole recording has {frames:.0f} frames: no row would be left")
+
+
+def _rate(text: str | None) -> Fraction | None:
+    try:
+        return Fraction(text).limit_denominator(1001) if text else None
+    except (ValueError, ZeroDivisionError):
+        raise SettingsError(f"--label-fps is '{text}': write rows a second, such as 59.94 or 60000/1001") from None

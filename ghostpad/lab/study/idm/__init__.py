@@ -1,0 +1,1 @@
+"""The IDM against its targets, baselines and parts of itself."""

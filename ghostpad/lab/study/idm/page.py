@@ -1,0 +1,133 @@
+"""The page of a study of the IDM: targets met and missed, labels needed, one IDM for all games, what each part brings.
+
+Reads the content of a study's results.json; writes one self-contained HTML file, readable on a phone, in light and dark. Only what
+is there is shown, and what is missing is named. About a second.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from ghostpad import __version__
+from ghostpad.base.files import atomic_path
+from ghostpad.view.page import number, template
+from ghostpad.view.plots import AMBER, BLUE, GREY, INK, readable, svg
+
+Json = Mapping[str, Any]
+"""A JSON object."""
+
+
+def write_study_page(results: Json, page: str | os.PathLike[str]) -> Path:
+    """Write the page of `results`, as `ghostpad.lab.study.idm.tables.collect` gives them; returns its path."""
+    generalists = [name for name in (results["generalist"][0] if results["generalist"] else {}) if name.startswith("all-")]
+    curve = results["curve"]
+    html = template(Path(__file__).with_name("study.html.jinja")).render(
+        title="study of the IDM",
+        headline=headline(results),
+        targets=[row for row in results["table"] if row["target"] is not None],
+        more=[row for row in results["table"] if row["target"] is None and any(row["figures"].values())],
+        seeds=results["seeds"],
+        curve_plot=Markup(curve_plot(curve)) if any(point["turn"] for point in curve["points"]) else None,
+        curve=curve,
+        generalists=generalists,
+        generalist=[row for row in results["generalist"] if any(row[name]["figure"] for name in generalists)],
+        ablation=ablation_groups(results["ablation"]),
+        pedals=results["pedals"],
+        missing_parts=results["missing"],
+        seconds=results["seconds"],
+        settings=results["settings"],
+        figure=figure_words,
+        difference=difference_words,
+        spread=spread_words,
+        readable=readable,
+        version=__version__,
+    )
+    with atomic_path(page) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+    return Path(page)
+
+
+def headline(results: Json) -> str:
+    """How many targets are met, and which are not, in one or two sentences; never more than is there."""
+    verdicts = {row["words"]: row["verdict"] for row in results["table"] if row["target"] is not None}
+    known = {name: one for name, one in verdicts.items() if one is not None}
+    if not known:
+        return "Nothing is measured yet."
+    met = sum(one == "met" for one in known.values())
+    open_ = "" if len(known) == len(verdicts) else f" {len(verdicts) - len(known)} more are not measured yet."
+    missed = [f"{name} ({_number(results, name)})" for name, one in known.items() if one == "missed"]
+    missed += [f"{name} (no threshold promises it)" for name, one in known.items() if one == "no promise"]
+    return f"{met} of {len(known)} targets are met.{' Not: ' + '; '.join(missed) + '.' if missed else ''}{open_}"
+
+
+def _number(results: Json, name: str) -> str:
+    row = next(row for row in results["table"] if row["words"] == name)
+    window = row["figures"]["window"]
+    return f"{number(window['mean']) if window else 'never'} for {'≥' if row['at_least'] else '≤'} {row['target']:g}"
+
+
+def figure_words(one: Json | None) -> str:
+    """Mean and spread over seeds: `0.951 ± 0.004`."""
+    if one is None:
+        return "–"
+    return number(one["mean"]) + ("" if one["sd"] is None else f" ± {number(one['sd'])}")
+
+
+def difference_words(one: Json | None) -> str:
+    """A difference with its sign: `+0.012 ± 0.004`."""
+    return "–" if one is None else ("+" if one["mean"] >= 0 else "−") + figure_words({**one, "mean": abs(one["mean"])})
+
+
+def spread_words(one: Json | None) -> str:
+    """The interval over videos: `0.94 to 0.96`."""
+    span = (one or {}).get("interval")
+    return f"{number(span[0], 2)} to {number(span[1], 2)}" if span else ""
+
+
+def ablation_groups(lines: Sequence[Json]) -> list[dict[str, Any]]:
+    """The lines that are measured, by test, with the names of the measures that any of them has."""
+    groups: dict[str, list[Json]] = {}
+    for line in lines:
+        if line["measures"]:
+            groups.setdefault(line["test"], []).append(line)
+    return [
+        {"test": test, "lines": rows, "names": list(dict.fromkeys(name for row in rows for name in row["measures"]))}
+        for test, rows in groups.items()
+    ]
+
+
+def curve_plot(curve: Json) -> str:
+    """R² of both sticks over labelled minutes on a log axis: lines through the means, a dot a training seed, the target dashed."""
+    points = curve["points"]
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        lowest = 0.0
+        for name, colour in (("turn", BLUE), ("forward", AMBER)):
+            there = [point for point in points if point[name] is not None]
+            axes.plot(
+                [point["minutes"] for point in there],
+                [point[name]["mean"] for point in there],
+                "-",
+                color=colour,
+                lw=2,
+                label=f"{name} stick",
+            )
+            for point in there:
+                values = list(point[name]["by_seed"].values())
+                axes.plot([point["minutes"]] * len(values), values, "o", ms=5, color=colour, mec="white", mew=0.8)
+                lowest = min(lowest, *values)
+        axes.axhline(curve["r2"], color=GREY, ls=(0, (4, 3)), lw=1.2, zorder=0)
+        axes.axvline(curve["target_minutes"], color=GREY, ls=(0, (4, 3)), lw=1.2, zorder=0)
+        axes.set_xscale("log")
+        minutes = [point["minutes"] for point in points]
+        axes.set_xticks(minutes, [f"{one:g}" for one in minutes])
+        axes.set_xticks([], minor=True)
+        axes.set(xlabel="minutes of Doom with known pads", ylabel="R² on the expert's video", ylim=(max(-1.0, lowest - 0.05), 1.02))
+        axes.legend(frameon=False, labelcolor=INK, loc="lower right")
+
+    return svg(draw, 3.2)

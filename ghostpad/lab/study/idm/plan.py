@@ -1,0 +1,179 @@
+"""What `ghostpad lab study idm` records, trains and tests, as data: footage by name, and the arms of each part by priority.
+
+Pure. An arm is trained once for every training seed and judged on each of its tests; no training has seen a test's seed, and no setting,
+player or threshold was chosen on one (those were looked at on the seeds 2, 11, 12 and 13). Numbers
+of minutes are those of the issue; where a test is a few minutes long, it is so that the whole study takes about an hour.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from ghostpad.base.errors import unknown
+
+
+@dataclass(frozen=True)
+class Footage:
+    """A corpus: who plays what for how long, from which seed, and whether the pads are withheld and kept aside."""
+
+    game: str
+    player: str
+    minutes: float
+    seed: int
+    crf: int = 23
+    withheld: bool = False
+
+
+@dataclass(frozen=True)
+class Arm:
+    """An IDM: its name, what it is in words, the corpora it learns from, the tests it is judged on, and settings that differ."""
+
+    name: str
+    words: str
+    corpora: tuple[str, ...]
+    tests: tuple[str, ...]
+    settings: tuple[str, ...] = ()
+    longer: float = 1.0
+    """How many times the usual steps it trains."""
+    teacher: str | None = None
+    """The arm whose IDM of the same seed labels the unlabelled footage among the corpora first."""
+
+
+def _test(game: str, player: str, minutes: float, seed: int, crf: int = 23) -> Footage:
+    return Footage(game, player, minutes, seed, crf, withheld=True)
+
+
+LABELLED_MINUTES = (1, 2.5, 5, 10, 20)
+"""Minutes of labels in Doom that the curve is drawn over."""
+
+FOOTAGE: dict[str, Footage] = {
+    **{f"doom-{minutes:g}min": Footage("doom", "novice", minutes, 1) for minutes in LABELLED_MINUTES},
+    "racing-5min": Footage("racing", "novice", 5, 1),
+    "racing-10min": Footage("racing", "novice", 10, 1),
+    "learner-5min": Footage("racing", "learner", 5, 1),
+    "defend-15min": Footage("doom-defend", "novice", 15, 1),
+    "pedals-5min": Footage("racing-pedals", "novice", 5, 1),
+    "doom-unlabelled": _test("doom", "expert", 8, 2),  # for self-training: the truth of these three is never read
+    "racing-unlabelled": _test("racing", "expert", 8, 2),
+    "defend-unlabelled": _test("doom-defend", "expert", 8, 2),
+    "doom-expert": _test("doom", "expert", 4, 31),
+    "doom-expert-crf32": _test("doom", "expert", 4, 31, crf=32),
+    "doom-novice": _test("doom", "novice", 2, 32),
+    "supreme-expert": _test("doom-supreme", "expert", 4, 33),
+    "racing-expert": _test("racing", "expert", 4, 31),
+    "recoloured-expert": _test("racing-recoloured", "expert", 4, 33),
+    "defend-expert": _test("doom-defend", "expert", 4, 31),
+    "defend-novice": _test("doom-defend", "novice", 2, 32),
+    "pedals-expert": _test("racing-pedals", "expert", 2, 31),
+}
+"""Every corpus by the name of its folder."""
+
+SELF_TRAINED = "self-trained"  # the variant that learns from its own labels too
+VARIANTS = {
+    "window": "half a second each way",
+    SELF_TRAINED: "the same, and a round of self-training on an expert's footage without labels",
+    "pair": "two frames",
+    "frame": "a single frame",
+}
+"""What an IDM sees and learns from, by name."""
+
+GAMES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "doom": ("doom-5min", ("doom-expert", "doom-expert-crf32", "doom-novice", "supreme-expert")),
+    "racing": ("racing-10min", ("racing-expert", "recoloured-expert")),
+    "defend": ("defend-15min", ("defend-expert", "defend-novice")),
+}
+"""Of each game what its specialist learns from, and its tests. Footage for self-training is called <game>-unlabelled."""
+
+BINDINGS = {"game": "one for all, told the game", "none": "one for all, not told the game"}
+"""Generalists by `model.binding`."""
+
+_PLAIN = ("mirror=false", "light=0", "shift_px=0", "mask=0", "repeat=0", "rate_jitter=0")
+_DOOM, _DEFEND = (GAMES["doom"][0], ("doom-expert",)), (GAMES["defend"][0], ("defend-expert",))
+
+
+def _ablation(name: str, words: str, of: tuple[str, tuple[str, ...]], *settings: str) -> Arm:
+    return Arm(name, words, (of[0],), of[1], settings)
+
+
+HELD_OUT = {"defend": ("data.validation_share=0.3",)}
+"""A promise of 2 % wrong presses needs at least 114 held-out presses without a mistake, about two minutes of the novice's."""
+
+
+def _variant(game: str, variant: str) -> Arm:
+    (labelled, tests), held_out = GAMES[game], HELD_OUT.get(game, ())
+    if variant != SELF_TRAINED:
+        return Arm(f"{game}-{variant}", VARIANTS[variant], (labelled,), tests, (f"model.variant={variant}", *held_out))
+    corpora, settings = (labelled, f"{game}-unlabelled"), ("data.truth_share=0.5", *held_out)
+    return Arm(f"{game}-{variant}", VARIANTS[variant], corpora, tests, settings, teacher=f"{game}-window")
+
+
+def _model(*words: str) -> tuple[str, ...]:
+    return tuple(f"model.{word}" for word in words)
+
+
+PARTS: dict[str, tuple[Arm, ...]] = {
+    "table": tuple(_variant(game, variant) for variant in VARIANTS for game in GAMES),
+    "generalist": tuple(
+        Arm(
+            f"all-{binding}",
+            words,
+            tuple(corpus for corpus, _ in GAMES.values()),
+            tuple(test for _, tests in GAMES.values() for test in tests),
+            (f"model.binding={binding}",),
+            longer=2,
+        )
+        for binding, words in BINDINGS.items()
+    ),
+    "curve": tuple(
+        Arm(f"doom-{minutes:g}min", f"{minutes:g} min of labels", (f"doom-{minutes:g}min",), ("doom-expert",))
+        for minutes in LABELLED_MINUTES
+        if f"doom-{minutes:g}min" != GAMES["doom"][0]  # that one is the table's
+    ),
+    "ablation": (
+        _ablation("doom-no-motion", "without the motion branch", _DOOM, *_model("motion=false")),
+        _ablation("defend-no-events", "without the heads for onset and release", _DEFEND, *_model("event_weight=0"), *HELD_OUT["defend"]),
+        Arm(
+            "racing-learner", "half of the labels from a learner who keeps to the road", ("racing-5min", "learner-5min"),
+            GAMES["racing"][1],
+        ),
+        _ablation("doom-plain", "without augmentation", _DOOM, *_model(*_PLAIN)),
+        _ablation("doom-no-appearance", "without the pictures themselves, motion alone", _DOOM, *_model("appearance=false")),
+        _ablation("doom-short", "a shorter window", _DOOM, *_model("attention_rows=2", "convolution_rows=1")),
+        _ablation("doom-long", "a longer window", _DOOM, *_model("attention_rows=12")),
+        Arm(
+            "doom-reencoded", "trained on footage re-encoded at crf 32 as well", ("doom-5min",), ("doom-expert-crf32", "doom-expert"),
+            ("data.reencode_crf=[32]",),
+        ),
+        _ablation("defend-no-motion", "without the motion branch", _DEFEND, *_model("motion=false"), *HELD_OUT["defend"]),
+    ),
+    "pedals": (Arm("pedals-window", "steering and two pedals", ("pedals-5min",), ("pedals-expert",)),),
+}  # fmt: skip
+"""The arms of each part, both in the order in which they are worked through."""
+
+MOST_SEEDS = {"curve": 2, "ablation": 2, "pedals": 1, "all-none": 1}
+"""Parts and arms that are trained with the first few training seeds only, so that the study stays near an hour on two cores."""
+
+
+def parts_named(names: Iterable[str]) -> tuple[str, ...]:
+    """The parts by name in their own order, all if none is named. Raises `SettingsError` with the nearest for an unknown name."""
+    wanted = set(names)
+    for name in sorted(wanted - set(PARTS)):
+        raise unknown("part of the study", name, PARTS)
+    return tuple(name for name in PARTS if not wanted or name in wanted)
+
+
+def seeds_of(part: str, arm: Arm, seeds: tuple[int, ...]) -> tuple[int, ...]:
+    """The training seeds of an arm of a part out of those of the study."""
+    return seeds[: min(MOST_SEEDS.get(name, len(seeds)) for name in (part, arm.name))]
+
+
+def evaluations(parts: Iterable[str], seeds: tuple[int, ...]) -> Iterator[tuple[str, Arm, str, int]]:
+    """(part, arm, test, seed) of every evaluation, all seeds of an arm before the next arm."""
+    for part in parts:
+        for arm in PARTS[part]:
+            for seed in seeds_of(part, arm, seeds):
+                yield from ((part, arm, test, seed) for test in arm.tests)
+
+
+def arm_named(name: str) -> Arm:
+    """An arm by its name."""
+    return next(arm for arms in PARTS.values() for arm in arms if arm.name == name)

@@ -1,0 +1,276 @@
+"""What a study found: reads its evaluation files and fills the tables of results.json, with what is missing by name.
+
+Each figure is {"mean", "sd", "n", "by_seed", "interval"}: mean and spread over training seeds, and the 95 % interval over videos of the
+first seed where the evaluation has one. A figure that no seed has is None. Differences are taken seed by seed.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ghostpad.base.files import read_json
+from ghostpad.lab.study.idm.plan import GAMES, LABELLED_MINUTES, PARTS, VARIANTS, evaluations
+
+Evaluations = Mapping[tuple[str, str], Mapping[int, Mapping[str, Any]]]
+"""(arm, test): {training seed: report of `ghostpad eval idm`}."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: a game's measure on a test, by its path in the report, the target and whether it is a floor or a ceiling."""
+
+    words: str
+    game: str
+    test: str
+    path: str
+    target: float | None = None
+    at_least: bool = True
+    minus: str | None = None
+    """A test whose value is taken off: this line is a loss."""
+
+
+_TURN, _FORWARD, _STEER, _FIRE = "idm.sticks.right_x.r2", "idm.sticks.left_y.r2", "idm.sticks.left_x.r2", "idm.buttons.right_trigger"
+_KEPT = "risk.buttons.right_trigger"
+
+ROWS = (
+    Row("Doom, turn stick, R²", "doom", "doom-expert", _TURN, 0.95),
+    Row("Doom, forward stick, R²", "doom", "doom-expert", _FORWARD, 0.80),
+    Row("Doom, unseen level, turn stick, R²", "doom", "supreme-expert", _TURN, 0.85),
+    Row("racing, unseen tracks, steering, R²", "racing", "racing-expert", _STEER, 0.90),
+    Row("racing, other colours, steering, R²", "racing", "recoloured-expert", _STEER, 0.80),
+    Row("Doom with a trigger, presses found within 50 ms, F1", "defend", "defend-expert", f"{_FIRE}.onset_f1_50ms", 0.80),
+    Row("trigger, calibration error (ECE)", "defend", "defend-expert", f"{_FIRE}.ece", 0.02, at_least=False),
+    Row("trigger, share of kept presses that is wrong", "defend", "defend-expert", f"{_KEPT}.error_share", 0.02, at_least=False),
+    Row("Doom, turn stick, R² lost from crf 23 to crf 32", "doom", "doom-expert", _TURN, 0.05, at_least=False, minus="doom-expert-crf32"),
+    Row("trigger, share of true presses kept", "defend", "defend-expert", f"{_KEPT}.kept_share"),
+    Row("trigger, ECE on another video of the novice", "defend", "defend-novice", f"{_FIRE}.ece"),
+    Row("trigger, share of kept presses that is wrong, novice", "defend", "defend-novice", f"{_KEPT}.error_share"),
+    Row("trigger, ECE before calibration", "defend", "defend-expert", "calibration.ece_before.right_trigger"),
+    Row("trigger, average precision", "defend", "defend-expert", f"{_FIRE}.ap"),
+    Row("trigger, releases found within 50 ms, F1", "defend", "defend-expert", f"{_FIRE}.release_f1_50ms"),
+    Row("Doom with a trigger, turn stick, R²", "defend", "defend-expert", _TURN),
+    Row("novice, Doom, turn stick, R²", "doom", "doom-novice", _TURN),
+    Row("novice, Doom, forward stick, R²", "doom", "doom-novice", _FORWARD),
+    Row("novice, Doom with a trigger, presses found within 50 ms, F1", "defend", "defend-novice", f"{_FIRE}.onset_f1_50ms"),
+    Row("novice, trigger, average precision", "defend", "defend-novice", f"{_FIRE}.ap"),
+)
+"""The table, targets of the issue first."""
+
+GENERALIST_WITHIN = 0.03
+"""How far the generalist may stay behind each specialist (target of the issue)."""
+MINUTES_R2, MINUTES_TARGET = 0.9, 3.0
+"""The turn stick's R² that should be reached with so many labelled minutes (target of the issue)."""
+
+_SHARED = {"turn R²": _TURN, "forward R²": _FORWARD, "steering R²": _STEER, "press F1": f"{_FIRE}.onset_f1_50ms", "AP": f"{_FIRE}.ap"}
+_EVEN_SPREAD = 3**-0.5  # of a stick that could be anywhere, as in `ghostpad.idm.confidence`
+
+
+def evaluation_file(out: Path, arm: str, test: str, seed: int) -> Path:
+    """Where the evaluation of an arm on a test with a training seed lies."""
+    return out / "eval" / arm / f"{test}-s{seed}.json"
+
+
+def collect(out: Path, seeds: tuple[int, ...], seconds: Mapping[str, float]) -> dict[str, Any]:
+    """The content of results.json from the evaluations that are there, with any training seed; `seeds` are those that should be there."""
+    found = read_evaluations(out)
+    there = sorted({seed for reports in found.values() for seed in reports})
+    curve = curve_of(found)
+    return {
+        "settings": read_json(out / "study.json"),
+        "seeds": there,
+        "table": [*(_table_row(found, row) for row in ROWS), _minutes_row(curve)],
+        "generalist": _generalist(found),
+        "curve": curve,
+        "ablation": _ablation(found),
+        "pedals": _pedals(found),
+        "missing": {part: missing for part in PARTS if (missing := _missing(out, part, seeds))},
+        "seconds": dict(seconds),
+    }
+
+
+def read_evaluations(out: Path) -> dict[tuple[str, str], dict[int, dict[str, Any]]]:
+    """Every evaluation of a study that is there."""
+    found: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
+    for path in sorted((out / "eval").glob("*/*.json")):
+        test, _, seed = path.stem.rpartition("-s")
+        found.setdefault((path.parent.name, test), {})[int(seed)] = read_json(path)
+    return found
+
+
+def look(report: Mapping[str, Any], path: str) -> Any:
+    """The value at a dotted path, None where anything on the way is not there."""
+    value: Any = report
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def by_seed(found: Evaluations, arm: str, test: str, path: str) -> dict[int, float]:
+    """A measure of an arm by training seed, those that have it."""
+    reports = found.get((arm, test), {})
+    return {seed: float(value) for seed in sorted(reports) if (value := look(reports[seed], path)) is not None}
+
+
+def figure(values: Mapping[int, float], interval: list[float] | None = None) -> dict[str, Any] | None:
+    """Mean and spread over training seeds; None without any."""
+    if not values:
+        return None
+    mean = math.fsum(values.values()) / len(values)
+    sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values.values()) / (len(values) - 1)) if len(values) > 1 else None
+    return {"mean": mean, "sd": sd, "n": len(values), "by_seed": {str(seed): value for seed, value in values.items()}, "interval": interval}
+
+
+def measured(found: Evaluations, arm: str, test: str, path: str) -> dict[str, Any] | None:
+    """The figure of an arm's measure on a test."""
+    values = by_seed(found, arm, test, path)
+    first = found[arm, test][min(values)] if values else {}
+    return figure(values, look(first, path.replace("idm.", "intervals.", 1)) if path.startswith("idm.") else None)
+
+
+def less(one: Mapping[int, float], other: Mapping[int, float]) -> dict[int, float]:
+    """`one` minus `other`, seed by seed."""
+    return {seed: one[seed] - other[seed] for seed in one if seed in other}
+
+
+def _table_row(found: Evaluations, row: Row) -> dict[str, Any]:
+    figures: dict[str, Any] = {}
+    for variant in VARIANTS:
+        arm = f"{row.game}-{variant}"
+        if row.minus is None:
+            figures[variant] = measured(found, arm, row.test, row.path)
+        else:
+            figures[variant] = figure(less(by_seed(found, arm, row.test, row.path), by_seed(found, arm, row.minus, row.path)))
+    reports = found.get((f"{row.game}-window", row.test), {})
+    line: dict[str, Any] = {"words": row.words, "test": row.test, "target": row.target, "at_least": row.at_least, "figures": figures}
+    promised = row.path.startswith("risk.") and reports
+    line["no_promise"] = sorted(set(reports) - set(by_seed(found, f"{row.game}-window", row.test, row.path))) if promised else []
+    line["verdict"] = verdict(figures["window"], row.target, row.at_least) or ("no promise" if line["no_promise"] and row.target else None)
+    line["baselines"] = _baselines(reports, row)
+    return line
+
+
+def _baselines(reports: Mapping[int, Mapping[str, Any]], row: Row) -> dict[str, float | None]:
+    """What trivial answers score, which no training seed changes."""
+    if not reports or not row.path.startswith("idm.") or row.minus is not None:
+        return {}
+    report = reports[min(reports)]
+    return {name: look(report, row.path.replace("idm.", f"baselines.{name}.", 1)) for name in report["baselines"]}
+
+
+def verdict(one: Mapping[str, Any] | None, target: float | None, at_least: bool = True) -> str | None:
+    """ "met" or "missed" by the mean over seeds; None without a target or a figure."""
+    if one is None or target is None:
+        return None
+    return "met" if (one["mean"] >= target if at_least else one["mean"] <= target) else "missed"
+
+
+def curve_of(found: Evaluations) -> dict[str, Any]:
+    """R² of both sticks over labelled minutes, and where the turn stick reaches 0.9, seed by seed."""
+    points: list[dict[str, Any]] = []
+    turn: dict[int, list[tuple[float, float]]] = {}
+    for minutes in LABELLED_MINUTES:
+        name = f"doom-{minutes:g}min"
+        arm = "doom-window" if name == GAMES["doom"][0] else name
+        line = {words: measured(found, arm, "doom-expert", path) for words, path in (("turn", _TURN), ("forward", _FORWARD))}
+        points.append({"minutes": minutes, **line})
+        for seed, value in by_seed(found, arm, "doom-expert", _TURN).items():
+            turn.setdefault(seed, []).append((minutes, value))
+    # A seed counts once it has every point: the crossing could lie in the gap of one that is missing.
+    complete = {seed: line for seed, line in turn.items() if len(line) == len(LABELLED_MINUTES)}
+    reached = {seed: at for seed, line in complete.items() if (at := crossing(line, MINUTES_R2)) is not None}
+    never = sorted(set(complete) - set(reached))
+    return {"points": points, "reached": figure(reached), "never": never, "r2": MINUTES_R2, "target_minutes": MINUTES_TARGET}
+
+
+def crossing(line: Iterable[tuple[float, float]], level: float) -> float | None:
+    """Where a line of (x, y) first reaches `level`, linear in log x; its first x if it begins there, None if it never does."""
+    before: tuple[float, float] | None = None
+    for x, y in line:
+        if y >= level:
+            if before is None:
+                return x
+            share = (level - before[1]) / (y - before[1])
+            return math.exp(math.log(before[0]) + share * (math.log(x) - math.log(before[0])))
+        before = x, y
+    return None
+
+
+def _minutes_row(curve: Mapping[str, Any]) -> dict[str, Any]:
+    line: dict[str, Any] = {"words": f"labelled minutes of Doom needed for turn R² {MINUTES_R2}", "test": "doom-expert"}
+    line |= {"target": MINUTES_TARGET, "at_least": False, "figures": {"window": curve["reached"]}, "no_promise": [], "baselines": {}}
+    return line | {"verdict": "missed" if curve["never"] else verdict(curve["reached"], MINUTES_TARGET, at_least=False)}
+
+
+def _generalist(found: Evaluations) -> list[dict[str, Any]]:
+    """One IDM for all games beside the specialist of each, on every test and measure that the table has."""
+    lines = []
+    for row in ROWS:
+        if not row.path.startswith("idm.") or row.minus is not None or row.path.endswith((".ece", ".release_f1_50ms")):
+            continue
+        own = f"{row.game}-window"
+        line: dict[str, Any] = {"words": row.words, "test": row.test, "specialist": measured(found, own, row.test, row.path)}
+        for arm in PARTS["generalist"]:
+            gap = less(by_seed(found, arm.name, row.test, row.path), by_seed(found, own, row.test, row.path))
+            line[arm.name] = {"figure": measured(found, arm.name, row.test, row.path), "difference": figure(gap)}
+            line[arm.name]["verdict"] = verdict(line[arm.name]["difference"], -GENERALIST_WITHIN)
+        lines.append(line)
+    return lines
+
+
+def _ablation(found: Evaluations) -> list[dict[str, Any]]:
+    """What each change does to the window IDM of its game, measure by measure."""
+    lines = []
+    for arm in PARTS["ablation"]:
+        full = f"{arm.name.partition('-')[0]}-window"
+        for test in arm.tests:
+            measures = {}
+            for words, path in _SHARED.items():
+                own, whole = by_seed(found, arm.name, test, path), by_seed(found, full, test, path)
+                if own:
+                    same = {seed: whole[seed] for seed in own if seed in whole}
+                    measures[words] = {"figure": figure(own), "full": figure(same), "difference": figure(less(own, whole))}
+            lines.append({"arm": arm.name, "words": arm.words, "test": test, "measures": measures})
+    return lines
+
+
+def _pedals(found: Evaluations) -> list[dict[str, Any]]:
+    """Steering and pedals of the first seed: how well they are read, and how sure of itself the IDM is (0...1)."""
+    reports = found.get(("pedals-window", "pedals-expert"), {})
+    lines = []
+    for kind in ("sticks", "buttons") if reports else ():
+        report = reports[min(reports)]
+        for name, score in report["idm"][kind].items():
+            bins = look(report, f"calibration.{kind}.{name}") or []
+            sure = [1 - min(1, one["spread"] / _EVEN_SPREAD) if kind == "sticks" else abs(2 * one["p"] - 1) for one in bins]
+            rows = sum(one["n"] for one in bins)
+            confidence = sum(value * one["n"] for value, one in zip(sure, bins, strict=True)) / rows if rows else None
+            lines.append({"slot": name, "confidence": confidence, **{key: score.get(key) for key in _PEDAL_MEASURES}})
+    return lines
+
+
+_PEDAL_MEASURES = ("r2", "ap", "prevalence", "onset_f1_50ms", "accuracy", "ece")
+
+
+def _missing(out: Path, part: str, seeds: tuple[int, ...]) -> list[str]:
+    wanted = evaluations((part,), seeds)
+    return [
+        f"{arm.name} on {test}, seed {seed}" for _, arm, test, seed in wanted if not evaluation_file(out, arm.name, test, seed).exists()
+    ]
+
+
+def table_text(results: Mapping[str, Any]) -> str:
+    """The table for a terminal: the window IDM beside the target, the other variants behind it."""
+    first, *rest = VARIANTS
+    lines = [f"{'':<60}{'target':>8}{first:>16}{'':>11}" + "".join(f"{name:>14}" for name in rest)]
+    for row in results["table"]:
+        target = "" if row["target"] is None else f"{'≥' if row['at_least'] else '≤'} {row['target']:g}"
+        window, *others = (row["figures"].get(variant) for variant in VARIANTS)
+        spread = "" if window is None or window["sd"] is None else f" ± {window['sd']:.3f}"
+        value = "-" if window is None else f"{window['mean']:.3f}{spread}"
+        cells = "".join(f"{'-' if one is None else format(one['mean'], '.3f'):>14}" for one in others)
+        lines.append(f"{row['words']:<60}{target:>8}{value:>16}{row['verdict'] or '':>11}{cells}")
+    if results["missing"]:
+        lines.append("not done yet: " + ", ".join(f"{len(names)} evaluations of {part}" for part, names in results["missing"].items()))
+    return "\n".join(lines)

@@ -1,0 +1,80 @@
+"""The page of `ghostpad lab study masks`: three frames of the same moment, and what each IDM made of each footage.
+
+Reads the content of its results.json and a frame of three test corpora; writes one self-contained HTML file and, beside it, the
+picture of the frames as a PNG. About a second.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from ghostpad import __version__
+from ghostpad.base.files import atomic_path
+from ghostpad.corpus.folder import Corpus
+from ghostpad.corpus.masks import video_mask
+from ghostpad.lab.study.idm.page import difference_words, figure_words
+from ghostpad.video.decode import decode_frames
+from ghostpad.view.page import jpeg, template
+from ghostpad.view.scene import font
+
+AT_S = 4.0
+"""The moment that is shown, seconds into a game's first test video (a guess: something is being done by then)."""
+
+_WIDE, _GAP, _TITLE, _PAPER, _INK = 420, 12, 30, (16, 19, 26), (232, 236, 243)
+
+
+def write_masks_page(results: Mapping[str, Any], corpora: Mapping[str, Path], page: Path) -> Path:
+    """Write the page of `results`, as `ghostpad.lab.study.masks.tables.collect` gives them; `corpora` are the tests by what is seen."""
+    picture = frames_picture(corpora)
+    with atomic_path(page.with_suffix(".png")) as temporary:
+        picture.save(temporary)
+    html = template(Path(__file__).with_name("study.html.jinja")).render(
+        title="study of masks",
+        picture=jpeg(picture, 88),
+        tests=list(corpora),
+        figure=figure_words,
+        difference=difference_words,
+        version=__version__,
+        **results,
+    )
+    with atomic_path(page) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+    return page
+
+
+def frames_picture(corpora: Mapping[str, Path]) -> Image.Image:
+    """A row of frames for each game: one moment as every corpus, by name, shows it to an IDM."""
+    rows = [[_frame(Corpus.open(path), game) for path in corpora.values()] for game in _games(corpora)]
+    sizes = [(_WIDE, round(_WIDE * row[0].shape[0] / row[0].shape[1])) for row in rows]
+    width = len(corpora) * (_WIDE + _GAP) + _GAP
+    image = Image.new("RGB", (width, _TITLE + _GAP + sum(high + _GAP for _, high in sizes)), _PAPER)
+    draw, top = ImageDraw.Draw(image), _TITLE + _GAP
+    for column, name in enumerate(corpora):
+        draw.text((_GAP + column * (_WIDE + _GAP), 10), name, _INK, font(20))
+    for row, size in zip(rows, sizes, strict=True):
+        for column, frame in enumerate(row):
+            shown = Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS)
+            image.paste(shown, (_GAP + column * (_WIDE + _GAP), top))
+        top += size[1] + _GAP
+    return image
+
+
+def _games(corpora: Mapping[str, Path]) -> list[str]:
+    first = Corpus.open(next(iter(corpora.values())))
+    return sorted({row["game"] for row in first.rows()})
+
+
+def _frame(corpus: Corpus, game: str) -> NDArray[np.uint8]:
+    row = next(row for row in corpus.rows() if row["game"] == game)
+    path = corpus.video_path(row["id"])
+    found: NDArray[np.uint8] | None = None
+    for frame in decode_frames(path, mask=video_mask(row, path)):
+        found = frame.image
+        if frame.pts_s >= AT_S:
+            break
+    assert found is not None, "a recorded video has frames"
+    return found

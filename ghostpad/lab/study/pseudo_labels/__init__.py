@@ -1,0 +1,1 @@
+"""What an IDM's pseudo-labels are worth to an agent."""

@@ -1,0 +1,1 @@
+"""How much of sticks and triggers pictures can tell at all, by oracles that know more."""

@@ -1,0 +1,162 @@
+"""Measure an IDM's rows under a corpus against truth that was withheld from it: one report, JSON-able.
+
+Reads `actions/<source>/` of a corpus, a folder of true rows, and `calibration.json` and `risk.json` of the run if there are any.
+Each video is matched with its own frame rate. The prior baseline is that of the video's game in corpora that the IDM could have
+learned from. About 5 s for an hour of footage with three slots.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ghostpad.base.errors import MissingError
+from ghostpad.base.files import read_json
+from ghostpad.corpus.folder import Corpus, truth_table
+from ghostpad.measure.bootstrap import intervals
+from ghostpad.measure.coverage import worst_mistakes
+from ghostpad.measure.match import Matched, match, pool
+from ghostpad.measure.reliability import button_errors, reliability, uncalibrated
+from ghostpad.measure.risk import kept, load_thresholds
+from ghostpad.measure.scores import Score, baseline_scores, prior_of, score_rows
+
+GROUPS = ("game", "level", "player")
+"""Columns of the table of videos that the measures are broken down by."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A video with rows of both kinds: its row of the table of videos and its matched rows."""
+
+    video: Mapping[str, Any]
+    rows: Matched
+
+
+def evaluate_labels(
+    corpus: Corpus,
+    source: str,
+    truth: Path,
+    prior: Sequence[Path] = (),
+    *,
+    run: Path | None = None,
+    beside: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """The report on `source`'s rows of every video that has them and truth.
+
+    source, videos, minutes
+    idm               `ghostpad.measure.scores.score_rows` of all videos
+    intervals         95 % by video bootstrap, `ghostpad.measure.bootstrap.intervals`
+    baselines         trivial predictions on the same rows; the prior needs the corpora `prior`
+    beside            name: the score of another source of `beside` (name: source) on the same videos
+    calibration       reliability bins; before: those before calibration, None if the run's calibration is not known; ece_before
+    risk              what the thresholds of the run's `risk.json` keep here, with eps and delta; None if it has none
+    by                game, level, player: a score for each value
+    by_video          a score for each video
+    worst             the worst confident mistakes: video, at_s, error, confidence
+
+    Raises `MissingError` if no video has both kinds of rows, or none of those has rows of a source in `beside`.
+    """
+    judged = judge(corpus, source, truth)
+    rows = pool([one.rows for one in judged])
+    raw = _before_calibration(rows, run)
+    return {
+        "source": source,
+        "videos": len(judged),
+        "minutes": float(rows.row_s.sum() / 60),
+        "idm": score_rows(rows),
+        "intervals": intervals(rows),
+        "baselines": baseline_scores([one.rows for one in judged], _priors(judged, prior)),
+        "beside": {name: _score_beside(corpus, other, truth, judged) for name, other in (beside or {}).items()},
+        "calibration": reliability(rows) | {"before": raw and reliability(raw), "ece_before": raw and button_errors(raw)},
+        "risk": _risk(rows, run),
+        "by": {group: _by_group(judged, group) for group in GROUPS},
+        "by_video": [{"video": one.video["id"], **_brief(score_rows(one.rows))} for one in judged],
+        "worst": _worst(judged),
+    }
+
+
+def judge(corpus: Corpus, source: str, truth: Path) -> list[Judged]:
+    """The videos of a corpus that have rows of `source` and true rows, by id. Raises `MissingError` if there is none."""
+    videos = {row["id"]: row for row in corpus.rows()}
+    found = []
+    for id in corpus.labelled_ids(source):
+        predicted, true = corpus.actions(source, id), truth_table(truth, id)
+        if predicted is not None and true is not None and id in videos:
+            found.append(Judged(videos[id], match(predicted, true, _fps(videos[id], true))))
+    if not found:
+        raise MissingError(
+            f"no video of {corpus.root} has both rows of {source} and truth in {truth}: label the corpus, or name the right folder"
+        )
+    return found
+
+
+def _fps(video: Mapping[str, Any], truth: pa.Table) -> float:
+    """The rate in the table of videos, or by the steps of the truth where that is unknown."""
+    if video["fps"]:
+        return float(Fraction(video["fps"]))
+    steps_s = np.diff(np.sort(truth.column("pts_s").to_numpy()))
+    return 1 / float(np.median(steps_s)) if len(steps_s) and np.median(steps_s) > 0 else 1.0
+
+
+def _priors(judged: Sequence[Judged], prior: Sequence[Path]) -> list[NDArray[np.float32]] | None:
+    """For each video the mean pad of its game in the corpora `prior`, of all they hold if they do not know the game."""
+    if not prior:
+        return None
+    truths: dict[Any, list[pa.Table]] = {}
+    for corpus in map(Corpus.open, prior):
+        games = {row["id"]: row["game"] for row in corpus.rows()}
+        for id in corpus.labelled_ids("recorded"):
+            table = corpus.actions("recorded", id)
+            if table is not None:
+                truths.setdefault(games.get(id), []).append(table)
+    means = {game: prior_of(tables) for game, tables in truths.items()}
+    overall = prior_of([table for tables in truths.values() for table in tables])
+    return [means.get(one.video["game"], overall) for one in judged]
+
+
+def _score_beside(corpus: Corpus, source: str, truth: Path, judged: Sequence[Judged]) -> Score:
+    wanted = {one.video["id"] for one in judged}
+    return _brief(score_rows(pool([one.rows for one in judge(corpus, source, truth) if one.video["id"] in wanted])))
+
+
+def _before_calibration(rows: Matched, run: Path | None) -> Matched | None:
+    """The rows as the model gave them, if the run says how they were calibrated and that can be undone."""
+    path = None if run is None else run / "calibration.json"
+    if path is None or not path.exists():
+        return None
+    facts = read_json(path)
+    if not isinstance(facts.get("temperatures"), dict) or not isinstance(facts.get("spread_scales"), dict):
+        return None
+    return uncalibrated(rows, facts["temperatures"], facts["spread_scales"])
+
+
+def _risk(rows: Matched, run: Path | None) -> dict[str, Any] | None:
+    thresholds = None if run is None else load_thresholds(run)
+    if thresholds is None:
+        return None
+    refused = [name for kind in ("buttons", "sticks") for name, promise in thresholds[kind].items() if promise is None]
+    facts = {name: thresholds[name] for name in ("eps", "delta", "tolerance")}
+    return facts | {"no_promise": refused} | kept(rows, thresholds)
+
+
+def _by_group(judged: Sequence[Judged], group: str) -> list[dict[str, Any]]:
+    values = sorted({str(one.video[group]) for one in judged if one.video[group] is not None})
+    parts = {value: pool([one.rows for one in judged if str(one.video[group]) == value]) for value in values}
+    return [{"value": value, **_brief(score_rows(rows))} for value, rows in parts.items()]
+
+
+def _brief(score: Score) -> Score:
+    """A score without its curve."""
+    return {key: value for key, value in score.items() if key != "risk_coverage"}
+
+
+def _worst(judged: Sequence[Judged]) -> list[dict[str, Any]]:
+    found = worst_mistakes([one.rows for one in judged])
+    return [
+        {"video": judged[each.video].video["id"], "at_s": each.at_s, "error": each.error, "confidence": each.confidence} for each in found
+    ]

@@ -1,0 +1,86 @@
+"""Whether claimed certainty comes true: reliability bins, calibration error, and the claims as they were before calibration.
+
+Pure. Bins have equal mass (as many rows each), fewer where values repeat. Temperature scaling and the scale of a spread have exact
+inverses, so "before" needs only the numbers in the run's `calibration.json`, no second labelling.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ghostpad.base.pad import BUTTONS, SLOTS, STICKS, slot
+from ghostpad.measure.match import Matched
+
+_ECE_BINS, _DIAGRAM_BINS = 15, 10
+
+
+def calibration_error(p: NDArray[np.floating], truth: NDArray[np.bool_]) -> float | None:
+    """Expected calibration error over 15 bins of equal mass: the mean gap between claimed and actual frequency; None without rows."""
+    gaps = [abs(float(p[part].mean()) - float(truth[part].mean())) * len(part) for part in equal_mass(p, _ECE_BINS)]
+    return sum(gaps) / len(p) if len(p) else None
+
+
+def equal_mass(values: NDArray[np.floating], bins: int) -> list[NDArray[np.intp]]:
+    """Row numbers of each bin, ascending; equal values share a bin, so that a constant is not split by the order of rows."""
+    bin_of = bin_numbers(values, bins)
+    return [np.flatnonzero(bin_of == number) for number in np.unique(bin_of)]
+
+
+def bin_numbers(values: NDArray[np.floating], bins: int = _ECE_BINS) -> NDArray[np.intp]:
+    """[n] the bin, 0...bins-1, of each value, as `equal_mass` and `calibration_error` cut them."""
+    if not len(values):
+        return np.zeros(0, np.intp)
+    edges = np.unique(np.sort(values)[[len(values) * part // bins for part in range(1, bins)]])
+    return np.searchsorted(edges, values, side="right")
+
+
+def reliability(rows: Matched) -> dict[str, Any]:
+    """Ten bins a slot: what was claimed beside what came true.
+
+    {"sticks": {axis: [{"spread", "rmse", "n"}]}, "buttons": {name: [{"p", "frequency", "n"}]}}; axes without spreads are left out.
+    """
+    found: dict[str, dict[str, list[dict[str, float]]]] = {"sticks": {}, "buttons": {}}
+    for index, name in enumerate(SLOTS):
+        known = rows.known[:, index]
+        predicted, truth = (values[known, index].astype(np.float64) for values in (rows.predicted, rows.truth))
+        if name in BUTTONS and known.any():
+            found["buttons"][name] = [
+                {"p": float(predicted[part].mean()), "frequency": float(truth[part].mean()), "n": len(part)}
+                for part in equal_mass(predicted, _DIAGRAM_BINS)
+            ]
+        elif name in STICKS:
+            spread = rows.spreads[known, STICKS.index(name)].astype(np.float64)
+            spread, error = spread[~np.isnan(spread)], (predicted - truth)[~np.isnan(spread)]
+            if len(spread):
+                found["sticks"][name] = [
+                    {"spread": float(spread[part].mean()), "rmse": float(np.sqrt(np.mean(error[part] ** 2))), "n": len(part)}
+                    for part in equal_mass(spread, _DIAGRAM_BINS)
+                ]
+    return found
+
+
+def button_errors(rows: Matched) -> dict[str, float | None]:
+    """The calibration error of every known button."""
+    found = {}
+    for name in BUTTONS:
+        known = rows.known[:, slot(name)]
+        if known.any():
+            found[name] = calibration_error(rows.predicted[known, slot(name)].astype(np.float64), rows.truth[known, slot(name)] >= 0.5)
+    return found
+
+
+def uncalibrated(rows: Matched, temperatures: Mapping[str, float], spread_scales: Mapping[str, float]) -> Matched:
+    """The rows as they were before calibration: logits times the temperature again, spreads divided by their scale.
+
+    Exact but for rounding: a probability that float32 holds as 1 comes back as 1.
+    """
+    predicted, spreads = rows.predicted.copy(), rows.spreads.copy()
+    for name, temperature in temperatures.items():
+        p = np.clip(predicted[:, slot(name)].astype(np.float64), 1e-12, 1 - 1e-12)
+        predicted[:, slot(name)] = 1 / (1 + (1 / p - 1) ** temperature)
+    for name, scale in spread_scales.items():
+        spreads[:, STICKS.index(name)] /= scale
+    return replace(rows, predicted=predicted, spreads=spreads)

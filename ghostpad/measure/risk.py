@@ -1,0 +1,196 @@
+"""Thresholds that keep a promise: "of the kept presses at most a share eps is wrong", with confidence 1 - delta.
+
+Chosen on held-out videos, kept in `RUN/risk.json`, checked on test videos. From strict to loose, each threshold is tested with an
+exact binomial (Clopper-Pearson) bound until the first fails: fixed-sequence testing, Learn then Test (Angelopoulos et al.,
+arXiv:2110.01052), for the risk of conformal risk control (arXiv:2208.02814). The sequence begins at the strictest threshold that
+keeps enough to bear one mistake, which looks at no truth. Each slot has its own promise; together they may fail more often.
+
+What counts as one trial: rows of one press are right or wrong together, so n is not rows but the effective number of presses,
+(sum of m)^2 / (sum of m^2) for kept presses of m rows (Kish), which is their number if all are equally long and what an even
+thinning to about one row a press would leave. The error share stays that of rows; for sticks the rows of one second of a video are
+taken together instead. The promise holds for new videos that are like the held-out ones, not for another game.
+
+A promise of 2 % at delta 0.1 needs at least 114 presses without a mistake. 0.06 s a slot and hour at 20 Hz (measured).
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ghostpad.base.errors import FormatError, SettingsError
+from ghostpad.base.files import read_json
+from ghostpad.base.pad import BUTTONS, PRESSED, SLOTS, STICKS, slot
+from ghostpad.measure.match import Matched
+
+Thresholds = dict[str, Any]
+"""JSON: {"eps", "delta", "tolerance", "buttons": {name: Promise or None}, "sticks": {axis: Promise or None}}, as `choose` gives it.
+A promise is {"threshold", "kept_share", "error_share", "bound", "n"}; None: no threshold can promise it."""
+
+TOLERANCE = 0.25
+"""A stick that is off by more than this is wrong (a guess: an eighth of its way)."""
+
+_LEVELS = 1 / (1 + np.exp(-np.arange(0, 9.01, 0.15)))
+"""Probabilities tried, 0.5 ... 0.9999, even in logits; what is called pressed reaches 0.5."""
+
+_SPREADS = np.geomspace(0.6, 0.005, 60)
+"""Stick spreads tried, from loose to strict."""
+
+
+def choose(rows: Matched, eps: float, delta: float = 0.1, tolerance: float = TOLERANCE) -> Thresholds:
+    """The loosest threshold of every known slot that promises an error share of at most `eps`, wrong with probability `delta`.
+
+    Button: keep rows with p >= threshold; an error is a kept row whose button is up; kept_share is that of truly pressed rows. Stick:
+    keep rows with spread <= threshold; an error is off by more than `tolerance`; kept_share is that of all rows. `rows` must be
+    calibrated, and of videos that neither the model nor anything else was fitted to (temperatures, one number a button, are a
+    small exception). Raises `SettingsError` for shares outside 0...1.
+    """
+    if not (0 < eps < 1 and 0 < delta < 1 and tolerance > 0):
+        raise SettingsError(f"eps {eps}, delta {delta}, tolerance {tolerance}: shares must lie between 0 and 1, a tolerance above 0")
+    found: Thresholds = {"eps": eps, "delta": delta, "tolerance": tolerance, "buttons": {}, "sticks": {}}
+    for index, name in enumerate(SLOTS):
+        if rows.known[:, index].any() and (name in BUTTONS or _has_spread(rows, name)):
+            found["buttons" if name in BUTTONS else "sticks"][name] = _choose_slot(rows, name, eps, delta, tolerance)
+    return found
+
+
+def load_thresholds(run: Path) -> Thresholds | None:
+    """The thresholds in `run/risk.json`, None if there are none. Raises `FormatError` for a file that is something else."""
+    path = run / "risk.json"
+    if not path.exists():
+        return None
+    found = read_json(path)
+    if not isinstance(found, dict) or {"eps", "delta", "tolerance", "buttons", "sticks"} - set(found):
+        raise FormatError(f"{path} holds no thresholds: remove it and run the command that trained the IDM again")
+    return found
+
+
+def kept(rows: Matched, thresholds: Thresholds) -> dict[str, dict[str, dict[str, float | int | None]]]:
+    """What the thresholds keep of `rows`, and whether the promise holds there.
+
+    {"buttons" | "sticks": {name: {"threshold", "promised", "error_share", "kept_share", "kept_rows", "n"}}} for the slots that have a
+    promise and that `rows` knows; shares are None where nothing was kept or nothing was pressed. `n` is the effective number.
+    """
+    found: dict[str, dict[str, dict[str, float | int | None]]] = {"buttons": {}, "sticks": {}}
+    for kind in found:
+        for name, promise in thresholds[kind].items():
+            if promise is None or not rows.known[:, slot(name)].any():
+                continue
+            keep = kept_rows(rows, name, promise["threshold"])
+            wrong = _wrong(rows, name, thresholds["tolerance"])
+            found[kind][name] = {
+                "threshold": promise["threshold"],
+                "promised": promise["bound"],
+                "error_share": float(wrong[keep].mean()) if keep.any() else None,
+                "kept_share": _kept_share(rows, name, keep),
+                "kept_rows": int(keep.sum()),
+                "n": round(effective_n(_clusters(rows, name, keep)), 1),
+            }
+    return found
+
+
+def kept_rows(rows: Matched, name: str, threshold: float) -> NDArray[np.bool_]:
+    """[n] the rows of a slot that a threshold keeps: buttons by probability, sticks by spread; unknown rows are not kept."""
+    known = rows.known[:, slot(name)]
+    if name in BUTTONS:
+        return known & (rows.predicted[:, slot(name)] >= threshold)
+    return known & (rows.spreads[:, STICKS.index(name)] <= threshold)  # False for NaN
+
+
+def upper_bound(errors: int, n: int, delta: float) -> float:
+    """The Clopper-Pearson upper bound of a share, `errors` seen in `n` trials: exceeded by the true share with probability `delta`.
+
+    The p at which `errors` or fewer would be seen with probability `delta`, by bisection; 1 without trials.
+    """
+    if n <= 0 or errors >= n:
+        return 1.0
+    low, high = errors / n, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if binomial_tail(errors, n, middle) > delta else (low, middle)
+    return high
+
+
+def binomial_tail(k: int, n: int, p: float) -> float:
+    """P(X <= k) for X binomial in n trials of probability p."""
+    if p <= 0 or k >= n:
+        return 1.0
+    if p >= 1:
+        return 0.0
+    heads = np.arange(k + 1)
+    choices = math.lgamma(n + 1) - np.array([math.lgamma(j + 1) + math.lgamma(n - j + 1) for j in range(k + 1)])
+    terms = choices + heads * math.log(p) + (n - heads) * math.log1p(-p)
+    return float(min(1.0, np.exp(terms).sum()))
+
+
+def effective_n(sizes: NDArray[np.intp]) -> float:
+    """Kish's effective number of clusters of these sizes, (sum)^2 / sum of squares; 0 without any."""
+    sizes = np.asarray(sizes, np.float64)
+    return float(sizes.sum() ** 2 / (sizes**2).sum()) if len(sizes) else 0.0
+
+
+def _choose_slot(rows: Matched, name: str, eps: float, delta: float, tolerance: float) -> dict[str, float] | None:
+    """Test one threshold after another, from the first of the sequence towards looser ones, until one fails."""
+    loosening = _LEVELS[::-1] if name in BUTTONS else _SPREADS[::-1]
+    keeps = [kept_rows(rows, name, float(threshold)) for threshold in loosening]
+    counts = [effective_n(_clusters(rows, name, keep)) for keep in keeps]
+    wrong, found = _wrong(rows, name, tolerance), None
+    for at in range(_first(counts, eps, delta), len(loosening)):
+        keep, n = keeps[at], counts[at]
+        share = float(wrong[keep].mean()) if keep.any() else 1.0
+        bound = _bound(share, n, delta)
+        if bound > eps:
+            break
+        found = {
+            "threshold": float(loosening[at]),
+            "kept_share": _kept_share(rows, name, keep) or 0.0,
+            "error_share": share,
+            "bound": bound,
+            "n": math.floor(n),
+        }
+    return found
+
+
+def _first(counts: Sequence[float], eps: float, delta: float) -> int:
+    """Where the sequence begins: the strictest threshold that keeps enough for one mistake; if none does, enough for no mistake."""
+    for mistakes in (1, 0):
+        for at, n in enumerate(counts):
+            if upper_bound(mistakes, math.floor(n + 1e-9), delta) <= eps:
+                return at
+    return len(counts)
+
+
+def _bound(share: float, n: float, delta: float) -> float:
+    """The bound of an error share over an effective number, rounded to whole trials so that the bound can only grow."""
+    trials = math.floor(n + 1e-9)
+    return upper_bound(math.ceil(share * trials - 1e-9), trials, delta)
+
+
+def _wrong(rows: Matched, name: str, tolerance: float) -> NDArray[np.bool_]:
+    """[n] whether a row is wrong if it is kept."""
+    truth = rows.truth[:, slot(name)]
+    return truth < PRESSED if name in BUTTONS else np.abs(rows.predicted[:, slot(name)] - truth) > tolerance
+
+
+def _clusters(rows: Matched, name: str, keep: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Sizes, rows, of what counts as one trial among the kept rows: presses of a button, seconds of a stick."""
+    if not keep.any():
+        return np.zeros(0, np.intp)
+    if name in BUTTONS:
+        begins = keep & ~(np.roll(keep, 1) & rows.follows)
+        return np.bincount(np.cumsum(begins)[keep])[1:]
+    return np.unique(np.floor(rows.clock_s[keep]), return_counts=True)[1]  # of a pool, whose videos are 10 s apart
+
+
+def _kept_share(rows: Matched, name: str, keep: NDArray[np.bool_]) -> float | None:
+    among = rows.known[:, slot(name)]
+    if name in BUTTONS:
+        among = among & (rows.truth[:, slot(name)] >= PRESSED)
+    return float(keep[among].mean()) if among.any() else None
+
+
+def _has_spread(rows: Matched, name: str) -> bool:
+    return not np.isnan(rows.spreads[rows.known[:, slot(name)], STICKS.index(name)]).all()

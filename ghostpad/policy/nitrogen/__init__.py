@@ -1,0 +1,1 @@
+"""NitroGen's released policy: its checkpoint read, written and sampled like the reference."""

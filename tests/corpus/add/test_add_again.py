@@ -1,0 +1,169 @@
+"""Adding and making small copies, stopped and started again: only what was in flight is done again, and the end is the same."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from ghostpad.base.pad import PAD_DIM
+from ghostpad.base.records import actions_table, write_table
+from ghostpad.corpus.add import ledger as add_ledger
+from ghostpad.corpus.add.add import AddCounts, add_videos
+from ghostpad.corpus.add.find import find_videos
+from ghostpad.corpus.folder import Corpus
+from ghostpad.corpus.proxies import make_proxies
+from ghostpad.corpus.summary import summarise
+
+
+def clip(path: Path, seed: int, frames: int = 20, size: int = 64) -> Path:
+    """A film of noise: no two are alike, and it is too short to be compared by pictures below 5 s."""
+    rng = np.random.default_rng(seed)
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=10, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = size, size, "yuv420p"
+        for _ in range(frames):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(rng.integers(0, 255, (size, size, 3), np.uint8), format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def add(corpus: Corpus, place: Path, link: bool = False) -> AddCounts:
+    return add_videos(corpus, find_videos([str(place)], {"game": None}), link)
+
+
+def kill_when(words: list[str], ready: Callable[[], bool]) -> None:
+    """Start a command, and kill it once `ready`."""
+    process = subprocess.Popen([sys.executable, "-m", "ghostpad", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while process.poll() is None and not ready():
+            time.sleep(0.001)
+    finally:
+        process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "it was over before it could be killed"
+
+
+def finish(words: list[str]) -> str:
+    return subprocess.run([sys.executable, "-m", "ghostpad", *words], check=True, capture_output=True, text=True).stdout
+
+
+def contents(root: Path, *folders: str) -> dict[str, bytes]:
+    paths = [path for folder in folders for path in sorted((root / folder).rglob("*")) if path.is_file()]
+    return {str(path.relative_to(root)): path.read_bytes() for path in [*paths, root / "videos.parquet"]}
+
+
+def times(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if not path.name.startswith(".")}
+
+
+def entries(root: Path) -> list[dict]:
+    return [json.loads(line) for line in (root / "add" / "ledger.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "in").mkdir()
+    for seed in range(8):
+        clip(tmp_path / "in" / f"{seed}.mp4", seed, frames=60, size=128)
+    (tmp_path / "in" / "torn.mp4").write_bytes((tmp_path / "in" / "0.mp4").read_bytes()[:900])
+    rows = actions_table(np.arange(59) / 10, np.zeros((59, PAD_DIM), np.float32), np.ones(PAD_DIM, np.bool_))
+    write_table(tmp_path / "in" / "3.parquet", rows, "actions")
+    return tmp_path / "in"
+
+
+def test_killed_adding_goes_on_with_the_file_it_was_at(folder: Path, tmp_path: Path) -> None:
+    add(Corpus.create(tmp_path / "whole"), folder)
+    root, words = tmp_path / "c", ["corpus", "add", str(tmp_path / "c"), str(folder)]
+    ledger = root / "add" / "ledger.jsonl"
+    for done in (1, 4):
+        kill_when(words, lambda: ledger.exists() and ledger.read_bytes().count(b"\n") >= done)  # noqa: B023  (called here)
+        before = {name: at for name, at in times(root / "videos").items() if f'"id": "{Path(name).stem}"' in ledger.read_text()}
+        assert len(before) >= done and not Corpus.open(root).rows(), "the table is written at the end"
+    told = finish(words)
+    assert f"{8 - len(before)} videos added" in told
+    assert before.items() <= times(root / "videos").items(), "a finished video was copied again"
+    told_of = [entry["id"] for entry in entries(root) if entry.get("id")]
+    assert len(told_of) == len(set(told_of)) == 9, "a file was taken twice"
+    folders = ("videos", "actions", "cache")
+    assert contents(root, *folders) == contents(tmp_path / "whole", *folders)
+
+
+def test_killed_copying_makes_only_the_copy_in_flight_again(folder: Path, tmp_path: Path) -> None:
+    for name in ("whole", "c"):
+        add(Corpus.create(tmp_path / name), folder, link=True)
+    make_proxies(Corpus.open(tmp_path / "whole"), 64)
+    copies, words = tmp_path / "c" / "proxy" / "64", ["corpus", "proxy", str(tmp_path / "c"), "--px", "64"]
+    before: dict[str, int] = {}
+    for done in (1, 4):
+        kill_when(words, lambda: copies.is_dir() and len(times(copies)) >= done)  # noqa: B023
+        assert before.items() <= times(copies).items(), "a finished copy was made again"
+        before = times(copies)
+    assert f"{8 - len(before)} copies made, {len(before)} were there" in finish(words)
+    assert before.items() <= times(copies).items()
+    assert contents(tmp_path / "c", "proxy") == contents(tmp_path / "whole", "proxy")
+    assert not [path for path in copies.iterdir() if path.name.startswith(".")], "what the kill left is gone"
+
+
+def test_the_table_is_written_a_few_times_for_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(add_ledger, "LEAST_ROWS", 5)
+    (tmp_path / "in").mkdir()
+    for seed in range(60):
+        clip(tmp_path / "in" / f"{seed}.mp4", seed, frames=2, size=32)
+    corpus = Corpus.create(tmp_path / "c")
+    assert add(corpus, tmp_path / "in").added == 60 == len(corpus.ok_ids())
+    assert sum("written" in entry for entry in entries(corpus.root)) == 5, "at 5, 10, 20 and 40 rows, and at the end"
+
+
+def test_known_files_are_not_opened_again(folder: Path, tmp_path: Path) -> None:
+    corpus = Corpus.create(tmp_path / "c")
+    (folder / "again.mp4").write_bytes((folder / "1.mp4").read_bytes())
+    remade = folder / "z.mp4"
+    with av.open(str(folder / "2.mp4")) as source, av.open(str(remade), "w") as out:  # other bytes, the same pictures
+        copy = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = copy
+                out.mux(packet)
+    counts = add(corpus, folder)
+    assert (counts.added, counts.present, len(counts.broken)) == (8, 1, 1) and counts.same == {str(remade): "2"}
+    before = (corpus.root / "add" / "ledger.jsonl").read_bytes()
+    for path in folder.glob("*.mp4"):  # whoever reads them now is found out
+        stat = path.stat()
+        path.write_bytes(b"\0" * stat.st_size)
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    counts = add(corpus, folder)
+    assert (counts.added, counts.present, counts.same) == (0, 10, {str(remade): "2"})
+    assert (corpus.root / "add" / "ledger.jsonl").read_bytes() == before
+    os.utime(folder / "5.mp4")  # touched: looked at again
+    assert len(add(corpus, folder).broken) == 1
+
+
+def test_a_torn_ledger_and_a_better_copy_of_a_broken_file(folder: Path, tmp_path: Path) -> None:
+    corpus = Corpus.create(tmp_path / "c")
+    add(corpus, folder)
+    with open(corpus.root / "add" / "ledger.jsonl", "ab") as file:
+        file.write(b'{"key": "half')
+    clip(folder / "torn.mp4", 99, frames=60)
+    clip(folder / "new.mp4", 100, frames=60)
+    assert add(corpus, folder).added == 2
+    assert {"torn", "new"} < set(corpus.ok_ids()) and summarise(corpus)["broken"] == {}
+    assert add(corpus, folder).present == 10
+
+
+def test_rows_that_come_later_are_taken_and_others_are_not_lost(folder: Path, tmp_path: Path) -> None:
+    corpus = Corpus.create(tmp_path / "c")
+    add(corpus, folder)
+    first = corpus.actions("recorded", "3")
+    for name, count in (("3", 40), ("4", 59)):
+        rows = actions_table(np.arange(count) / 10, np.ones((count, PAD_DIM), np.float32), np.ones(PAD_DIM, np.bool_))
+        write_table(folder / f"{name}.parquet", rows, "actions")
+    counts = add(corpus, folder)
+    assert corpus.labelled_ids("recorded") == ["3", "4"] and counts.unread.keys() == {"3"}
+    assert first is not None and first.equals(corpus.actions("recorded", "3")) and "other rows" in counts.unread["3"]

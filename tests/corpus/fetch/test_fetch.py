@@ -1,0 +1,217 @@
+"""Fetching with the real yt-dlp from a server on loopback that stalls, cuts off, refuses, recovers and lies."""
+
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+pytest.importorskip("yt_dlp")
+
+from loopback import Site, corpus_of, row, running
+
+from ghostpad.base.errors import SettingsError
+from ghostpad.base.records import CHUNKS, write_table
+from ghostpad.cli.main import main
+from ghostpad.corpus.fetch.errors import failure_of
+from ghostpad.corpus.fetch.fetch import fetch_corpus
+from ghostpad.corpus.fetch.ledger import compact, ledger_path, link_rot, note, read_ledger
+from ghostpad.corpus.fetch.queue import FetchQueue
+from ghostpad.corpus.fetch.settings import FetchSettings
+from ghostpad.lab.made_up.videos import write_sample
+from ghostpad.video.probe import read_stamps
+
+FAST = FetchSettings(wait_s=0.05, timeout_s=1.0, tries=4)
+
+
+@pytest.fixture(scope="module")
+def body(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("site") / "v.mp4"
+    write_sample(path, width_px=160, height_px=96, fps=30, frames=90)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def site(body: bytes) -> Iterator[Site]:
+    with running(Site({"good": body, "noise": bytes(4000), "page": b"<html><body>no film here</body></html>"})) as server:
+        yield server
+
+
+def test_what_comes_is_the_sites_own_file_with_its_own_stamps(site: Site, body: bytes, tmp_path: Path) -> None:
+    corpus = corpus_of(tmp_path / "c", {"-abc": site.url("good")}, fps="30")
+    counts = fetch_corpus(corpus, FAST)
+    assert counts.fetched == 1 and not counts.failed
+    path = corpus.video_path("-abc")
+    assert path.read_bytes() == body and len(read_stamps(path)) == 90
+    found = row(corpus, "-abc")
+    assert (found["status"], found["reason"], found["frames"], found["width_px"], found["fps"]) == ("ok", None, 90, 160, "30")
+    assert found["duration_s"] == pytest.approx(3) and len(found["sha256"]) == 64
+    assert not [path for path in (corpus.root / "fetch").iterdir() if path.is_dir()], "nothing is left in flight"
+    entry = read_ledger(corpus.root)["-abc"]
+    assert (entry["outcome"], entry["tries"], entry["part"], entry["bytes"]) == ("ok", 1, "whole", len(body))
+    asked = site.asked.total()
+    assert fetch_corpus(corpus, FAST).fetched == 0 and site.asked.total() == asked, "what is there is not asked for again"
+
+
+@pytest.mark.parametrize(
+    "behaviour, kind, status",
+    [("404", "dead", "missing"), ("410", "dead", "missing"), ("403", "refused", "missing"), ("401", "login", "missing"),
+     ("451", "geo-blocked", "missing"), ("page", "format", "missing"), ("noise", "not a video", "broken")],
+)  # fmt: skip
+def test_what_fails_for_good_is_kept_with_its_reason_and_not_asked_again(
+    site: Site, tmp_path: Path, behaviour: str, kind: str, status: str
+) -> None:
+    corpus = corpus_of(tmp_path / "c", {"a": site.url(behaviour)})
+    counts = fetch_corpus(corpus, FAST)
+    assert counts.fetched == 0 and counts.failed["a"].kind == kind, counts.failed
+    found = row(corpus, "a")
+    assert found["status"] == status and found["reason"].startswith(f"{kind}: ")
+    assert not (corpus.root / "videos").exists() or not list((corpus.root / "videos").iterdir())
+    asked = site.asked.total()
+    assert fetch_corpus(corpus, FAST).skipped == 1 and site.asked.total() == asked
+    fetch_corpus(corpus, FAST.model_copy(update={"retry_failed": True}))
+    assert site.asked.total() > asked and read_ledger(corpus.root)["a"]["tries"] == 2
+    assert link_rot(corpus.root) == {"127.0.0.1": {kind: 1}}
+
+
+@pytest.mark.parametrize("behaviour, tries", [("429x2", 3), ("503x1", 2), ("cut", None), ("stall", None)])
+def test_what_passes_is_tried_again_and_the_file_is_whole(
+    site: Site, body: bytes, tmp_path: Path, behaviour: str, tries: int | None
+) -> None:
+    corpus = corpus_of(tmp_path / "c", {"a": site.url(behaviour)})
+    counts = fetch_corpus(corpus, FAST.model_copy(update={"tries": 9}))
+    assert counts.fetched == 1, counts.failed
+    assert corpus.video_path("a").read_bytes() == body
+    if tries:
+        assert read_ledger(corpus.root)["a"]["tries"] == tries
+
+
+def test_a_budget_ends_the_tries_and_the_next_run_asks_again(site: Site, tmp_path: Path) -> None:
+    corpus = corpus_of(tmp_path / "c", {"a": site.url("429x5")})
+    assert fetch_corpus(corpus, FAST).failed["a"].kind == "throttled"
+    assert row(corpus, "a")["status"] == "missing" and row(corpus, "a")["reason"].startswith("throttled: ")
+    assert fetch_corpus(corpus, FAST).fetched == 1
+
+
+@pytest.mark.parametrize("asked, wait_s, least_s", [("1", 0.0, [1.0, 1.0]), ("", 0.4, [0.2, 0.4]), ("soon", 0.4, [0.2, 0.4])])
+def test_a_try_waits_as_long_as_the_site_asks_or_longer_each_time(
+    site: Site, tmp_path: Path, asked: str, wait_s: float, least_s: list[float]
+) -> None:
+    site.retry_after = asked
+    corpus = corpus_of(tmp_path / "c", {"a": site.url("429x2")})
+    assert fetch_corpus(corpus, FAST.model_copy(update={"wait_s": wait_s})).fetched == 1
+    assert all(after - before >= least for before, after, least in zip(site.times, site.times[1:], least_s, strict=False)), site.times
+
+
+def test_a_site_that_asked_for_a_pause_rests_and_others_go_on() -> None:
+    rows = [{"id": id, "url": f"http://{host}/{id}"} for id, host in (("a", "one.org"), ("b", "one.org"), ("c", "two.org"))]
+    for whole_site, expected in ((True, "c"), (False, "b")):
+        queue = FetchQueue(rows, per_site=2)
+        first = queue.take()
+        assert first is not None and first["id"] == "a"
+        queue.again(first, 600.0, whole_site)
+        following = queue.take()
+        assert following is not None and following["id"] == expected
+
+
+def test_an_address_that_is_none_ends_no_run(site: Site, tmp_path: Path) -> None:
+    bad = {"ip": "http://[", "words": "not an address", "script": "javascript:alert(1)", "disk": f"file://{tmp_path}/c/videos.parquet"}
+    corpus = corpus_of(tmp_path / "c", bad | {"z": site.url("good")})
+    counts = fetch_corpus(corpus, FAST)
+    assert counts.fetched == 1 and {id: failure.kind for id, failure in counts.failed.items()} == dict.fromkeys(bad, "format")
+    assert "stumbled over http://[ (ValueError" in row(corpus, "ip")["reason"]
+    assert link_rot(corpus.root)["unknown"]["format"] == len(bad) and fetch_corpus(corpus, FAST).skipped == len(bad)
+
+
+def test_footage_that_ends_before_its_labels_is_broken(site: Site, tmp_path: Path) -> None:
+    corpus = corpus_of(tmp_path / "c", {"a": site.url("good")})
+    chunk = dict.fromkeys(CHUNKS.names) | {"video": "a", "chunk": 0, "shard": "s", "status": "ok", "start_s": 0.0, "duration_s": 20.0}
+    write_table(corpus.root / "chunks.parquet", pa.Table.from_pylist([chunk], schema=CHUNKS), "chunks")
+    assert fetch_corpus(corpus, FAST).failed["a"].kind == "wrong length"
+    assert row(corpus, "a")["status"] == "broken" and "labels end at 20.0 s" in row(corpus, "a")["reason"]
+
+
+def test_two_at_a_time_from_one_site(site: Site, tmp_path: Path) -> None:
+    corpus = corpus_of(tmp_path / "c", {f"v{n}": site.url("good", f"v{n}") for n in range(8)})
+    assert fetch_corpus(corpus, FAST.model_copy(update={"workers": 8})).fetched == 8
+    assert site.busiest <= 2
+
+
+def test_killed_within_a_file_the_same_command_goes_on_with_it(site: Site, body: bytes, tmp_path: Path) -> None:
+    corpus = corpus_of(tmp_path / "c", {"a": site.url("slow")})
+    command = [sys.executable, "-m", "ghostpad", "corpus", "fetch", str(corpus.root)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and not any(path.stat().st_size > 4000 for path in corpus.root.glob("fetch/a/*.part")):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    assert row(corpus, "a")["status"] == "missing" and not (corpus.root / "videos").exists()
+    assert main(["corpus", "fetch", str(corpus.root)]) == 0
+    assert corpus.video_path("a").read_bytes() == body
+    assert site.ranges and int(re.findall(r"\d+", site.ranges[-1])[0]) > 0, "it began again at the first byte"
+
+
+def test_labels_that_are_indexed_while_a_file_comes_stay(site: Site, tmp_path: Path) -> None:
+    corpus = corpus_of(tmp_path / "c", {"a": site.url("slow")})
+    fetching = threading.Thread(target=fetch_corpus, args=(corpus, FAST))
+    fetching.start()
+    while fetching.is_alive() and not any(corpus.root.glob("fetch/a/*.part")):
+        time.sleep(0.01)
+    boxed = {"game": "celeste", "labels": "raw", "overlay_px": [1.0, 2.0, 3.0, 4.0], "overlay_of_px": [160, 96]}
+    corpus.add_video(row(corpus, "a") | boxed)
+    fetching.join()
+    assert row(corpus, "a")["status"] == "ok" and row(corpus, "a").items() >= boxed.items()
+
+
+def test_killed_between_the_file_and_its_row(site: Site, body: bytes, tmp_path: Path) -> None:
+    corpus = corpus_of(tmp_path / "c", {"a": site.url("404")})
+    (corpus.root / "videos").mkdir()
+    (corpus.root / "videos/a.mp4").write_bytes(body)
+    assert fetch_corpus(corpus, FAST).fetched == 1 and not site.asked and corpus.ok_ids() == ["a"]
+
+
+def test_the_ledger_survives_a_torn_line_and_compacting(tmp_path: Path) -> None:
+    for outcome in ("throttled", "ok"):
+        note(tmp_path, "a", "https://www.youtube.com/watch?v=a", outcome)
+    with open(ledger_path(tmp_path), "ab") as file:
+        file.write(b'{"video": "b", "si')
+    note(tmp_path, "c", "https://www.twitch.tv/videos/1", "dead")
+    before = read_ledger(tmp_path)
+    assert before["a"]["tries"] == 2 and set(before) == {"a", "c"}
+    compact(tmp_path)
+    assert read_ledger(tmp_path) == before and len(ledger_path(tmp_path).read_text().splitlines()) == 2
+    assert link_rot(tmp_path) == {"twitch": {"dead": 1}, "youtube": {"ok": 1}}
+
+
+@pytest.mark.parametrize(
+    "words, kind",
+    [
+        ("ERROR: [youtube] abc: Private video. Sign in if you've been granted access to this video", "private"),
+        ("ERROR: [youtube] abc: Video unavailable", "dead"),
+        ("ERROR: [youtube] abc: Sign in to confirm you're not a bot. Use --cookies-from-browser", "login"),
+        ("ERROR: [youtube] a: The uploader has not made this video available in your country", "geo-blocked"),
+        ("ERROR: [twitch:vod] v1: Video v1 does not exist", "dead"),
+        ("ERROR: something nobody has seen", "network"),
+    ],
+)
+def test_sentences_of_sites(words: str, kind: str) -> None:
+    assert failure_of(RuntimeError(words)).kind == kind
+
+
+def test_the_command_reports_by_site(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = corpus_of(tmp_path / "c", {"a": site.url("good"), "b": site.url("404", "w")})
+    assert main(["corpus", "fetch", str(corpus.root), "--videos", "a,b"]) == 0
+    printed = capsys.readouterr().out
+    assert "1 videos fetched, 1 failed" in printed and "127.0.0.1: 2 asked for: 1 dead, 1 ok" in printed
+    assert main(["corpus", "fetch", str(corpus.root), "--report"]) == 0
+    assert "dead: the site no longer has it" in capsys.readouterr().out
+    assert main(["corpus", "fetch", str(corpus.root), "--videos", "a"]) == 0
+    assert "no video that has an address is missing" in capsys.readouterr().out
+    assert main(["corpus", "fetch", str(corpus.root), "--rate-limit", "fast"]) == 2
+    with pytest.raises(SettingsError, match="no video called 'aa'"):
+        fetch_corpus(corpus, FAST, ["aa"])
