@@ -37,7 +37,10 @@ def test_a_command_that_finds_its_work_done_does_not_hide_how_long_it_took(tmp_p
 
 
 def test_a_failed_command_is_told_in_its_own_words(tmp_path: Path) -> None:
-    tasks = [Task("status", "status", ("corpus", "status", str(tmp_path / "nowhere"))), Task("after", "settings", ("settings", "idm"), ("status",))]
+    tasks = [
+        Task("status", "status", ("corpus", "status", str(tmp_path / "nowhere"))),
+        Task("after", "settings", ("settings", "idm"), ("status",)),
+    ]
     with pytest.raises(GhostpadError, match="there is no corpus at"):
         run_tasks(tasks, 2, tmp_path / "seconds.json")
 
