@@ -16,13 +16,13 @@ from difflib import get_close_matches
 
 
 class GhostpadError(Exception):
-    """Base of every error that a user can cause and mend. `exit_code` is the exit status of the command line."""
+    """Base of every error that a user can cause and fix. `exit_code` is the exit status of the command line."""
 
     exit_code = 1
 
 
 class SettingsError(GhostpadError):
-    """One or more settings that cannot work. `problems` holds one sentence for each, so all are mended in one go."""
+    """One or more settings that cannot work. `problems` holds one sentence for each, so that all can be fixed at once."""
 
     exit_code = 2
 

@@ -40,7 +40,7 @@ def _alive(temporary: Path) -> bool:
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path with the same suffix to write one file at; rename it to `path` on success, remove it otherwise."""
+    """Yield a temporary path with the same suffix; rename it to `path` on success, remove it otherwise."""
     target = Path(path)
     temporary = _temporary(target)
     try:
@@ -92,7 +92,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     except FileNotFoundError:
         raise MissingError(f"{path} does not exist") from None
     except ValueError as error:
-        raise FormatError(f"{path} is not JSON ({error}): remove it and run the command that wrote it again") from None
+        raise FormatError(f"{path} is not JSON ({error}): remove it and re-run the command that wrote it") from None
 
 
 def append_json(path: str | os.PathLike[str], entry: dict[str, Any]) -> None:
@@ -119,8 +119,8 @@ def read_json_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     return found
 
 
-def same_file(source: Path, target: Path) -> None:
-    """A second name for a file, or a copy where the disk knows no second names; nothing where `target` has its size already."""
+def link_or_copy(source: Path, target: Path) -> None:
+    """Hard-link a file, or copy it where the disk has no hard links; nothing where `target` has its size already."""
     if target.exists() and target.stat().st_size == source.stat().st_size:
         return
     with atomic_path(target) as temporary:

@@ -12,7 +12,7 @@ import tyro
 from ghostpad.base.errors import GhostpadError, SettingsError
 from ghostpad.base.files import read_json, write_json
 from ghostpad.cli.arguments import seed_numbers
-from ghostpad.games.players import between
+from ghostpad.games.players import normalized_return
 from ghostpad.games.spec import game_names, game_spec, make_player
 
 PLAYERS = ("random", "novice", "expert")
@@ -105,7 +105,7 @@ def games_table(report: dict[str, Any]) -> str:
 
 
 def _between(value: float, scale: dict[str | None, float]) -> float | None:
-    return between(value, scale["random"], scale["expert"]) if {"random", "expert"} <= set(scale) else None
+    return normalized_return(value, scale["random"], scale["expert"]) if {"random", "expert"} <= set(scale) else None
 
 
 def _number(value: float | None) -> str:

@@ -146,7 +146,7 @@ class Doom(Game):
         if self._start_tics is not None:
             engine.set_episode_start_time(self._start_tics)
         self._folder = TemporaryDirectory(prefix="ghostpad-doom-")
-        tied = _tied(Path(vizdoom.__file__).with_name("vizdoom"), Path(self._folder.name, "engine"))
+        tied = _kill_with_parent(Path(vizdoom.__file__).with_name("vizdoom"), Path(self._folder.name, "engine"))
         if sys.platform == "linux" and os.access(tied, os.X_OK):  # not where temporary files may not be run
             engine.set_vizdoom_path(tied)
         with chdir(self._folder.name):  # the engine leaves `_vizdoom/` and `_vizdoom.ini` where it is started
@@ -154,10 +154,10 @@ class Doom(Game):
         self._engine = engine
 
 
-def _tied(engine: Path, script: Path) -> str:
+def _kill_with_parent(engine: Path, script: Path) -> str:
     """Write a `script` that starts `engine` so that the kernel ends it with the process that started it, and return its path.
 
-    Left to itself the engine of a killed process waits for its next order for ever. PR_SET_PDEATHSIG (1) with SIGKILL (9), Linux only.
+    Otherwise the engine of a killed process waits for ever. PR_SET_PDEATHSIG (1) with SIGKILL (9), Linux only.
     """
     tie = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execv(sys.argv[1], sys.argv[1:])"
     words = shlex.join([sys.executable, "-ISc", tie, str(engine)])
@@ -167,7 +167,7 @@ def _tied(engine: Path, script: Path) -> str:
 
 
 class DoomNovice(Player):
-    """Holds its `sticks` at random values, each for its own time, now and then for a second or two. It sees nothing."""
+    """Holds its `sticks` at random values, each for its own time, now and then for a second or two. It does not look."""
 
     sticks: tuple[str, ...] = ("left_y", "right_x")
 
@@ -186,9 +186,8 @@ class DoomNovice(Player):
             self._left_frames[stick] -= 1
         return self._pad.copy()
 
-    # The draw is wider than the stick and cut, so that both ends occur exactly and often.
-
     def _push(self) -> float:
+        # Drawn wider than the stick and clipped, so that both ends occur exactly and often.
         return 0.0 if self._rng.random() < 0.05 else float(np.clip(self._rng.uniform(-PUSH, PUSH), -1, 1))
 
 

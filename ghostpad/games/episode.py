@@ -1,4 +1,4 @@
-"""One episode played and written down: a video file and the pads between its frames.
+"""One episode played and recorded: a video file and the pads between its frames.
 
 Row i is the pad in force between showing frame i and showing frame i+1, exactly as applied; the last frame shown has no row.
 """
@@ -26,7 +26,7 @@ class Episode:
     pads: NDArray[np.float32]
     """[frames-1, 25]."""
     known: Mask
-    """[25], the slots that the game reads; the others did nothing and say nothing."""
+    """[25], the slots that the game reads; the others had no effect and are unknown."""
     frames: int
     return_: float
     """Sum of all rewards, with that of a last step whose picture the game does not show."""

@@ -1,4 +1,4 @@
-"""Players that need to know nothing of the game: the random player, and the holding of a stick that novices share.
+"""Players that know nothing of the game: the random player, and how long novices hold a stick.
 
 Source of numbers: a novice's holds of 3-18 frames, measured recipe; the random player's 1-6 are a guess between one frame
 (Doom return 346, the recipe's 337) and a novice's (900: blind walking in long lines collects medkits).
@@ -39,9 +39,9 @@ class RandomPlayer(Player):
         return self._pad.copy()
 
 
-def between(value: float, low: float, high: float) -> float | None:
-    """Where `value` lies between the returns of random play (0) and the expert's (1); None where the two do not differ.
+def normalized_return(value: float, low: float, high: float) -> float | None:
+    """A return on the scale from random play (0) to the expert (1); None where the two do not differ.
 
-    Returns of games have no common zero, and one below 0 has no double: this scale has both.
+    Returns of games share no zero, and ratios mean nothing below it: on this scale they do.
     """
     return (value - low) / (high - low) if high != low else None

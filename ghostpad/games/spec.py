@@ -2,7 +2,7 @@
 
 A game file defines `GAMES` (name -> builder of a game) and `PLAYERS` (name -> builder of a player of these games). Building
 either is cheap and imports no engine, so that names and specs can be listed without the games extra; the engine starts at
-the first `reset`. A game is a pure function of the seed and the pads since `reset`: earlier episodes leave no trace.
+the first `reset`. A game is a pure function of the seed and the pads since `reset`: earlier episodes have no influence.
 """
 
 import importlib
@@ -105,11 +105,11 @@ class Game(ABC):
 
 
 class Player(ABC):
-    """Somebody who holds the pad. A scripted expert may read the game's own state, which no learner sees."""
+    """Whoever holds the pad. A scripted expert may read the game's own state, which no learner sees."""
 
     @abstractmethod
     def reset(self, seed: int) -> None:
-        """Forget the last episode; all chance from here on comes from `seed`."""
+        """Start a new episode; all randomness from here on comes from `seed`."""
 
     @abstractmethod
     def act(self, game: Game) -> Pad:

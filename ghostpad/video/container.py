@@ -28,9 +28,8 @@ _SHORT_S = 0.5
 _LEAD_S = 10
 """How far before the first frame to seek for the first frame: MPEG-TS, asked for the very first stamp, goes to the second keyframe."""
 
-
 _SKIPPING = ("h264", "hevc")
-"""Decoders known to leave out a single frame that no other frame refers to, when asked packet by packet (tested)."""
+"""Decoders known to skip a single frame that no other frame refers to, when asked packet by packet (tested)."""
 
 _LOOK_AHEAD, _LOOK_BACK = 4, 20
 """Packets around a packet in which the stamp of the frame shown next is looked for: B-frames come before one another in any order,
@@ -72,8 +71,8 @@ def frames_from(
     """Decoded frames with their time stamps in seconds, in order, up to the end of the file.
 
     The first is at or before `start`, at a keyframe (0 or less: the first of the file). Raises `MediaError`, with the file and
-    time stamp, where decoding breaks off, for a file that ends before it should, and for stamps that are missing or stand still.
-    Blocks that the decoder conceals inside a frame raise nothing.
+    time stamp, where decoding fails, for a file that ends before it should, and for stamps that are missing or do not rise.
+    Damaged blocks that the decoder conceals raise nothing.
     """
     return ((stamp, frame) for stamp, frame in needed_frames_from(path, container, stream, start, None) if frame is not None)
 
@@ -112,7 +111,7 @@ def needed_frames_from(
 def demux_stamps(path: str | os.PathLike[str], container: InputContainer, stream: VideoStream) -> list[tuple[int, int]]:
     """(pts, duration) in time base units of every frame that will be shown, by pts, without decoding (22 ms for 504 packets).
 
-    Raises `MediaError` for a file that breaks off, holds no frame, or whose stamps are missing or stand still.
+    Raises `MediaError` for a file that breaks off, holds no frame, or whose stamps are missing or do not rise.
     """
     found, end_s = [], Fraction(0)
     try:
@@ -124,13 +123,13 @@ def demux_stamps(path: str | os.PathLike[str], container: InputContainer, stream
                 found.append((packet.pts, packet.duration or 0))
     except av.FFmpegError as error:
         raise MediaError(f"{path} cannot be read past {float(end_s):.3f} s ({_reason(error)}): fetch or record it again") from None
-    _check_whole(path, container, stream, end_s)
+    _check_complete(path, container, stream, end_s)
     if not found:
         raise MediaError(f"{path} holds no frame: fetch or record it again")
     found.sort()
     for (pts, _), (following, _) in zip(found, found[1:], strict=False):
         if pts == following:
-            raise _standing(path, pts * _time_base(path, stream))
+            raise _non_monotonic(path, pts * _time_base(path, stream))
     return found
 
 
@@ -138,30 +137,30 @@ def _forward(
     path: str | os.PathLike[str], container: InputContainer, stream: VideoStream, needed: Needed | None
 ) -> Iterator[tuple[Fraction, av.VideoFrame | None]]:
     last: Fraction | None = None
-    walk = _Walk(stream, needed)
+    skipper = _PacketSkipper(stream, needed)
     try:
-        for packet in walk.judged(container.demux()):
+        for packet in skipper.packets_for_decoder(container.demux()):
             for frame in packet.decode():
                 assert isinstance(frame, av.VideoFrame)
                 if frame.pts is None:
                     raise _no_stamps(path)
                 stamp = frame.pts * (frame.time_base or _time_base(path, stream))
-                yield from ((earlier, None) for earlier in walk.skipped_before(stamp) if last is not None and earlier > last)
+                yield from ((earlier, None) for earlier in skipper.skipped_before(stamp) if last is not None and earlier > last)
                 if last is not None and stamp <= last:
-                    raise _standing(path, stamp)
+                    raise _non_monotonic(path, stamp)
                 last = stamp
                 # A field coded picture is two packets, which must not be parted.
-                walk.may_skip = not frame.interlaced_frame
+                skipper.may_skip = not frame.interlaced_frame
                 yield stamp, frame
     except av.FFmpegError as error:
         after = "at its first frame" if last is None else f"after the frame at {float(last):.3f} s"
-        raise MediaError(f"{path}: decoding broke off {after} ({_reason(error)}): fetch or record it again") from None
-    yield from ((stamp, None) for stamp in walk.skipped_before(None))
-    _check_whole(path, container, stream, walk.end_s)
+        raise MediaError(f"{path}: decoding failed {after} ({_reason(error)}): fetch or record it again") from None
+    yield from ((stamp, None) for stamp in skipper.skipped_before(None))
+    _check_complete(path, container, stream, skipper.end_s)
 
 
-class _Walk:
-    """Hands a decoder the packets of one stream, and tells it for each whether it may leave out its frame.
+class _PacketSkipper:
+    """Hands a decoder the packets of one stream, and says for each whether its frame may be skipped.
 
     A packet waits until `_LOOK_AHEAD` more were read, so that the stamp of the frame shown next is known; where it is not, a later
     one stands for it, which can only make a frame needed that is not. `end_s` is where the packets seen so far end.
@@ -172,10 +171,10 @@ class _Walk:
         self.may_skip = False  # not before the first frame came out whole
         self._stream = stream
         self._needed = needed if stream.codec_context.codec.name in _SKIPPING else None
-        self._skipped: list[Fraction] = []  # a heap of the stamps of frames that the decoder was told it may leave out
+        self._skipped: list[Fraction] = []  # a heap of the stamps of frames that the decoder may skip
 
-    def judged(self, packets: Iterable[av.Packet]) -> Iterator[av.Packet]:
-        """The packets of the stream in order, the decoder told about each when it is handed out."""
+    def packets_for_decoder(self, packets: Iterable[av.Packet]) -> Iterator[av.Packet]:
+        """The packets of the stream in order, the decoder's skip flag set before each."""
         waiting: deque[av.Packet] = deque()
         around: deque[int] = deque(maxlen=_LOOK_BACK + _LOOK_AHEAD)
         for packet in packets:
@@ -189,18 +188,18 @@ class _Walk:
             if packet.pts is not None and not packet.is_discard:
                 around.append(packet.pts)
             if len(waiting) > _LOOK_AHEAD:
-                yield self._told(waiting.popleft(), around)
+                yield self._flagged(waiting.popleft(), around)
         for packet in waiting:
-            yield self._told(packet, around)
+            yield self._flagged(packet, around)
 
     def skipped_before(self, stamp: Fraction | None) -> Iterator[Fraction]:
-        """Stamps before that of a frame (None: before the end) whose frames were left out."""
+        """Stamps before that of a frame (None: before the end) whose frames were skipped."""
         while self._skipped and (stamp is None or self._skipped[0] < stamp):
             yield heappop(self._skipped)
         if self._skipped and self._skipped[0] == stamp:
             heappop(self._skipped)  # other frames refer to it, so it was decoded all the same
 
-    def _told(self, packet: av.Packet, around: Iterable[int]) -> av.Packet:
+    def _flagged(self, packet: av.Packet, around: Iterable[int]) -> av.Packet:
         skip = False
         if self.may_skip and self._needed and packet.pts is not None and packet.time_base and not packet.is_discard:
             following = min((pts for pts in around if pts > packet.pts), default=None)
@@ -212,8 +211,8 @@ class _Walk:
         return packet
 
 
-def _check_whole(path: str | os.PathLike[str], container: InputContainer, stream: VideoStream, end_s: Fraction) -> None:
-    """Raise `MediaError` if the file promises more than it holds: an mp4 by its index, Matroska and FLV by their duration."""
+def _check_complete(path: str | os.PathLike[str], container: InputContainer, stream: VideoStream, end_s: Fraction) -> None:
+    """Raise `MediaError` if the file holds less than its header says: an mp4 by its index, Matroska and FLV by their duration."""
     kind = container.format.name
     if kind.startswith("mov"):
         size = os.path.getsize(path)
@@ -222,9 +221,9 @@ def _check_whole(path: str | os.PathLike[str], container: InputContainer, stream
             at_s = float(min(cut) * _time_base(path, stream))
             raise MediaError(f"{path} is cut off at {at_s:.3f} s: {len(cut)} frames of its index are missing: fetch or record it again")
     elif (kind.startswith("matroska") or kind == "flv") and container.duration:
-        promised_s = container.duration / av.time_base
-        if float(end_s) < promised_s - _SHORT_S:
-            raise MediaError(f"{path} is cut off at {float(end_s):.3f} s of {promised_s:.3f} s: fetch or record it again")
+        stated_s = container.duration / av.time_base
+        if float(end_s) < stated_s - _SHORT_S:
+            raise MediaError(f"{path} is cut off at {float(end_s):.3f} s of {stated_s:.3f} s: fetch or record it again")
 
 
 def _packet_end_s(packet: av.Packet) -> Fraction:
@@ -240,11 +239,11 @@ def _time_base(path: str | os.PathLike[str], stream: VideoStream) -> Fraction:
 
 
 def _no_stamps(path: str | os.PathLike[str]) -> MediaError:
-    return MediaError(f"{path} has frames without time stamps: give them some with `ffmpeg -fflags +genpts -i IN -c copy OUT.mkv`")
+    return MediaError(f"{path} has frames without time stamps: add them with `ffmpeg -fflags +genpts -i IN -c copy OUT.mkv`")
 
 
-def _standing(path: str | os.PathLike[str], stamp: Fraction) -> MediaError:
-    return MediaError(f"{path}: time stands still or runs back at {float(stamp):.3f} s: mend it with `ffmpeg -i IN OUT.mp4`")
+def _non_monotonic(path: str | os.PathLike[str], stamp: Fraction) -> MediaError:
+    return MediaError(f"{path}: non-monotonic time stamps at {float(stamp):.3f} s: re-encode it with `ffmpeg -i IN OUT.mp4`")
 
 
 def _contents(container: InputContainer) -> str:

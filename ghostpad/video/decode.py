@@ -1,4 +1,4 @@
-"""Frames of a video by time stamp: one after another, thinned to a rate, or a window found by seeking.
+"""Frames of a video by time stamp: in sequence, thinned to a rate, or a window reached by seeking.
 
 Reads one local file. Decoding with resizing to 256 x 256 costs about 1 CPU-second for 190 frames of 1080p H.264 or 350 of 720p;
 a window of 8 frames from a 256 px proxy about 10 ms (measured, PyAV 18.1). swscale's AREA is the fastest kernel there
@@ -60,7 +60,7 @@ def decode_frames(
     is grey, before resizing and again after it, see `ghostpad.video.paint`.
 
     Raises `SettingsError` for impossible arguments, at once; `MissingError`; `MediaError` for a file that is no video, and,
-    naming the file and time stamp, where decoding breaks off early.
+    naming the file and time stamp, where decoding fails early.
     """
     resize = _Resize(width_px, height_px, gray, mask)
     rate = None if rate_hz is None else _rate(rate_hz)

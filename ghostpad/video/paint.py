@@ -1,4 +1,4 @@
-"""Grey boxes over parts of decoded frames: before the scaler, so that nothing of them bleeds into the pixels beside, and again after it.
+"""Grey boxes over parts of decoded frames: before the scaler, so that nothing of them bleeds into neighbouring pixels, and again after it.
 
 FFmpeg's drawbox filter copies a frame that others still refer to, so the decoder's own pictures are never touched. Reads and writes no
 files; costs one copy of the frame.
@@ -28,7 +28,7 @@ _NOTHING = 1e-6  # pixels; what rounding may add to a share
 
 
 class Painter:
-    """Paints the same boxes onto frame after frame; without boxes it hands the frames back as they are."""
+    """Paints the same boxes onto frame after frame; without boxes frames pass unchanged."""
 
     def __init__(self, boxes: Boxes):
         self._boxes, self._graph = tuple(boxes), Graph()
@@ -73,7 +73,7 @@ def paint_resized(image: NDArray[np.uint8], boxes: Boxes, width_px: int, height_
 
 
 def covered(share: Share, width_px: int, height_px: int) -> tuple[slice, slice]:
-    """Rows and columns of a picture of this size that a box touches: what is painted is the same for every box that means the same."""
+    """Rows and columns of a picture of this size that a box touches: equal boxes paint equal pixels."""
     left, top, right, bottom = share
     rows = slice(math.floor(top * height_px + _NOTHING), math.ceil(bottom * height_px - _NOTHING))
     return rows, slice(math.floor(left * width_px + _NOTHING), math.ceil(right * width_px - _NOTHING))

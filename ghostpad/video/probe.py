@@ -1,4 +1,4 @@
-"""What a video file holds, found by demuxing only: no pixel is decoded.
+"""What a video file holds, by demuxing only: no pixel is decoded.
 
 Reads one local file once from end to end; about 22 ms for 504 packets (measured, PyAV 18.1).
 """
@@ -19,7 +19,7 @@ from ghostpad.video.container import demux_stamps, open_video
 class VideoInfo:
     """One video file: size in pixels, exact average frame rate, number of frames, length in seconds, codec name.
 
-    `fps` is the rate the container states where the time stamps bear it out, otherwise (frames - 1) / (last - first stamp).
+    `fps` is the rate the container states where the time stamps confirm it, otherwise (frames - 1) / (last - first stamp).
     `duration_s` runs from the first frame's stamp to the end of the last frame. `variable_rate` is True when the steps between
     stamps differ by more than the rounding of the container's clock.
     """
@@ -47,7 +47,7 @@ class VideoInfo:
 def probe_video(path: str | os.PathLike[str]) -> VideoInfo:
     """Measure a video without decoding it.
 
-    Raises `MissingError` if it is not there; `MediaError` if it is not a video, holds sound only, holds no frame, breaks off
+    Raises `MissingError` if it is not there; `MediaError` if it is not a video, holds sound only, holds no frame, ends
     before its index says, or has missing or repeated time stamps.
     """
     with open_video(path) as (container, stream):

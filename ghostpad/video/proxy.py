@@ -41,9 +41,9 @@ def make_proxy(
     """Write at `target` a copy of `source` whose short side is `px` pixels (never enlarged; both sides rounded to even numbers).
 
     Every frame is kept with bit-equal time stamps, which is checked before the file appears. H.264 without B-frames, at most
-    `gop` frames between keyframes, x264 quality `crf`; what lies in the boxes of `mask` (pixels of the source) is grey.
-    The same source gives the same bytes. Raises `SettingsError` for
-    options out of range, `MissingError`, and `MediaError` if the source cannot be read to its end or its stamps cannot be kept.
+    `gop` frames between keyframes, x264 quality `crf`; the boxes of `mask` (pixels of the source) are painted grey.
+    The same source gives the same bytes. Raises `SettingsError` for options out of range, `MissingError`, and `MediaError` if the
+    source cannot be read to its end or its stamps cannot be kept.
     """
     check_encoding(crf, _PRESET, gop)
     if px < 2:
@@ -69,7 +69,7 @@ def make_proxy(
         if not stamps:
             raise MediaError(f"{source} holds no frame: fetch or record it again")
         if read_stamps(temporary) != stamps:
-            raise MediaError(f"{source}: its time stamps cannot be kept in an mp4: rewrite it first with `ffmpeg -i IN OUT.mp4`")
+            raise MediaError(f"{source}: its time stamps cannot be kept in an mp4: re-encode it first with `ffmpeg -i IN OUT.mp4`")
 
 
 def _small(frames: Iterator[tuple[Fraction, av.VideoFrame]], px: int, mask: Boxes) -> Iterator[tuple[Fraction, Fraction, av.VideoFrame]]:
@@ -82,7 +82,7 @@ def _small(frames: Iterator[tuple[Fraction, av.VideoFrame]], px: int, mask: Boxe
 
 
 def has_mask(proxy: str | os.PathLike[str], mask: Boxes) -> bool:
-    """Whether a copy was made with just these boxes grey. Raises as `probe_video`."""
+    """Whether a copy was made with exactly these boxes painted. Raises as `probe_video`."""
     with open_video(proxy) as (container, _):
         return container.metadata.get("comment", "") == _comment(mask)
 

@@ -28,8 +28,8 @@ _MIN_TICKS_HZ = 90_000
 class H264Writer:
     """An mp4 file with one H.264 stream, time stamps in ticks of 1 / `ticks_hz` second. `close` finishes the file.
 
-    `path` is written in place: callers hand over a temporary name. `rate` guides the encoder only; `motion` is x264's words for how it
-    looks for motion, where they differ from the preset's; `comment` stands in the file's metadata. Raises `SettingsError` for
+    `path` is written in place: callers hand over a temporary name. `rate` guides the encoder only; `motion` is x264's motion search options
+    where they differ from the preset's; `comment` stands in the file's metadata. Raises `SettingsError` for
     impossible options.
     """
 
@@ -64,7 +64,7 @@ class H264Writer:
         self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
-        """Write what the encoder still holds and the index."""
+        """Flush the encoder and write the index."""
         with self._container:
             self._container.mux(self._stream.encode(None))
 
@@ -107,7 +107,7 @@ class VideoRecorder:
         """Append a picture uint8 [H, W, 3] RGB shown from `pts_s` seconds on (None: one step of 1 / fps after the last, first 0).
 
         All pictures have one size, width and height even, because H.264 video stores colour for blocks of 2 x 2 pixels;
-        an odd size is refused rather than padded, so that no picture differs from the one that was given. Stamps are rounded
+        an odd size is refused rather than padded, so that every picture stays as it was given. Stamps are rounded
         to the file's clock (at least 90,000 ticks a second), must be 0 or more and rise. Raises `MediaError` otherwise.
         """
         if self._temporary is None:

@@ -12,7 +12,7 @@ from ghostpad.base.errors import MediaError
 from ghostpad.video.decode import decode_frames
 
 MAX_CLIP_BYTES = 12 * 2**20
-"""A larger clip stays beside the page (a guess at what a browser and a mail bear)."""
+"""A larger clip stays beside the page (a guess at what browsers and mail programs take)."""
 
 
 TEMPLATES = Path(__file__).with_name("templates")

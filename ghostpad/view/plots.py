@@ -176,7 +176,7 @@ def funnel_plot(hours: Mapping[str, float]) -> str:
 
 
 def trace_plot(pts_s: NDArray[np.float64], truth: NDArray[np.float32], predicted: NDArray[np.float32], slots: Sequence[str]) -> str:
-    """Truth and prediction of `slots` over time, pads float32 [n, 25]; sticks as they feel, pushed up is high."""
+    """Truth and prediction of `slots` over time, pads float32 [n, 25]; sticks drawn as they feel, up is high."""
 
     def draw(figure: Figure) -> None:
         rows = figure.subplots(len(slots), 1, sharex=True, squeeze=False)[:, 0]

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from ghostpad import __version__
 from ghostpad.base.files import atomic_path
-from ghostpad.games.players import between
+from ghostpad.games.players import normalized_return
 from ghostpad.games.spec import game_spec
 from ghostpad.view.page import TEMPLATES, clip_inside, number, template
 from ghostpad.view.plots import BLUE, GREY, INK, PLAYERS, readable, svg
@@ -61,7 +61,7 @@ def returns(row: Json) -> str:
 
 def _at(row: Json, rows: Sequence[Json]) -> float | None:
     scale = {one["player"]: one["mean"] for one in rows}
-    return between(row["mean"], scale["random"], scale["expert"]) if {"random", "expert"} <= set(scale) else None
+    return normalized_return(row["mean"], scale["random"], scale["expert"]) if {"random", "expert"} <= set(scale) else None
 
 
 def _game(game: Json) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ghostpad.base.errors import FormatError, MissingError, SettingsError
-from ghostpad.base.files import append_json, atomic_folder, atomic_path, read_json, read_json_lines, safe_name, same_file, write_json
+from ghostpad.base.files import append_json, atomic_folder, atomic_path, link_or_copy, read_json, read_json_lines, safe_name, write_json
 
 HALF_A_FILE = """
 import sys, time
@@ -132,12 +132,12 @@ def test_a_second_name_is_made_once_and_copies_where_it_must(tmp_path: Path, mon
 
     source, linked, copied = (tmp_path / name for name in ("a", "in/b", "in/c"))
     source.write_bytes(b"12345")
-    same_file(source, linked)
+    link_or_copy(source, linked)
     assert linked.samefile(source)
     monkeypatch.setattr(os, "link", refuse)
     for _ in range(2):
-        same_file(source, copied)
+        link_or_copy(source, copied)
         assert copied.read_bytes() == b"12345" and not copied.samefile(source)
     copied.write_bytes(b"half")
-    same_file(source, copied)
+    link_or_copy(source, copied)
     assert copied.read_bytes() == b"12345"

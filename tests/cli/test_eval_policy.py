@@ -15,7 +15,7 @@ import torch
 
 from ghostpad.base.files import append_json, read_json_lines
 from ghostpad.cli.main import main
-from ghostpad.games.players import between
+from ghostpad.games.players import normalized_return
 from ghostpad.games.spec import game_spec, make_game
 from ghostpad.policy import evaluate as score
 from ghostpad.policy.evaluate import Who, _wave, evaluation_seeds, median_episode, score_games
@@ -111,7 +111,11 @@ def test_the_median_episode_is_the_lower_of_two(returns: list[float], place: int
 
 
 def test_the_scale_between_random_and_expert() -> None:
-    assert (between(5, 0, 10), between(-17, -50, 600), between(1, 3, 3)) == (0.5, pytest.approx(33 / 650), None)
+    assert (normalized_return(5, 0, 10), normalized_return(-17, -50, 600), normalized_return(1, 3, 3)) == (
+        0.5,
+        pytest.approx(33 / 650),
+        None,
+    )
 
 
 @pytest.mark.parametrize(

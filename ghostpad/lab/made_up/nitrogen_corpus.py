@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from ghostpad.base.errors import SettingsError
-from ghostpad.base.files import same_file
+from ghostpad.base.files import link_or_copy
 from ghostpad.base.pad import DATASET_BUTTONS
 from ghostpad.base.records import ACTIONS, actions_table, pads_of
 from ghostpad.corpus.folder import RECORDED, Corpus
@@ -69,7 +69,7 @@ def write_nitrogen(shard: Shard) -> Path:
     shard.check(keep=True)
     corpus = Corpus.open(shard.out / TRUTH)
     for id, path in corpus.video_paths(corpus.ok_ids()).items():
-        same_file(path, shard.out / "videos" / f"{id}.mp4")
+        link_or_copy(path, shard.out / "videos" / f"{id}.mp4")
     path = shard.out / "SHARD_0000.tar.gz"
     write_shard(path, _members(corpus, shard))
     return path

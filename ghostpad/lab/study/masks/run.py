@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ghostpad.base.errors import FormatError, SettingsError
-from ghostpad.base.files import read_json, same_file, write_json
+from ghostpad.base.files import link_or_copy, read_json, write_json
 from ghostpad.cli.arguments import seed_numbers
 from ghostpad.cli.tasks import Task, claim, run_tasks
 from ghostpad.corpus.folder import RECORDED, Corpus, truth_table
@@ -141,9 +141,9 @@ def copy_without_boxes(source: Path, target: Path) -> Corpus:
     rows = old.rows()
     if [row["id"] for row in rows] != [row["id"] for row in new.rows()]:
         for row in rows:
-            same_file(old.video_path(row["id"]), new.root / row["path"])
+            link_or_copy(old.video_path(row["id"]), new.root / row["path"])
             if (recorded := old.actions_path(RECORDED, row["id"])).exists():
-                same_file(recorded, new.actions_path(RECORDED, row["id"]))
+                link_or_copy(recorded, new.actions_path(RECORDED, row["id"]))
         new.put_videos([row | {"overlay_px": None, "overlay_of_px": None} for row in rows])
     return new
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ghostpad.base.files import read_json
-from ghostpad.games.players import between
+from ghostpad.games.players import normalized_return
 from ghostpad.lab.study.pseudo_labels.plan import ARMS, DOMAINS, EVALUATION_SEED, PARTS, TUNED, Scale, Unit, units_of
 from ghostpad.lab.study.pseudo_labels.words import Json, conclusion, mean_sd, promises, told
 
@@ -96,7 +96,7 @@ def figure(rows: Mapping[int, Json], scale: Mapping[int, tuple[float, float]]) -
     mean, sd = mean_sd(list(by_seed.values()))
     episodes = math.sqrt(math.fsum((row["sem"] or 0.0) ** 2 for row in rows.values())) / len(rows)
     sem = max(episodes, 0.0 if sd is None else sd / math.sqrt(len(rows)))
-    places = {seed: at for seed, value in by_seed.items() if seed in scale and (at := between(value, *scale[seed])) is not None}
+    places = {seed: at for seed, value in by_seed.items() if seed in scale and (at := normalized_return(value, *scale[seed])) is not None}
     at, at_sd = mean_sd(list(places.values())) if len(places) == len(by_seed) else (None, None)
     return {
         "mean": mean,
