@@ -9,8 +9,8 @@ from ghostpad.base.files import read_json, write_json
 from ghostpad.cli.arguments import seed_numbers
 from ghostpad.cli.tasks import Task, claim, run_tasks
 
-ARMS = ("labelled", "pseudo", "oracle")
-"""Trained arms: the labelled footage alone, with the IDM's labels under the rest, with the withheld truth in their place."""
+ARMS = ("recorded", "pseudo", "oracle")
+"""Trained arms: on the recorded pads alone, with pseudo-labels under the other footage, with the withheld pads in their place."""
 
 PLAYERS = ("random", "expert")
 """Scripted players that the arms stand between."""
@@ -84,43 +84,43 @@ def _claim(plan: Demo, workers: int) -> None:
 
 
 def _tasks(plan: Demo) -> list[Task]:
-    labelled, wild, truth = (plan.corpus(name) for name in ("labelled", "wild", "truth"))
+    recorded, wild, truth = (plan.corpus(name) for name in ("recorded", "wild", "truth"))
     tasks = [
-        Task("novice", "record", ("record", plan.game, "--player", "novice", "--minutes", "5", "--seed", "1", "--out", labelled)),
+        Task("novice", "record", ("record", plan.game, "--player", "novice", "--minutes", "5", "--seed", "1", "--out", recorded)),
         Task(
             "footage", "record",
             ("record", plan.game, "--player", "expert", "--minutes", "8", "--seed", "2", "--out", wild, "--withhold", "--truth", truth),
         ),
     ]  # fmt: skip
     for seed in plan.seeds:
-        tasks += _seed_tasks(plan, seed, labelled, wild, truth)
+        tasks += _seed_tasks(plan, seed, recorded, wild, truth)
     for player in PLAYERS:
         tasks.append(_play_task(plan, player, ("--players", player), ()))
     return tasks
 
 
-def _seed_tasks(plan: Demo, seed: int, labelled: str, wild: str, truth: str) -> list[Task]:
+def _seed_tasks(plan: Demo, seed: int, recorded: str, wild: str, truth: str) -> list[Task]:
     """IDM, labels and verdicts of one training seed, then the three arms and their games."""
     idm, verdicts, own = plan.corpus(f"idm-s{seed}"), f"s{seed}", (f"train.seed={seed}", "train.threads=1")
     measured = plan.evaluation(f"idm-s{seed}")
     tasks = [
-        Task(f"idm-s{seed}", "train idm", ("train", "idm", labelled, "--out", idm, "--set", *own), ("novice",)),
+        Task(f"idm-s{seed}", "train idm", ("train", "idm", recorded, "--out", idm, "--set", *own), ("novice",)),
         Task(f"label-s{seed}", "label", ("label", wild, "--idm", idm), (f"idm-s{seed}", "footage")),
         Task(
             f"measure-s{seed}", "eval idm",
-            ("eval", "idm", idm, wild, "--truth", truth, "--prior", labelled, "--out", str(measured)), (f"label-s{seed}",), measured,
+            ("eval", "idm", idm, wild, "--truth", truth, "--prior", recorded, "--out", str(measured)), (f"label-s{seed}",), measured,
         ),
         Task(f"filter-s{seed}", "filter", ("filter", wild, "--labels", f"@{idm}", "--name", verdicts), (f"label-s{seed}",)),
     ]  # fmt: skip
     what: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
-        "labelled": ((labelled,), (), ("novice",)),
-        "oracle": ((labelled, wild), ("--oracle", truth), ("novice", "footage")),
-        "pseudo": ((labelled, wild), (f"data.labels=@{idm}", f"data.verdicts={verdicts}"), (f"filter-s{seed}", "novice")),
+        "recorded": ((recorded,), (), ("novice",)),
+        "oracle": ((recorded, wild), ("--oracle", truth), ("novice", "footage")),
+        "pseudo": ((recorded, wild), (f"data.labels=@{idm}", f"data.verdicts={verdicts}"), (f"filter-s{seed}", "novice")),
     }
     for arm, (corpora, words, needs) in what.items():
         run = plan.corpus(f"{arm}-s{seed}")
         flags, settings = (words, ()) if arm == "oracle" else ((), words)
-        if arm != "labelled":
+        if arm != "recorded":
             settings += (f"data.truth_share={TRUTH_SHARE[plan.game]}",)
         command = ("train", "policy", *corpora, "--out", run, *flags, "--set", *own, *settings)
         tasks.append(Task(f"{arm}-s{seed}", "train policy", command, needs))

@@ -12,7 +12,7 @@ OutPath = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT", hel
 def report(out: OutPath, *, picture: Path | None = None) -> None:
     """Put what a folder holds on one page: returns of agents, quality of the IDM, clips, what filters dropped, settings.
 
-    Reads results.json, eval/*.json, clips/*.mp4, the corpora wild and labelled and the true pads in truth. Writes OUT/report.html,
+    Reads results.json, eval/*.json, clips/*.mp4, the corpora wild and recorded and the true pads in truth. Writes OUT/report.html,
     one file with everything inside. What is missing is named there with the command that makes it.
 
     Args:

@@ -67,7 +67,9 @@ def idm_clip(
             )
             clip.add(drawn, frame.pts_s - first_s)
         if first_s is None:
-            raise SettingsError(f"{video} has no labelled frame between {start_s:g} s and {start_s + seconds:g} s: choose another stretch")
+            raise SettingsError(
+                f"{video} has no pseudo-labelled frame between {start_s:g} s and {start_s + seconds:g} s: choose another stretch"
+            )
     return Path(out)
 
 
@@ -92,7 +94,7 @@ def truth_rows(corpus: Corpus, video: str, truth: str | os.PathLike[str] | None)
     return corpus.actions(RECORDED, video) if truth is None else truth_table(truth, video)
 
 
-def labelled_videos(corpus: Corpus, truth: str | os.PathLike[str] | None, source: str) -> Iterator[str]:
+def compared_videos(corpus: Corpus, truth: str | os.PathLike[str] | None, source: str) -> Iterator[str]:
     """The ids of the videos that have both true rows and rows from `source`, in order."""
     return (id for id in corpus.ok_ids() if corpus.actions_path(source, id).exists() and truth_rows(corpus, id, truth) is not None)
 

@@ -1,8 +1,8 @@
-"""What an OUT folder holds, gathered for the report and the picture. Every part may be missing; nothing is written here.
+"""What an OUT folder holds, collected for the report and the picture. Every part may be missing; nothing is written here.
 
-    results.json            arms, seconds a stage            eval/*.json     of IDMs and agents, told apart by their keys
-    wild/                   corpus with labels, verdicts     truth/          true rows withheld from it
-    labelled/               corpus with the known pads       clips/*.mp4     idm*.mp4 and agents'
+    results.json            arms, seconds a stage            eval/*.json     of IDMs and agents, which their keys tell apart
+    wild/                   pseudo-labels, verdicts          truth/          true rows withheld from it
+    recorded/               corpus with recorded pads        clips/*.mp4     idm*.mp4 and agents'
     <run>/run.json          settings of the runs
 
 Reads JSON and tables, and one video's rows; about a second for an hour of footage.
@@ -23,7 +23,7 @@ from ghostpad.base.pad import SLOTS, is_stick, slot
 from ghostpad.base.records import pads_of
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.summary import summarise
-from ghostpad.view.clip import labelled_videos, truth_rows
+from ghostpad.view.clip import compared_videos, truth_rows
 
 Json = Mapping[str, Any]
 """A JSON object."""
@@ -33,7 +33,7 @@ STRETCH_S = 10.0
 
 
 @dataclass(frozen=True)
-class Labelled:
+class ReadVideo:
     """One video with true and predicted rows at the same frames, and the stretch of it that is shown."""
 
     corpus: Corpus
@@ -60,10 +60,10 @@ class Findings:
     """The IDM evaluations, by file name."""
     seconds: Json = field(default_factory=dict)
     minutes: Mapping[str, float] = field(default_factory=dict)
-    """"labelled" and "wild" -> minutes of footage."""
+    """"recorded" and "wild" -> minutes of footage."""
     funnel: Mapping[str, float] = field(default_factory=dict)
     """Reason -> hours."""
-    labelled: Labelled | None = None
+    example: ReadVideo | None = None
     idm_clips: tuple[Path, ...] = ()
     agent_clips: tuple[Path, ...] = ()
     runs: Mapping[str, Json] = field(default_factory=dict)
@@ -88,7 +88,7 @@ def gather(out: Path) -> Findings:
         if isinstance(value.get("games"), list)
         for row in _rows(path, value, results.get("game"))
     ]
-    corpora = {name: Corpus(out / name) for name in ("labelled", "wild") if (out / name / "videos.parquet").exists()}
+    corpora = {name: Corpus(out / name) for name in ("recorded", "wild") if (out / name / "videos.parquet").exists()}
     rows = {name: [row for row in corpus.rows() if row["status"] == "ok"] for name, corpus in corpora.items()}
     clips = sorted(path for path in out.glob("clips/*.mp4") if not path.name.startswith("."))
     found = Findings(
@@ -98,16 +98,16 @@ def gather(out: Path) -> Findings:
         seconds=results.get("seconds") or {},
         minutes={name: sum(row["duration_s"] or 0.0 for row in group) / 60 for name, group in rows.items()},
         funnel=_funnel(corpora["wild"]) if "wild" in corpora else {},
-        labelled=_labelled(out, corpora["wild"], [str(value.get("source")) for value in idm]) if "wild" in corpora else None,
+        example=_example(out, corpora["wild"], [str(value.get("source")) for value in idm]) if "wild" in corpora else None,
         idm_clips=tuple(path for path in clips if path.name.startswith("idm")),
         agent_clips=tuple(path for path in clips if not path.name.startswith("idm")),
         runs={path.parent.name: _object(path) for path in sorted(out.glob("*/run.json"))},
         seeds=tuple(results.get("seeds") or ()),
         licences=tuple(sorted({row["licence"] for group in rows.values() for row in group if row["licence"]})),
     )
-    if not (found.arms or found.evals or found.funnel or found.labelled or clips):
+    if not (found.arms or found.evals or found.funnel or found.example or clips):
         raise MissingError(
-            f"{out} holds nothing to report yet (no results.json, eval/*.json, clips/*.mp4 or labelled corpus wild/): "
+            f"{out} holds nothing to report yet (no results.json, eval/*.json, clips/*.mp4 or pseudo-labelled corpus wild/): "
             "`ghostpad demo` makes all of it, `ghostpad eval idm` and `ghostpad eval policy` make evaluations"
         )
     return found
@@ -181,12 +181,12 @@ def _funnel(wild: Corpus) -> dict[str, float]:
     return found
 
 
-def _labelled(out: Path, wild: Corpus, preferred: Sequence[str]) -> Labelled | None:
+def _example(out: Path, wild: Corpus, preferred: Sequence[str]) -> ReadVideo | None:
     """The first video of `wild` that has true and predicted rows; never chosen by how well it went."""
     truth = out / "truth" if (out / "truth").is_dir() else None
     sources = [source for source in wild.sources() if source.startswith("idm-")]
     for source in sorted(sources, key=lambda name: (preferred.index(name) if name in preferred else len(preferred), name)):
-        for video in labelled_videos(wild, truth, source):
+        for video in compared_videos(wild, truth, source):
             true_table, table = truth_rows(wild, video, truth), wild.actions(source, video)
             if true_table is None or table is None:
                 continue
@@ -199,5 +199,5 @@ def _labelled(out: Path, wild: Corpus, preferred: Sequence[str]) -> Labelled | N
             slots = sorted((name for name in SLOTS if both[slot(name)]), key=lambda name: not is_stick(name))
             end_s = float(pts[at[-1]])
             start_s = max(0.0, min(end_s / 4, end_s - STRETCH_S))
-            return Labelled(wild, truth, source, video, tuple(slots), pts[at], true_pads[true_at], pads[at], start_s)
+            return ReadVideo(wild, truth, source, video, tuple(slots), pts[at], true_pads[true_at], pads[at], start_s)
     return None

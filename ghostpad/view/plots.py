@@ -33,7 +33,7 @@ _LINES = (BLUE, AMBER, GREEN, "#c678dd", "#e06c75", "#56b6c2")
 _WIDTH_IN = 6.4
 
 ARM_WORDS: Mapping[str, str] = {
-    "labelled": "few true\npads",
+    "recorded": "few true\npads",
     "pseudo": "+ pseudo-\nlabels",
     "shuffled": "+ shuffled\nlabels",
     "oracle": "all true\npads",
@@ -78,7 +78,7 @@ def draw_arms(axes: Axes, arms: Mapping[str, ArmResult], ink: str) -> None:
 
 def ordered_arms(arms: Mapping[str, Any]) -> list[str]:
     """The learned arms, worst informed first, unknown ones at the end; scripted players left out."""
-    order = ["labelled", "shuffled", "pseudo", "oracle"]
+    order = ["recorded", "shuffled", "pseudo", "oracle"]
     known = [name for name in order if name in arms]
     return known + sorted(name for name in arms if name not in order and name not in PLAYERS)
 

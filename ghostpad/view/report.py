@@ -19,7 +19,7 @@ from ghostpad.base.pad import is_stick, slot
 from ghostpad.games.spec import game_names, game_spec
 from ghostpad.view import plots
 from ghostpad.view.clip import idm_clip
-from ghostpad.view.findings import STRETCH_S, Findings, Labelled, gather, mean_of
+from ghostpad.view.findings import STRETCH_S, Findings, ReadVideo, gather, mean_of
 from ghostpad.view.page import TEMPLATES, clip_inside, number, template
 
 IDM_CLIP = "clips/idm.mp4"
@@ -42,8 +42,8 @@ def write_report(out: str | os.PathLike[str]) -> Path:
     folder = Path(out)
     found = gather(folder)
     clips = list(found.idm_clips)
-    if found.labelled and (not clips or _outdated(folder / IDM_CLIP, found.labelled)):
-        made = make_idm_clip(folder, found.labelled)
+    if found.example and (not clips or _outdated(folder / IDM_CLIP, found.example)):
+        made = make_idm_clip(folder, found.example)
         clips = [made, *(path for path in clips if path != made)]
     page = folder / "report.html"
     html = template(TEMPLATES / "report.html.jinja").render(
@@ -54,8 +54,8 @@ def write_report(out: str | os.PathLike[str]) -> Path:
         agent_clips=[clip_inside(path) for path in found.agent_clips],
         idm=_idm(found),
         idm_clips=[clip_inside(path) for path in clips],
-        labelled=found.labelled,
-        trace=_trace(found.labelled),
+        example=found.example,
+        trace=_trace(found.example),
         funnel=_funnel(found.funnel),
         seconds=dict(sorted(found.seconds.items(), key=lambda stage: -stage[1])),
         minutes=found.minutes,
@@ -69,25 +69,25 @@ def write_report(out: str | os.PathLike[str]) -> Path:
     return page
 
 
-def make_idm_clip(folder: Path, labelled: Labelled) -> Path:
-    """Write OUT/clips/idm.mp4: the stretch of `labelled` with the true and the predicted pad."""
+def make_idm_clip(folder: Path, example: ReadVideo) -> Path:
+    """Write OUT/clips/idm.mp4: the stretch of `example` with the true and the predicted pad."""
     return idm_clip(
-        labelled.corpus, labelled.video, labelled.truth, labelled.source, folder / IDM_CLIP,
-        start_s=labelled.start_s, seconds=STRETCH_S,
+        example.corpus, example.video, example.truth, example.source, folder / IDM_CLIP,
+        start_s=example.start_s, seconds=STRETCH_S,
     )  # fmt: skip
 
 
 def headline(found: Findings) -> str:
     """The outcome in one or two sentences, with the numbers it rests on; never more than is there."""
     arms, sentences = found.arms, []
-    if "pseudo" in arms and "labelled" in arms:
-        few, many = (f"{found.minutes[name]:.3g} min of " if name in found.minutes else "" for name in ("labelled", "wild"))
+    if "pseudo" in arms and "recorded" in arms:
+        few, many = (f"{found.minutes[name]:.3g} min of " if name in found.minutes else "" for name in ("recorded", "wild"))
         sentences.append(
             f"An agent that learned from {few}play with known pads and {many}video whose pads were read by the IDM returns "
-            f"{_return(arms['pseudo'])}; from the known pads alone it returns {_return(arms['labelled'])}."
+            f"{_return(arms['pseudo'])}; from the known pads alone it returns {_return(arms['recorded'])}."
         )
-        if "oracle" in arms and _clearly_above(arms["oracle"], arms["labelled"]):
-            share = (arms["pseudo"]["mean"] - arms["labelled"]["mean"]) / (arms["oracle"]["mean"] - arms["labelled"]["mean"])
+        if "oracle" in arms and _clearly_above(arms["oracle"], arms["recorded"]):
+            share = (arms["pseudo"]["mean"] - arms["recorded"]["mean"]) / (arms["oracle"]["mean"] - arms["recorded"]["mean"])
             sentences.append(f"That is {share:.0%} of the way from there to an agent that got the true pads of all of it.")
     elif names := plots.ordered_arms(arms):
         sentences.append("Mean returns: " + ", ".join(f"{name} {_return(arms[name])}" for name in names) + ".")
@@ -132,9 +132,9 @@ def _title(game: str | None) -> str:
     return game_spec(game).title if game in game_names() else game or "ghostpad"
 
 
-def _outdated(clip: Path, labelled: Labelled) -> bool:
+def _outdated(clip: Path, example: ReadVideo) -> bool:
     """Whether a clip that the report made shows other labels than there are now."""
-    labels = labelled.corpus.actions_path(labelled.source, labelled.video)
+    labels = example.corpus.actions_path(example.source, example.video)
     return clip.exists() and clip.stat().st_mtime < labels.stat().st_mtime
 
 
@@ -175,14 +175,14 @@ def _video_row(one: Mapping[str, Any]) -> dict[str, Any]:
     return {"video": one.get("video"), "rows": one.get("rows"), "values": values}
 
 
-def _trace(labelled: Labelled | None) -> Markup | None:
+def _trace(example: ReadVideo | None) -> Markup | None:
     """The stretch of the clip as lines; buttons only if they were pressed in it."""
-    if labelled is None:
+    if example is None:
         return None
-    part = (labelled.pts_s >= labelled.start_s) & (labelled.pts_s < labelled.start_s + STRETCH_S)
-    true_pads, pads = labelled.true_pads[part], labelled.pads[part]
-    shown = [name for name in labelled.slots if is_stick(name) or np.maximum(true_pads, pads)[:, slot(name)].max() >= 0.5]
-    return Markup(plots.trace_plot(labelled.pts_s[part], true_pads, pads, shown[:_TRACE_SLOTS])) if shown else None
+    part = (example.pts_s >= example.start_s) & (example.pts_s < example.start_s + STRETCH_S)
+    true_pads, pads = example.true_pads[part], example.pads[part]
+    shown = [name for name in example.slots if is_stick(name) or np.maximum(true_pads, pads)[:, slot(name)].max() >= 0.5]
+    return Markup(plots.trace_plot(example.pts_s[part], true_pads, pads, shown[:_TRACE_SLOTS])) if shown else None
 
 
 def _funnel(hours: Mapping[str, float]) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ from ghostpad.base.errors import MissingError
 from ghostpad.base.files import atomic_path
 from ghostpad.base.pad import Pad, is_stick, slot
 from ghostpad.video.decode import read_window
-from ghostpad.view.findings import Findings, Labelled, gather
+from ghostpad.view.findings import Findings, ReadVideo, gather
 from ghostpad.view.pad import BACKGROUND, HEIGHT, PREDICTED, TRUTH, WIDTH, gamepad_image
 from ghostpad.view.plots import GREY, draw_arms, ordered_arms
 from ghostpad.view.scene import font
@@ -36,18 +36,18 @@ _CANDIDATES = 12  # pictures looked at for each moment
 def write_picture(out: str | os.PathLike[str], target: str | os.PathLike[str]) -> Path:
     """Write the picture of an OUT folder to `target`, a PNG, and return its path.
 
-    The moments come from the first labelled video, one from each half (see `moments`), whatever was read there. Without returns
+    The moments come from the first video that was read, one from each half (see `moments`), whatever was read there. Without returns
     of agents the moments fill the picture. Raises `MissingError` where there is no video with true and predicted rows.
     """
     found = gather(Path(out))
-    if found.labelled is None:
+    if found.example is None:
         raise MissingError(
-            f"{out} has no labelled video whose true pads are known, so there is nothing to draw: run `ghostpad label` on wild/"
+            f"{out} has no pseudo-labelled video whose true pads are known, so there is nothing to draw: run `ghostpad label` on wild/"
         )
     image = Image.new("RGB", (WIDTH_PX, HEIGHT_PX), BACKGROUND)
     with_arms = bool(ordered_arms(found.arms))
     right = WIDTH_PX - _MARGIN - (_CHART_PX if with_arms else 0)
-    _draw_moments(image, found.labelled, right)
+    _draw_moments(image, found.example, right)
     if with_arms:
         image.paste(_chart(found, (WIDTH_PX - right - 8, HEIGHT_PX - 36)), (right, 24))
     with atomic_path(target) as temporary:
@@ -57,29 +57,29 @@ def write_picture(out: str | os.PathLike[str], target: str | os.PathLike[str]) -
     return Path(target)
 
 
-def moments(labelled: Labelled) -> list[tuple[int, NDArray[np.uint8]]]:
+def moments(example: ReadVideo) -> list[tuple[int, NDArray[np.uint8]]]:
     """Rows and their frames, one from each half of the video.
 
     Of the rows whose true sticks and buttons are furthest from rest, the one whose picture varies most, so that there is
     something to see; what was predicted plays no part.
     """
-    push = np.abs(labelled.true_pads[:, [slot(name) for name in labelled.slots]]).sum(axis=1)
-    path, found = labelled.corpus.video_path(labelled.video), []
+    push = np.abs(example.true_pads[:, [slot(name) for name in example.slots]]).sum(axis=1)
+    path, found = example.corpus.video_path(example.video), []
     for part in np.array_split(np.arange(len(push)), _MOMENTS):
         furthest = part[np.argsort(-push[part], kind="stable")][: max(_CANDIDATES, len(part) // 10)]
         rows = np.sort(furthest)[:: max(1, len(furthest) // _CANDIDATES)]
-        frames = read_window(path, labelled.pts_s[rows])
+        frames = read_window(path, example.pts_s[rows])
         best = int(frames.std(axis=(1, 2, 3)).argmax())
         found.append((int(rows[best]), frames[best]))
     return found
 
 
-def _draw_moments(image: Image.Image, labelled: Labelled, right: int) -> None:
+def _draw_moments(image: Image.Image, example: ReadVideo, right: int) -> None:
     """The frames in a row, below each its true and its predicted pad."""
     draw = ImageDraw.Draw(image)
     draw.text((_MARGIN, 24), "true pad", TRUTH, font(20))
     draw.text((_MARGIN + draw.textlength("true pad", font(20)) + 20, 24), "read from the video alone", PREDICTED, font(20))
-    chosen = moments(labelled)
+    chosen = moments(example)
     space = (right - _MARGIN - _GAP * len(chosen)) // len(chosen)
     height, width = chosen[0][1].shape[:2]
     scale = min(space / width, _FRAME_PX / height)
@@ -89,11 +89,11 @@ def _draw_moments(image: Image.Image, labelled: Labelled, right: int) -> None:
     for place, (row, frame) in enumerate(chosen):
         x = _MARGIN + place * (space + _GAP)
         image.paste(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS), (x + (space - size[0]) // 2, _TOP_PX))
-        for side, (pads, colour) in enumerate(((labelled.true_pads, TRUTH), (labelled.pads, PREDICTED))):
-            drawn = gamepad_image(pads[row], pad_px, slots=labelled.slots, colour=colour)
+        for side, (pads, colour) in enumerate(((example.true_pads, TRUTH), (example.pads, PREDICTED))):
+            drawn = gamepad_image(pads[row], pad_px, slots=example.slots, colour=colour)
             image.paste(drawn, (x + side * (space - pad_px), below))
             at = (x + side * (space - pad_px) + pad_px / 2, below + drawn.height + 6)
-            draw.text(at, _words(pads[row], labelled.slots), colour, font(14), anchor="ma")
+            draw.text(at, _words(pads[row], example.slots), colour, font(14), anchor="ma")
 
 
 def _words(pad: Pad, slots: Sequence[str]) -> str:

@@ -76,7 +76,7 @@ def test_a_folder_of_another_demo_is_refused_before_any_work(tmp_path: Path) -> 
 
 def test_results_pool_episodes_and_report_the_spread_over_seeds(tmp_path: Path) -> None:
     (tmp_path / "eval").mkdir()
-    for arm, shift in (("labelled", 0), ("pseudo", 10), ("oracle", 20)):
+    for arm, shift in (("recorded", 0), ("pseudo", 10), ("oracle", 20)):
         for seed in (0, 1):
             returns = [shift + seed, shift + seed + 2.0]
             (tmp_path / "eval" / f"{arm}-s{seed}.json").write_text(json.dumps(evaluation(sum(returns) / 2, returns)))

@@ -95,7 +95,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     corpus.write_verdicts("default", pa.Table.from_pylist(rows, schema=VERDICTS))
     write_json(out / "eval" / "idm-s0.json", idm_evaluation())
-    for arm, mean in {"random": 340.0, "labelled": 500.0, "pseudo": 900.0, "oracle": 1000.0}.items():
+    for arm, mean in {"random": 340.0, "recorded": 500.0, "pseudo": 900.0, "oracle": 1000.0}.items():
         write_json(out / "eval" / f"{arm}-s0.json", policy_evaluation(arm, mean))
     write_json(out / "idm-s0" / "run.json", {"kind": "idm", "settings": {"train": {"steps": 1234, "seed": 0}}})
     write_report(out)

@@ -13,7 +13,7 @@ from ghostpad.base.records import read_table, write_table
 from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.games.spec import game_spec
 from ghostpad.video.probe import probe_video as probe
-from ghostpad.view.clip import idm_clip, labelled_videos, write_agent_clip
+from ghostpad.view.clip import compared_videos, idm_clip, write_agent_clip
 
 SOURCE = "idm-0123456789ab"
 
@@ -44,10 +44,10 @@ def test_a_stretch_starts_and_ends_where_asked(out: Path, tmp_path: Path) -> Non
 def test_truth_may_lie_in_the_corpus(make_out: Callable[[], Path], tmp_path: Path) -> None:
     folder = make_out()
     corpus = Corpus.open(folder / "wild")
-    assert list(labelled_videos(corpus, None, SOURCE)) == []
-    assert list(labelled_videos(corpus, folder / "truth", SOURCE)) == ["v0", "v1"]
+    assert list(compared_videos(corpus, None, SOURCE)) == []
+    assert list(compared_videos(corpus, folder / "truth", SOURCE)) == ["v0", "v1"]
     write_table(corpus.actions_path(RECORDED, "v1"), read_table(folder / "truth" / "v1.parquet", "actions"), "actions")
-    assert list(labelled_videos(corpus, None, SOURCE)) == ["v1"]
+    assert list(compared_videos(corpus, None, SOURCE)) == ["v1"]
     assert probe(idm_clip(corpus, "v1", None, SOURCE, tmp_path / "a.mp4", seconds=1)).frames > 0
 
 
@@ -56,7 +56,7 @@ def test_truth_may_lie_in_the_corpus(make_out: Callable[[], Path], tmp_path: Pat
     [
         ("v9", SOURCE, 0.0, SettingsError, "no video called 'v9'"),
         ("v0", "idm-ffffffffffff", 0.0, MissingError, "run `ghostpad label`"),
-        ("v0", SOURCE, 500.0, SettingsError, "no labelled frame between 500 s"),
+        ("v0", SOURCE, 500.0, SettingsError, "no pseudo-labelled frame between 500 s"),
     ],
 )
 def test_what_is_missing_is_said_and_nothing_is_left(
