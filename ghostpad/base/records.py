@@ -14,48 +14,90 @@ writer adds (model fingerprint, licence); `read_table` refuses another version.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ghostpad.base.errors import FormatError, MissingError
+from ghostpad.base.errors import FormatError, MissingError, SettingsError, nearest
 from ghostpad.base.files import atomic_path
 from ghostpad.base.pad import BUTTONS, LAYOUT, PAD_DIM, SLOTS, STICKS, check_layout, check_shape
 
 _TEXT, _F32, _F64, _I64 = pa.string(), pa.float32(), pa.float64(), pa.int64()
 
+Status = Literal["ok", "missing", "broken"]
+"""What a video can be: there, known but not here (never fetched, or gone; the reason says which), or unreadable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """One row of the table of videos: the table's columns are these fields, in this order. None is unknown."""
+
+    id: str
+    path: str = ""
+    """Its file, relative to the corpus folder; "" stands for videos/<id>.mp4."""
+    game: str | None = None
+    level: str | None = None
+    player: str | None = None
+    source: str | None = None
+    """ "recorded by ghostpad", "added", a site or a dataset."""
+    url: str | None = None
+    sha256: str | None = None
+    fps: str | None = None
+    """Frames a second, exact: "35/2"."""
+    frames: int | None = None
+    duration_s: float | None = None
+    width_px: int | None = None
+    height_px: int | None = None
+    seed: int | None = None
+    """The episode's seed; None for footage that ghostpad did not record."""
+    return_: float | None = None
+    """Sum of the rewards that the video shows."""
+    licence: str | None = None
+    labels: str | None = None
+    """NitroGen's "raw" or "processed"; None where the recorded rows are not from there."""
+    overlay_px: tuple[float, float, float, float] | None = None
+    """x, y, width, height of a controller drawn into the picture; None for no controller."""
+    overlay_of_px: tuple[int, int] | None = None
+    """Width and height of the picture that `overlay_px` was measured in; None for the video's own."""
+    lag_ms: float | None = None
+    """How much later the picture shows what the recorded rows say."""
+    lag_confidence: float | None = None
+    """0...1; None where the lag was not measured."""
+    status: Status = "ok"
+    reason: str | None = None
+    """Why it is not ok."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", self.path or f"videos/{self.id}.mp4")
+
+    @classmethod
+    def of(cls, columns: Mapping[str, Any]) -> "Video":
+        """A video from columns by name, as Arrow and JSON hand them out. Raises `SettingsError`, listing every unknown name."""
+        if problems := [f"no video column called '{name}': {nearest(name, VIDEOS.names)}" for name in columns if name not in VIDEOS.names]:
+            raise SettingsError(problems)
+        values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in columns.items()}
+        return cls(**values)
+
+    def columns(self) -> dict[str, Any]:
+        """Its columns by name."""
+        return {name: getattr(self, name) for name in VIDEOS.names}
+
+
+_VIDEO_TYPES: Mapping[Any, pa.DataType] = {
+    str: _TEXT, Status: _TEXT, str | None: _TEXT, int | None: _I64, float | None: _F64,
+    tuple[float, float, float, float] | None: pa.list_(_F64), tuple[int, int] | None: pa.list_(_I64),
+}  # fmt: skip
+
 VIDEOS = pa.schema(
-    [
-        pa.field("id", _TEXT, nullable=False),
-        pa.field("path", _TEXT, nullable=False),  # relative to the corpus folder
-        pa.field("game", _TEXT),
-        pa.field("level", _TEXT),
-        pa.field("player", _TEXT),
-        pa.field("source", _TEXT),  # "recorded by ghostpad", a site, a dataset
-        pa.field("url", _TEXT),
-        pa.field("sha256", _TEXT),
-        pa.field("fps", _TEXT),  # exact, e.g. "35/2"
-        pa.field("frames", _I64),
-        pa.field("duration_s", _F64),
-        pa.field("width_px", _I64),
-        pa.field("height_px", _I64),
-        pa.field("seed", _I64),  # the episode's seed, null for footage we did not record
-        pa.field("return_", _F64),  # sum of rewards shown in the video, null where unknown
-        pa.field("licence", _TEXT),
-        pa.field("labels", _TEXT),  # NitroGen's "raw" or "processed"; null where the rows are not from there
-        pa.field("overlay_px", pa.list_(_F64)),  # x, y, width, height of a controller drawn into the picture, null for none
-        pa.field("overlay_of_px", pa.list_(_I64)),  # width, height of the picture that `overlay_px` was measured in
-        pa.field("lag_ms", _F64),  # how much later the picture shows what the recorded rows say, null where unknown
-        pa.field("lag_confidence", _F64),  # 0...1
-        pa.field("status", _TEXT, nullable=False),  # "ok", "missing" (known, but its footage is not here) or "broken"
-        pa.field("reason", _TEXT),  # why it is not ok
-    ]
+    [pa.field(name, _VIDEO_TYPES[hint], nullable=type(None) in get_args(hint)) for name, hint in get_type_hints(Video).items()]
 )
-"""Columns of the table of videos."""
+"""Columns of the table of videos: the fields of `Video`."""
 
 ACTIONS = pa.schema(
     [pa.field("pts_s", _F64, nullable=False)]
@@ -124,10 +166,7 @@ def write_table(path: str | os.PathLike[str], table: pa.Table, kind: str, facts:
 
     Raises `FormatError` if its columns are not those of the kind.
     """
-    try:
-        table = table.select(SCHEMAS[kind].names).cast(SCHEMAS[kind])
-    except (KeyError, pa.ArrowException, ValueError) as error:
-        raise FormatError(f"{path}: not a {kind} table ({error})") from None
+    table = _fitted(path, table, kind)
     metadata = {f"ghostpad.{key}": value for key, value in (facts or {}).items()}
     metadata |= {"ghostpad.table": f"{kind}/{VERSIONS[kind]}", "ghostpad.layout": LAYOUT}
     with atomic_path(path) as temporary:
@@ -149,13 +188,29 @@ def read_table(path: str | os.PathLike[str], kind: str) -> pa.Table:
     if facts.get("table") != f"{kind}/{VERSIONS[kind]}":
         raise FormatError(f"{path} holds '{facts.get('table')}', expected '{kind}/{VERSIONS[kind]}'")
     check_layout(facts.get("layout"), str(path))
-    return table
+    return _fitted(path, table, kind).replace_schema_metadata(table.schema.metadata)
+
+
+def _fitted(path: str | os.PathLike[str], table: pa.Table, kind: str) -> pa.Table:
+    """The columns of the kind, or `FormatError`: one is absent, of another type, or null where it must not be."""
+    try:
+        return table.select(SCHEMAS[kind].names).cast(SCHEMAS[kind])
+    except (KeyError, pa.ArrowException, ValueError) as error:
+        raise FormatError(f"{path}: not a {kind} table ({error})") from None
 
 
 def table_facts(table: pa.Table) -> dict[str, str]:
     """The facts a table carries in its metadata, without the `ghostpad.` prefix."""
     metadata = table.schema.metadata or {}
     return {key.decode()[9:]: value.decode() for key, value in metadata.items() if key.startswith(b"ghostpad.")}
+
+
+def videos_table(videos: Iterable[Video]) -> pa.Table:
+    """A `videos` table, by id. Raises `FormatError` for a value that does not fit its column."""
+    try:
+        return pa.Table.from_pylist([video.columns() for video in sorted(videos, key=lambda video: video.id)], schema=VIDEOS)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise FormatError(f"a row does not fit the table of videos ({error})") from None
 
 
 def actions_table(

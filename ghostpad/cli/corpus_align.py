@@ -8,7 +8,7 @@ import numpy as np
 
 from ghostpad.base.errors import MissingError
 from ghostpad.cli.arguments import CorpusPath
-from ghostpad.corpus.folder import RECORDED, Corpus
+from ghostpad.corpus.folder import RECORDED, Corpus, unreadable_lines
 from ghostpad.corpus.lag.align import align_corpus
 from ghostpad.view.lag_plot import write_lag_plot
 
@@ -36,8 +36,8 @@ def corpus_align(corpus: CorpusPath, reference: tuple[Path, ...] = ()) -> None:
     if not set(opened.labelled_ids(RECORDED)) & set(opened.ok_ids()):
         raise MissingError(f"{corpus} has no video with both footage and recorded rows: fetch footage, or record some")
     found = align_corpus(opened, [Corpus.open(path) for path in reference])
-    write_lag_plot(corpus / "lag.png", [row["lag_ms"] for row in found])
-    print(align_text(found))
+    write_lag_plot(corpus / "lag.png", [row["lag_ms"] for row in found.videos])
+    print(align_text(found.videos), *unreadable_lines(corpus, found.unreadable), sep="\n")
     print(f"{corpus / 'lag.png'}: the distribution; {corpus / 'lag.json'}: every video")
 
 

@@ -23,24 +23,24 @@ def check_masks(corpus: CorpusPath, *, pad_px: int = PAD_PX) -> None:
     """
     opened = Corpus.open(corpus)
     recorded = set(opened.labelled_ids(RECORDED))
-    rows = [row for row in opened.rows() if row["status"] == "ok" and (row["overlay_px"] is not None or row["id"] in recorded)]
-    if not rows:
+    videos = [one for one in opened.list_videos() if one.status == "ok" and (one.overlay_px is not None or one.id in recorded)]
+    if not videos:
         raise MissingError(f"{corpus} has no video with footage and recorded rows or a drawn controller: fetch footage, or record some")
     verdicts: list[str] = []
     print(
         f"{'video':<28} {'verdict':<8} {'place':<12} {'reads best':<16} {'there':>6} {'beside':>6} {'others':>6} {'moved':>6} {'excess':>7}"
     )
-    with progress("leaks", len(rows), "videos") as advance:
-        for row in rows:
-            picture = opened.root / "leaks" / f"{row['id']}.png"
+    with progress("leaks", len(videos), "videos") as advance:
+        for video in videos:
+            picture = opened.root / "leaks" / f"{video.id}.png"
             try:
-                found = probe_leaks(opened, row, pad_px=pad_px)
+                found = probe_leaks(opened, video, pad_px=pad_px)
             except GhostpadError as error:
                 verdicts.append("broken")
-                print(f"{row['id']:<28} broken   {error}")
+                print(f"{video.id:<28} broken   {error}")
             else:
                 verdicts.append(_verdict(found))
-                print(_line(row["id"], found))
+                print(_line(video.id, found))
                 if found is not None and found.leaks:
                     write_leak_picture(found, picture)
                     print(f"  {'there is no mask; ' if found.mask is None else ''}see {picture}")
@@ -48,10 +48,10 @@ def check_masks(corpus: CorpusPath, *, pad_px: int = PAD_PX) -> None:
                     picture.unlink(missing_ok=True)
             advance(1)
     if wrong := [f"{verdicts.count(name)} {words}" for name, words in _WRONG.items() if name in verdicts]:
-        raise GhostpadError(f"of {len(rows)} videos {'; '.join(wrong)}")
-    drawn = sum(row["overlay_px"] is not None for row in rows)
+        raise GhostpadError(f"of {len(videos)} videos {'; '.join(wrong)}")
+    drawn = sum(video.overlay_px is not None for video in videos)
     unknown = f", {verdicts.count('unknown')} could not be told" if "unknown" in verdicts else ""
-    print(f"{corpus}: {len(rows)} videos, {drawn} with a drawn controller, none leaks{unknown}")
+    print(f"{corpus}: {len(videos)} videos, {drawn} with a drawn controller, none leaks{unknown}")
 
 
 _WRONG = {

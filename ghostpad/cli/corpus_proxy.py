@@ -1,20 +1,18 @@
 """`ghostpad corpus proxy`: small copies of a corpus's videos."""
 
 from ghostpad.cli.arguments import CorpusPath
-from ghostpad.corpus.folder import Corpus
+from ghostpad.corpus.folder import Corpus, unreadable_lines
 from ghostpad.corpus.proxies import make_proxies
 
 
 def proxy(corpus: CorpusPath, *, px: int = 256) -> None:
-    """Make small copies of the videos that can be read at any frame, which training and labelling do all the time.
+    """Make small copies of the videos, for looking at footage and for other tools; no command of ghostpad reads them.
 
-    Writes proxy/<px>/<id>.mp4 for every video of the corpus that has none yet. A video that cannot be read is marked broken in
-    videos.parquet, with the reason, and is left out from then on.
+    Writes proxy/<px>/<id>.mp4 for every video that has none yet: the same frames and time stamps, masked where a controller is drawn,
+    with a keyframe every 15 frames, so that a player or a loader jumps to any frame quickly. Safe to interrupt: re-run to resume.
 
     Args:
         px: Short side of the copies in pixels; a smaller video is not enlarged.
     """
     counts = make_proxies(Corpus.open(corpus), px)
-    print(f"{corpus}: {counts.made} copies made, {counts.present} were there, {len(counts.broken)} videos broken")
-    for id, reason in counts.broken.items():
-        print(f"  broken: {id}: {reason}")
+    print(f"{corpus}: {counts.made} copies made, {counts.present} were there", *unreadable_lines(corpus, counts.unreadable), sep="\n")

@@ -6,7 +6,7 @@ from pathlib import Path
 from ghostpad.cli.arguments import CorpusPath
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.nitrogen.videos import NOT_FETCHED
-from ghostpad.corpus.summary import Summary, summarise
+from ghostpad.corpus.summary import Amount, Group, Summary, summarise
 
 MOST_LINES = 12
 """Lines of one kind before the rest is one line: it has to fit a screen."""
@@ -54,8 +54,6 @@ def next_steps(corpus: Path, summary: Summary) -> list[tuple[str, str]]:
         steps.append((f"corpus add {corpus} FILES", "or, where you have them: files named <id>.mp4 join their labels"))
     if undone["align"]:
         steps.append((f"corpus align {corpus}", f"the lag of the labels of {undone['align']} videos was not measured"))
-    if undone["copy"]:
-        steps.append((f"corpus proxy {corpus}", f"{undone['copy']} videos have no small copy"))
     if undone["learn"]:
         steps.append((f"train idm {corpus} --out RUN", f"{undone['learn']} videos have recorded rows to learn from"))
     if undone["label"]:
@@ -63,11 +61,11 @@ def next_steps(corpus: Path, summary: Summary) -> list[tuple[str, str]]:
     return steps
 
 
-def _table(groups: list[Summary]) -> list[str]:
+def _table(groups: list[Group]) -> list[str]:
     """Lines of columns as wide as their words: game, by whom, source, state, videos, hours."""
-    names = ("game", "player", "source", "status")
-    rows = [["game", "player", "source", "state"], *([group[name] or "unknown" for name in names] for group in groups)]
-    widths = [max(len(row[at]) for row in rows) for at in range(len(names))]
+    words = ([group["game"], group["player"], group["source"], group["status"]] for group in groups)
+    rows = [["game", "player", "source", "state"], *([word or "unknown" for word in line] for line in words)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     amounts = ["videos    hours", *(f"{group['videos']:>6} {group['hours']:>8.2f}" for group in groups)]
     lines = [f"  {'  '.join(word.ljust(wide) for word, wide in zip(row, widths, strict=True))}  " for row in rows]
     return [line + amount for line, amount in zip(lines, amounts, strict=True)] if groups else []
@@ -84,5 +82,5 @@ def _few(lines: list[str], what: str) -> list[str]:
     return kept + ([f"  and {len(lines) - len(kept)} more {what}: see --json"] if len(lines) > len(kept) else [])
 
 
-def _amount(amount: Summary) -> str:
+def _amount(amount: Amount | Summary) -> str:
     return f"{amount['videos']:.0f} videos, {amount['hours']:.2f} h"

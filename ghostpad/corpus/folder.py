@@ -1,6 +1,6 @@
 """A corpus: one folder with videos, their small copies, their rows and the verdicts on them.
 
-    videos.parquet                    one row a video (schema `VIDEOS`)
+    videos.parquet                    one row a video (`ghostpad.base.records.Video`)
     videos/<id>.mp4                   the footage
     proxy/<px>/<id>.mp4               small copies with the same time stamps
     actions/recorded/<id>.parquet     the truth, table kind "actions"
@@ -19,16 +19,13 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import get_args
 
 import pyarrow as pa
 
 from ghostpad.base.errors import FormatError, MissingError, SettingsError, nearest, unknown
 from ghostpad.base.files import locked, safe_name
-from ghostpad.base.records import CHUNKS, VIDEOS, read_table, write_table
-
-STATUSES = ("ok", "missing", "broken")
-"""What a video can be: there, known but not here (never fetched, or dead; the reason says which), or unreadable."""
+from ghostpad.base.records import CHUNKS, VIDEOS, Status, Video, read_table, videos_table, write_table
 
 RECORDED = "recorded"
 """The source of rows that holds the truth."""
@@ -75,66 +72,50 @@ class Corpus:
             raise FormatError(f"{self._table_path} names a video twice: record the corpus again or remove the second row")
         return table
 
-    def rows(self) -> list[dict[str, Any]]:
-        """The table of videos as one dict a video, by id."""
-        rows: list[dict[str, Any]] = self.videos().to_pylist()
-        return rows
+    def list_videos(self) -> list[Video]:
+        """The videos, by id. Raises as `videos`."""
+        return list(map(Video.of, self.videos().to_pylist()))
+
+    def video(self, id: str) -> Video:
+        """One video. Raises `SettingsError`, naming the nearest, for an unknown id."""
+        videos = {video.id: video for video in self.list_videos()}
+        if id not in videos:
+            raise unknown("video", id, videos)
+        return videos[id]
 
     def ok_ids(self) -> list[str]:
         """The ids of the videos whose status is "ok", in order."""
-        return [row["id"] for row in self.rows() if row["status"] == "ok"]
+        return [video.id for video in self.list_videos() if video.status == "ok"]
+
+    def path_of(self, video: Video) -> Path:
+        """Where a video's file lies. Raises `SettingsError` if its path leaves the corpus."""
+        return self.root / _inside(video.path, video.id)
 
     def video_path(self, id: str) -> Path:
-        """Where a video's file lies. Raises `SettingsError` for an unknown id or a row whose path leaves the corpus."""
-        return self.video_paths([id])[id]
-
-    def video_paths(self, ids: Iterable[str]) -> dict[str, Path]:
-        """Where the files of some videos lie, the table read once. Raises as `video_path`."""
-        paths = {row["id"]: row["path"] for row in self.rows()}
-        wanted = list(ids)
-        if missing := [id for id in wanted if id not in paths]:
-            raise unknown("video", missing[0], paths)
-        return {id: self.root / _inside(paths[id], id) for id in wanted}
+        """Where the file of the video with this id lies; reads the table. Raises as `video` and `path_of`."""
+        return self.path_of(self.video(id))
 
     def proxy_path(self, px: int, id: str) -> Path:
         """Where a video's small copy with a short side of `px` pixels lies, whether or not it is there."""
         return self.root / "proxy" / str(px) / f"{safe_name(id)}.mp4"
 
-    def add_video(self, row: Mapping[str, Any]) -> None:
-        """Insert a video, or replace the one with its id. Columns not in `row` are null; `path` is videos/<id>.mp4 and `status` ok.
+    def add_video(self, video: Video) -> None:
+        """Insert a video, or replace the one with its id. Raises as `put_videos`."""
+        self.put_videos([video])
 
-        Safe beside other processes on this machine. Raises `SettingsError`, listing every problem, for unknown columns, an
-        unusable id or status, or a path that leaves the corpus, and `FormatError` for a value of the wrong type.
+    def put_videos(self, videos: Iterable[Video], join: Callable[[Video, Video], Video] | None = None) -> None:
+        """Insert videos, or replace those with their ids, the table written once. Safe beside other processes on this machine.
+
+        `join(old, new)` says what becomes of a video that is there (default: the new one); it is called under the lock, so what another
+        process wrote in between is not lost. Raises `SettingsError`, listing every problem, for an unusable id or status or a path that
+        leaves the corpus, and `FormatError` for a value of the wrong type.
         """
-        added = _video_row(row)
+        added = list(map(_checked, videos))
         with self._locked():
-            rows = [old for old in self.rows() if old["id"] != added["id"]] if self._table_path.exists() else []
-            self._write_rows([*rows, added])
-
-    def put_videos(
-        self, rows: Iterable[Mapping[str, Any]], join: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]] | None = None
-    ) -> None:
-        """Insert many videos, or replace those with their ids, the table written once. Raises as `add_video`.
-
-        `join(old, new)` says what becomes of a video that is there (default: the new row); it is called under the lock, so what another
-        process wrote in between is not lost.
-        """
-        added = [_video_row(row) for row in rows]
-        with self._locked():
-            found = {row["id"]: row for row in self.rows()} if self._table_path.exists() else {}
-            for row in added:
-                found[row["id"]] = join(found[row["id"]], row) if join and row["id"] in found else row
-            self._write_rows(list(found.values()))
-
-    def mark_broken(self, id: str, reason: str) -> None:
-        """Set a video's status to "broken" with the reason. Raises `SettingsError` for an unknown id."""
-        with self._locked():
-            rows = self.rows()
-            found = [row for row in rows if row["id"] == id]
-            if not found:
-                raise unknown("video", id, [row["id"] for row in rows])
-            found[0].update(status="broken", reason=reason)
-            self._write_rows(rows)
+            found = {video.id: video for video in self.list_videos()} if self._table_path.exists() else {}
+            for video in added:
+                found[video.id] = join(found[video.id], video) if join and video.id in found else video
+            write_table(self._table_path, videos_table(found.values()), "videos")
 
     # ---- rows ---------------------------------------------------------------------------------------------------
 
@@ -192,13 +173,6 @@ class Corpus:
     def _verdicts_path(self, name: str) -> Path:
         return self.root / "verdicts" / f"{safe_name(name)}.parquet"
 
-    def _write_rows(self, rows: list[dict[str, Any]]) -> None:
-        try:
-            table = pa.Table.from_pylist(sorted(rows, key=lambda row: row["id"]), schema=VIDEOS)
-        except (pa.ArrowException, TypeError, ValueError) as error:
-            raise FormatError(f"{self._table_path}: a row does not fit the table of videos ({error})") from None
-        write_table(self._table_path, table, "videos")
-
     def _locked(self) -> AbstractContextManager[None]:
         """Hold this corpus's lock."""
         return locked(self.root / ".lock")
@@ -216,22 +190,27 @@ def truth_table(folder: str | os.PathLike[str], id: str) -> pa.Table | None:
     return read_table(path, "actions") if path.exists() else None
 
 
-def _video_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    problems = [f"no video column called '{name}': {nearest(name, VIDEOS.names)}" for name in row if name not in VIDEOS.names]
-    full = dict.fromkeys(VIDEOS.names) | {"status": "ok"} | {name: value for name, value in row.items() if value is not None}
-    try:
-        full["id"] = safe_name(str(full["id"] or ""))
-        full["path"] = str(_inside(full["path"] or f"videos/{full['id']}.mp4", full["id"]))
-    except SettingsError as error:
-        problems += error.problems
-    if full["status"] not in STATUSES:
-        problems.append(f"status is '{full['status']}': it must be one of {', '.join(STATUSES)}")
+def unreadable_lines(root: Path, unreadable: Mapping[str, str]) -> list[str]:
+    """What a command prints about the videos of a corpus that it could not read: how many, and each id with the reason."""
+    head = f"{root}: {len(unreadable)} videos cannot be read and are left out; the corpus still lists them as they were"
+    return [head, *(f"  {id}: {reason}" for id, reason in sorted(unreadable.items()))] if unreadable else []
+
+
+def _checked(video: Video) -> Video:
+    problems = []
+    for check in (lambda: safe_name(video.id), lambda: _inside(video.path, video.id)):
+        try:
+            check()
+        except SettingsError as error:
+            problems += error.problems
+    if video.status not in get_args(Status):
+        problems.append(f"status is '{video.status}': it must be one of {', '.join(get_args(Status))}")
     if problems:
         raise SettingsError(problems)
-    return full
+    return video
 
 
-def _inside(path: Any, id: str) -> PurePosixPath:
+def _inside(path: str, id: str) -> PurePosixPath:
     """A path from the table of videos if it stays in the corpus, whatever wrote the table."""
     relative = PurePosixPath(str(path))
     if relative.is_absolute() or not relative.parts or ".." in relative.parts or any(sign in str(path) for sign in "\\:\0"):

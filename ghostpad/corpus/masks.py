@@ -7,10 +7,10 @@ so the box is scaled, padded, rounded outwards and clipped, and what is no box i
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from ghostpad.base.errors import MediaError
+from ghostpad.base.records import Video
 from ghostpad.video.paint import Box, Share
 from ghostpad.video.probe import video_size
 
@@ -58,23 +58,23 @@ def mask_box(overlay_px: Sequence[float], of_px: Sequence[int], width_px: int, h
     return left, top, right, bottom
 
 
-def video_mask(row: Mapping[str, Any], path: str | os.PathLike[str], *, pad_px: int = PAD_PX) -> tuple[Box, ...]:
-    """The masks of a video from its row of the table of videos, in pixels of the file at `path`; none where nothing is drawn into it.
+def video_mask(video: Video, path: str | os.PathLike[str], *, pad_px: int = PAD_PX) -> tuple[Box, ...]:
+    """The masks of a video in pixels of its file at `path`; none where nothing is drawn into it.
 
     Raises `MissingError` or `MediaError` for a file that cannot be read, and as `mask_box`.
     """
-    if row["overlay_px"] is None:
+    if video.overlay_px is None:
         return ()
     width_px, height_px = video_size(path)
     try:
-        return (mask_box(row["overlay_px"], row["overlay_of_px"] or (width_px, height_px), width_px, height_px, pad_px=pad_px),)
+        return (mask_box(video.overlay_px, video.overlay_of_px or (width_px, height_px), width_px, height_px, pad_px=pad_px),)
     except MediaError as error:
         raise MediaError(f"{path}: {error}") from None
 
 
-def mask_shares(row: Mapping[str, Any], path: str | os.PathLike[str]) -> tuple[Share, ...]:
+def mask_shares(video: Video, path: str | os.PathLike[str]) -> tuple[Share, ...]:
     """The masks of a video as shares of its picture, for pictures of another size. Raises as `video_mask`."""
-    if not (boxes := video_mask(row, path)):
+    if not (boxes := video_mask(video, path)):
         return ()
     width_px, height_px = video_size(path)
     return tuple((left / width_px, top / height_px, right / width_px, bottom / height_px) for left, top, right, bottom in boxes)

@@ -6,13 +6,14 @@
     <corpus>/recording/<game>-<player>-s<seed>.json            the settings, which later runs must share
 
 An episode is a function of (seed, its number), the cut of the last one of the frames before it, and each is finished by its
-row in the table of videos: a killed recording goes on with the first episode that has no row and ends with the same bytes.
+row in the table of videos: a killed recording resumes with the first episode that has no row and ends with the same bytes. An episode
+whose footage is gone is recorded again.
 Cost: 2 minutes of footage take 5 s (Doom) or 8 s (racing) and about 12 MB (measured, one loaded core).
 """
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
@@ -23,7 +24,7 @@ import pyarrow as pa
 
 from ghostpad.base.errors import SettingsError
 from ghostpad.base.files import read_json, write_json
-from ghostpad.base.records import ACTIONS, actions_table, write_table
+from ghostpad.base.records import ACTIONS, Video, actions_table, write_table
 from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.games.episode import Episode, record_episode
 from ghostpad.games.overlay import Overlay, swapped
@@ -74,31 +75,38 @@ def record_corpus(
     total = _total_frames(minutes, seed, engine.spec)
     _check_outside(withhold, out)
     corpus, stem = Corpus.create(out), f"{game}-{player}-s{seed}"
-    rows = _finished_rows(corpus, stem, withhold)
-    before = len(rows)
-    if any(row["overlay_px"] != _overlay_px(overlay, engine.spec) for row in rows):
+    videos = _finished(corpus, stem, withhold)
+    before = len(videos)
+    if any(video.overlay_px != _overlay_px(overlay, engine.spec) for video in videos):
         raise SettingsError(f"{out} holds {stem} recorded with another --overlay or --corner: use those of before, or another --out")
     drawn = asdict(overlay) if overlay else dict.fromkeys(_OVERLAY_FLAGS)
     keep_settings(
         out / "recording" / f"{stem}.json",
         {"--crf": crf, "--lag-frames": lag_frames} | {_OVERLAY_FLAGS[name]: drawn[name] for name in _OVERLAY_FLAGS},
     )
-    shown = count(_frames(rows) + 1)
+    shown = count(_frames(videos) + 1)
+
+    def play(number: int, frames: int, on_frame: Callable[[], object]) -> Video:
+        name, own_seed = _episode_name(stem, number), episode_seed(seed, number)
+        path, truth = corpus.root / "videos" / f"{name}.mp4", _truth_path(corpus, name, withhold)
+        episode = record_episode(engine, hands, own_seed, path, max_frames=frames, crf=crf, on_frame=on_frame, overlay=overlay)
+        write_table(truth, lagged(_table(episode, overlay), lag_frames), "actions", {"licence": engine.spec.licence})
+        video = _video(name, path, player, engine.spec, own_seed, episode, overlay)
+        # Written last: with its row, the episode is finished. One that was lost is the same again, and keeps what is known of it.
+        corpus.put_videos([video], join=lambda old, new: replace(old, sha256=new.sha256, status="ok", reason=None))
+        return video
+
     with engine:
-        while (left := total - _frames(rows)) >= 2:
-            name, own_seed = _episode_name(stem, len(rows)), episode_seed(seed, len(rows))
-            video, truth = corpus.root / "videos" / f"{name}.mp4", _truth_path(corpus, name, withhold)
-            episode = record_episode(
-                engine, hands, own_seed, video, max_frames=left, crf=crf, on_frame=lambda: progress(next(shown), total), overlay=overlay
-            )
-            write_table(truth, lagged(_table(episode, overlay), lag_frames), "actions", {"licence": engine.spec.licence})
-            rows.append(_row(name, video, player, engine.spec, own_seed, episode, overlay))
-            corpus.add_video(rows[-1])  # written last: with its row, the episode is finished
+        for number, video in enumerate(videos):
+            if video.status != "ok" or not corpus.path_of(video).exists():
+                play(number, video.frames or 0, lambda: None)
+        while (left := total - _frames(videos)) >= 2:
+            videos.append(play(len(videos), left, lambda: progress(next(shown), total)))
     return Recorded(
-        episodes=len(rows),
-        recorded_now=len(rows) - before,
-        minutes=float(_frames(rows) / engine.spec.fps / 60),
-        mean_return=float(np.mean([row["return_"] for row in rows])),
+        episodes=len(videos),
+        recorded_now=len(videos) - before,
+        minutes=float(_frames(videos) / engine.spec.fps / 60),
+        mean_return=float(np.mean([video.return_ or 0.0 for video in videos])),
     )
 
 
@@ -112,12 +120,12 @@ def keep_settings(path: Path, flags: Mapping[str, Any], *, write: bool = True) -
         write_json(path, told)
 
 
-def recorded_lag_ms(corpus: Corpus, row: Mapping[str, Any]) -> float | None:
+def recorded_lag_ms(corpus: Corpus, video: Video) -> float | None:
     """How late the picture of a video shows its rows by the flags of its recording; None where `record_corpus` did not make it."""
-    flags = corpus.root / "recording" / f"{row['id'].rpartition('-e')[0]}.json"
-    if row["source"] != SOURCE or not flags.exists():
+    flags = corpus.root / "recording" / f"{video.id.rpartition('-e')[0]}.json"
+    if video.source != SOURCE or not flags.exists():
         return None
-    return float(1000 * read_json(flags)["--lag-frames"] / Fraction(row["fps"]))
+    return float(1000 * read_json(flags)["--lag-frames"] / Fraction(video.fps or 1))
 
 
 def episode_seed(seed: int, episode: int) -> int:
@@ -137,53 +145,54 @@ def _table(episode: Episode, overlay: Overlay | None) -> pa.Table:
     return actions_table(episode.pts_s, swapped(episode.pads, swaps), swapped(episode.known, swaps))
 
 
-def _row(name: str, video: Path, player: str, spec: GameSpec, seed: int, episode: Episode, overlay: Overlay | None) -> dict[str, Any]:
-    with open(video, "rb") as file:
+def _video(name: str, path: Path, player: str, spec: GameSpec, seed: int, episode: Episode, overlay: Overlay | None) -> Video:
+    with open(path, "rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return {
-        "id": name,
-        "path": f"videos/{name}.mp4",
-        "game": spec.name,
-        "level": spec.title,
-        "player": player,
-        "source": SOURCE,
-        "sha256": sha256,
-        "fps": str(spec.fps),
-        "frames": episode.frames,
-        "duration_s": float(episode.frames / spec.fps),
-        "width_px": spec.width_px,
-        "height_px": spec.height_px,
-        "seed": seed,
-        "return_": episode.return_,
-        "licence": spec.licence,
-        "overlay_px": _overlay_px(overlay, spec),
-        "overlay_of_px": [spec.width_px, spec.height_px] if overlay else None,
-        "status": "ok",
-    }
+    return Video(
+        id=name,
+        game=spec.name,
+        level=spec.title,
+        player=player,
+        source=SOURCE,
+        sha256=sha256,
+        fps=str(spec.fps),
+        frames=episode.frames,
+        duration_s=float(episode.frames / spec.fps),
+        width_px=spec.width_px,
+        height_px=spec.height_px,
+        seed=seed,
+        return_=episode.return_,
+        licence=spec.licence,
+        overlay_px=_overlay_px(overlay, spec),
+        overlay_of_px=(spec.width_px, spec.height_px) if overlay else None,
+    )
 
 
-def _overlay_px(overlay: Overlay | None, spec: GameSpec) -> list[float] | None:
-    return list(map(float, overlay.box(spec.width_px, spec.height_px))) if overlay else None
+def _overlay_px(overlay: Overlay | None, spec: GameSpec) -> tuple[float, float, float, float] | None:
+    if overlay is None:
+        return None
+    x, y, wide, high = map(float, overlay.box(spec.width_px, spec.height_px))
+    return x, y, wide, high
 
 
 def _episode_name(stem: str, episode: int) -> str:
     return f"{stem}-e{episode:04d}"
 
 
-def _frames(rows: list[dict[str, Any]]) -> int:
-    return sum(row["frames"] for row in rows)
+def _frames(videos: list[Video]) -> int:
+    return sum(video.frames or 0 for video in videos)
 
 
-def _finished_rows(corpus: Corpus, stem: str, withhold: Path | None) -> list[dict[str, Any]]:
-    """The rows of the episodes that earlier runs finished, from the first to the first that is missing."""
-    known = {row["id"]: row for row in corpus.rows()}
-    rows: list[dict[str, Any]] = []
-    while (name := _episode_name(stem, len(rows))) in known:
+def _finished(corpus: Corpus, stem: str, withhold: Path | None) -> list[Video]:
+    """The episodes that earlier runs finished, from the first to the first that is missing."""
+    known = {video.id: video for video in corpus.list_videos()}
+    videos: list[Video] = []
+    while (name := _episode_name(stem, len(videos))) in known:
         truth = _truth_path(corpus, name, withhold)
         if not truth.exists():
             raise SettingsError(f"{name} is recorded, but its truth is not at {truth}: use the --withhold of before, or another --out")
-        rows.append(known[name])
-    return rows
+        videos.append(known[name])
+    return videos
 
 
 def _truth_path(corpus: Corpus, name: str, withhold: Path | None) -> Path:

@@ -2,10 +2,11 @@
 
 Rows come by time stamp: the pad at a kept frame is the row in force at its pts, so a feed at another rate than the recording
 still follows the alignment sentence. Recorded rows are first moved by the lag of their video (`ghostpad corpus align`; unknown is none).
-Bad videos are marked in the corpus with the reason and counted, never replaced.
+A video that cannot be read is left out and reported, never replaced; the corpus stays as it is.
 """
 
 import hashlib
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from ghostpad.base.errors import FormatError, MediaError, MissingError
 from ghostpad.base.pad import BUTTONS, PAD_DIM
 from ghostpad.base.progress import progress
 from ghostpad.base.records import pads_of, table_facts
-from ghostpad.corpus.folder import Corpus, truth_table
+from ghostpad.corpus.folder import Corpus, truth_table, unreadable_lines
 from ghostpad.corpus.lag.align import on_pictures
 from ghostpad.corpus.masks import mask_shares
 from ghostpad.feed.pictures import pictures
@@ -27,8 +28,22 @@ from ghostpad.feed.settings import DataSettings
 from ghostpad.feed.window import WindowSpec
 from ghostpad.video.paint import Share
 
-RowsOf = Callable[[Corpus, str], "tuple[pa.Table, NDArray[np.float32]] | None"]
-"""Gives a video's table of rows and the loss weight [n, 25] of each number, or None where the video has no rows."""
+
+@dataclass(frozen=True)
+class Rows:
+    """A video's table of rows and the loss weight float32 [n, 25] of each number.
+
+    recorded    the stamps are the recording's own: they meet the picture once the video's lag is added. An IDM's rows and withheld
+                truth stand at the picture's stamps
+    """
+
+    table: pa.Table
+    weight: NDArray[np.float32]
+    recorded: bool = False
+
+
+RowsOf = Callable[[Corpus, str], Rows | None]
+"""Gives the rows of a video by its id, or None where it has none."""
 
 
 @dataclass(frozen=True)
@@ -48,18 +63,18 @@ class Footage:
     masks: tuple[Share, ...] = ()
 
 
-def truth_rows(corpus: Corpus, video: str) -> tuple[pa.Table, NDArray[np.float32]] | None:
+def truth_rows(corpus: Corpus, video: str) -> Rows | None:
     """The recorded rows of a video; every known number weighs 1."""
     table = corpus.actions("recorded", video)
-    return None if table is None else (table, pads_of(table)[1].astype(np.float32))
+    return None if table is None else Rows(table, pads_of(table)[1].astype(np.float32), recorded=True)
 
 
 def withheld_rows(folder: Path) -> RowsOf:
     """Rows from a folder of withheld truth: for evaluation, and for the oracle that bounds what labels can give."""
 
-    def rows(corpus: Corpus, video: str) -> tuple[pa.Table, NDArray[np.float32]] | None:
+    def rows(corpus: Corpus, video: str) -> Rows | None:
         table = truth_table(folder, video)
-        return None if table is None else (table, pads_of(table)[1].astype(np.float32))
+        return None if table is None else Rows(table, pads_of(table)[1].astype(np.float32))
 
     return rows
 
@@ -86,7 +101,7 @@ def labelled_rows(corpus: Corpus, source: str, settings: DataSettings) -> RowsOf
     trusts = {id: _trust(table, settings) for id in corpus.labelled_ids(source) if (table := corpus.actions(source, id)) is not None}
     average = max(1e-6, float(np.concatenate(list(trusts.values())).mean())) if trusts else 1.0
 
-    def rows(corpus: Corpus, video: str) -> tuple[pa.Table, NDArray[np.float32]] | None:
+    def rows(corpus: Corpus, video: str) -> Rows | None:
         table = corpus.actions(source, video)
         if table is None:
             return None
@@ -97,7 +112,7 @@ def labelled_rows(corpus: Corpus, source: str, settings: DataSettings) -> RowsOf
             table = hardened(table)
         if settings.shuffle_seed is not None:
             table = shuffled(table, np.flatnonzero(weight.any(axis=1)), settings.shuffle_seed, video)
-        return table, weight.astype(np.float32)
+        return Rows(table, weight.astype(np.float32))
 
     return rows
 
@@ -160,29 +175,30 @@ def label_source(corpus: Corpus, wanted: str) -> str | None:
 
 
 def load_footage(corpus: Corpus, videos: Sequence[str], rows_of: RowsOf, spec: WindowSpec, crf: int | None = None) -> list[Footage]:
-    """The footage of those `videos` that have rows; one that is gone or cannot be decoded is marked broken in the corpus and left out.
+    """The footage of those `videos` that have rows; one that is gone or cannot be decoded is left out and reported on stderr.
 
     With `crf` the pictures are those of the video encoded once more at that quality (x264's 0...51).
     """
     footage = []
-    rows = {row["id"]: row for row in corpus.rows()}
+    known, unreadable = {video.id: video for video in corpus.list_videos()}, dict[str, str]()
     with progress(f"read {corpus.root.name}", len(videos), "videos") as advance:
-        for video in videos:
-            found = rows_of(corpus, video)
-            if found is not None:
+        for id in videos:
+            rows = rows_of(corpus, id)
+            if rows is not None:
+                video = known[id]
                 try:
                     pts_s, frames = pictures(corpus, video, spec, crf)
-                    masks = mask_shares(rows[video], corpus.root / rows[video]["path"])
+                    masks = mask_shares(video, corpus.path_of(video))
                 except (MediaError, MissingError) as error:
-                    corpus.mark_broken(video, str(error))
+                    unreadable[id] = str(error)
                 else:
                     if len(frames) >= 2:
-                        table, weight = found
-                        if rows_of is truth_rows:  # an IDM's rows and withheld truth stand at the pictures' own stamps
-                            table = _on_pictures(table, rows[video]["lag_ms"])
-                        clip = align(video, pts_s, frames, table, weight, game=rows[video]["game"] or "")
+                        table = _on_pictures(rows.table, video.lag_ms) if rows.recorded else rows.table
+                        clip = align(id, pts_s, frames, table, rows.weight, game=video.game or "")
                         footage.append(replace(clip, masks=masks))
             advance(1)
+    if unreadable:
+        print("\n".join(unreadable_lines(corpus.root, unreadable)), file=sys.stderr)
     return footage
 
 

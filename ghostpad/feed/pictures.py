@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ghostpad.base.files import atomic_path, locked
+from ghostpad.base.records import Video
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.masks import video_mask
 from ghostpad.feed.window import WindowSpec
@@ -25,17 +26,17 @@ _OWN_SIZE, _GOP = 1 << 20, 60
 """A copy never grows, so this keeps the video's size; as many frames between keyframes as the recorder's."""
 
 
-def pictures(corpus: Corpus, video: str, spec: WindowSpec, crf: int | None = None) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+def pictures(corpus: Corpus, video: Video, spec: WindowSpec, crf: int | None = None) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     """Time stamps float64 [N] in seconds and frames uint8 [N, H, W, C] (memory-mapped) of a video as `spec` sees it.
 
     With `crf`, as it sees the video encoded once more at its own size at that x264 quality. Raises `MediaError` if the video
     cannot be decoded to its end and `MissingError` if it is not there.
     """
-    source = corpus.video_path(video)
-    mask = video_mask(next(row for row in corpus.rows() if row["id"] == video), source)
+    source = corpus.path_of(video)
+    mask = video_mask(video, source)
     boxes = ["mask" + "_".join(map(str, box)) for box in mask]
     folder = corpus.root / "cache" / "-".join([spec.picture, *([] if crf is None else [f"crf{crf}"]), *boxes])
-    frames_path, times_path = folder / f"{video}.npy", folder / f"{video}.pts.npy"
+    frames_path, times_path = folder / f"{video.id}.npy", folder / f"{video.id}.pts.npy"
     made = (times_path, frames_path)
     if not all(_up_to_date(path, source) for path in made):
         with locked(folder / ".lock"):  # of processes that want the same pictures, one decodes

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ghostpad.base.errors import FormatError, GhostpadError, SettingsError
 from ghostpad.base.progress import progress
-from ghostpad.base.records import VERDICTS
+from ghostpad.base.records import VERDICTS, Video
 from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.filters.contract import BROKEN, KEPT, Filter, row_ends_s
 
@@ -55,11 +55,11 @@ def filter_corpus(corpus: Corpus, source: str, filters: Sequence[Filter], name: 
     """
     if source == RECORDED:
         raise SettingsError(f"'{RECORDED}' rows are the truth and are not filtered: name an IDM's, idm-<fingerprint>")
-    videos = {row["id"]: row for row in corpus.rows()}
+    videos = {video.id: video for video in corpus.list_videos()}
     broken: dict[str, list[str]] = {}
-    for id, row in videos.items():
-        if row["status"] != "ok":
-            broken.setdefault(row["reason"] or "no reason given", []).append(id)
+    for id, video in videos.items():
+        if video.status != "ok":
+            broken.setdefault(video.reason or "no reason given", []).append(id)
     stretches: list[dict[str, Any]] = []
     ids = corpus.labelled_ids(source)
     with progress(f"filter {source}", len(ids), "videos") as advance:
@@ -75,7 +75,7 @@ def filter_corpus(corpus: Corpus, source: str, filters: Sequence[Filter], name: 
     return _funnel(source, stretches, [each.name for each in filters], broken)
 
 
-def judge(labels: pa.Table, video: Mapping[str, Any], filters: Sequence[Filter]) -> list[dict[str, Any]]:
+def judge(labels: pa.Table, video: Video, filters: Sequence[Filter]) -> list[dict[str, Any]]:
     """The verdicts (rows of `VERDICTS`) on one video's labels, in order, each row covered once.
 
     Raises a `GhostpadError` if a filter cannot score them or time stamps do not ascend.
@@ -85,14 +85,14 @@ def judge(labels: pa.Table, video: Mapping[str, Any], filters: Sequence[Filter])
     for number, each in enumerate(filters, start=1):
         dropped = ~each.keep(each.checked_score(labels, video))
         reason[dropped & (reason == 0)] = number
-    return _stretches(video["id"], labels.column("pts_s").to_numpy(), row_ends_s(labels, video), reasons[reason])
+    return _stretches(video.id, labels.column("pts_s").to_numpy(), row_ends_s(labels, video), reasons[reason])
 
 
 def _judge_video(
-    corpus: Corpus, source: str, id: str, video: Mapping[str, Any] | None, filters: Sequence[Filter]
+    corpus: Corpus, source: str, id: str, video: Video | None, filters: Sequence[Filter]
 ) -> tuple[list[dict[str, Any]], str | None]:
     """Verdicts on a video and, if it is not yet known to be broken, the reason why it could not be judged."""
-    known_broken = video is not None and video["status"] != "ok"
+    known_broken = video is not None and video.status != "ok"
     try:
         labels = corpus.actions(source, id)
     except GhostpadError as error:
@@ -111,7 +111,7 @@ def _all_broken(id: str, labels: pa.Table) -> list[dict[str, Any]]:
     """One stretch that drops every row. Its length is 0 where it is the time stamps that are broken."""
     pts_s = labels.column("pts_s").to_numpy()
     try:
-        ends_s = row_ends_s(labels, {"id": id, "fps": None})
+        ends_s = row_ends_s(labels, Video(id))
     except FormatError:
         pts_s = ends_s = np.zeros(len(pts_s))
     return _stretches(id, pts_s, ends_s, np.full(len(pts_s), BROKEN, dtype=object))

@@ -1,14 +1,14 @@
 """Drops rows in whose surroundings the IDM was not sure. Reads the column `confidence`; cost: microseconds a row."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
+from ghostpad.base.records import Video
 from ghostpad.base.settings import Settings
 from ghostpad.filters.contract import Filter, row_ends_s
 
@@ -34,7 +34,7 @@ class Confidence(Filter):
     version: ClassVar[int] = 1
     settings: ConfidenceSettings = ConfidenceSettings()
 
-    def score(self, labels: pa.Table, video: Mapping[str, Any]) -> NDArray[np.float32]:
+    def score(self, labels: pa.Table, video: Video) -> NDArray[np.float32]:
         """float32 [n], the mean confidence of the rows within 0.25 s."""
         row_ends_s(labels, video)  # refuses time stamps that do not ascend
         pts_s = labels.column("pts_s").to_numpy()

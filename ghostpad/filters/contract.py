@@ -8,7 +8,7 @@ themselves and give its settings flags (`--<name>.<setting>`).
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import Field, create_model
 
 from ghostpad.base.errors import FormatError, SettingsError, nearest
+from ghostpad.base.records import Video
 from ghostpad.base.settings import Settings
 
 KEPT, BROKEN = "kept", "broken"
@@ -35,7 +36,7 @@ class Filter(ABC):
     settings: Settings
 
     @abstractmethod
-    def score(self, labels: pa.Table, video: Mapping[str, Any]) -> NDArray[np.float32]:
+    def score(self, labels: pa.Table, video: Video) -> NDArray[np.float32]:
         """float32 [n], finite, one score a row of `labels` (schema `LABELS`); `video` is its row of the table of videos.
 
         Raises a `GhostpadError` where it cannot: that video becomes `broken` with the message as the reason.
@@ -45,7 +46,7 @@ class Filter(ABC):
     def keep(self, scores: NDArray[np.float32]) -> NDArray[np.bool_]:
         """bool [n], True for the rows whose scores pass the cut."""
 
-    def checked_score(self, labels: pa.Table, video: Mapping[str, Any]) -> NDArray[np.float32]:
+    def checked_score(self, labels: pa.Table, video: Video) -> NDArray[np.float32]:
         """`score`, with `FormatError` for a result that is not one finite number a row."""
         scores = self.score(labels, video)
         if scores.shape != (labels.num_rows,) or not np.isfinite(scores).all():
@@ -80,7 +81,7 @@ def make_filters(cuts: Settings | None = None, skip: Iterable[str] = ()) -> list
     return [found[name](settings=getattr(chosen, name)) for name in filter_names() if name not in skip]  # type: ignore[call-arg]
 
 
-def row_ends_s(labels: pa.Table, video: Mapping[str, Any]) -> NDArray[np.float64]:
+def row_ends_s(labels: pa.Table, video: Video) -> NDArray[np.float64]:
     """float64 [n], when each row ends, seconds: where the next begins; the last lasts as long as the median row (or one frame).
 
     Raises `FormatError` unless time stamps are finite and ascending.
@@ -88,8 +89,8 @@ def row_ends_s(labels: pa.Table, video: Mapping[str, Any]) -> NDArray[np.float64
     pts_s = labels.column("pts_s").to_numpy()
     steps_s = np.diff(pts_s)
     if not np.isfinite(pts_s).all() or not (steps_s > 0).all():
-        raise FormatError(f"the time stamps of the labels of '{video['id']}' do not ascend: label the video again")
-    last_s = float(np.median(steps_s)) if len(steps_s) else float(1 / Fraction(video["fps"])) if video["fps"] else 0.0
+        raise FormatError(f"the time stamps of the labels of '{video.id}' do not ascend: label the video again")
+    last_s = float(np.median(steps_s)) if len(steps_s) else float(1 / Fraction(video.fps)) if video.fps else 0.0
     return np.concatenate([pts_s[1:], pts_s[-1:] + last_s])
 
 

@@ -4,9 +4,8 @@
 still. All of them dropped, it never learns to wait: hence the second that stays. Cost: microseconds a row.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ghostpad.base.pad import in_use
-from ghostpad.base.records import pads_of
+from ghostpad.base.records import Video, pads_of
 from ghostpad.base.settings import Settings
 from ghostpad.filters.contract import Filter, row_ends_s
 
@@ -42,7 +41,7 @@ class Idle(Filter):
     version: ClassVar[int] = 1
     settings: IdleSettings = IdleSettings()
 
-    def score(self, labels: pa.Table, video: Mapping[str, Any]) -> NDArray[np.float32]:
+    def score(self, labels: pa.Table, video: Video) -> NDArray[np.float32]:
         """float32 [n], seconds of the idle stretch that a row lies in; 0 in its first second and where something is done."""
         if not labels.num_rows:
             return np.zeros(0, np.float32)

@@ -40,7 +40,7 @@ def record_episode(
     *,
     max_frames: int,
     crf: int = 23,
-    on_frame: Callable[[], None] = lambda: None,
+    on_frame: Callable[[], object] = lambda: None,
     overlay: Overlay | None = None,
 ) -> Episode:
     """Play the episode of `seed` to its end, or until `max_frames` (2 or more) are shown, into an H.264 file at `path`.

@@ -2,7 +2,7 @@
 
 Reads videos and an IDM; writes `actions/idm-<fingerprint>/<video>.parquet` with calibrated probabilities, means and spreads as
 predicted, never thresholded. Videos that have their file already are left alone, so the same command continues after a kill, and a
-new IDM writes beside the old one. A video that cannot be read is marked broken with the reason and does not stop the rest.
+new IDM writes beside the old one. A video that cannot be read is reported with the reason and does not stop the rest.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,10 +10,10 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 from ghostpad.base.errors import MediaError, MissingError
 from ghostpad.base.progress import progress
+from ghostpad.base.records import Video
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.masks import video_mask
 from ghostpad.idm import load
@@ -23,12 +23,12 @@ from ghostpad.train.checkpoint import run_fingerprint
 
 @dataclass(frozen=True)
 class Labelled:
-    """What a labelling did: the source written, videos labelled now and before, broken ones by reason, minutes labelled now."""
+    """What a labelling did: the source written, videos labelled now and before, why others cannot be read, minutes labelled now."""
 
     source: str
     made: int
     present: int
-    broken: dict[str, str]
+    unreadable: dict[str, str]
     minutes: float
 
 
@@ -44,18 +44,21 @@ def label_corpus(corpus: Corpus, run: Path, *, workers: int = 0, videos: Sequenc
     """
     idm = load(run)  # a bad run stops here, before any work
     source = label_source_of(run)
-    wanted = list(corpus.ok_ids() if videos is None else videos)
-    todo = [id for id in wanted if not corpus.actions_path(source, id).exists()]
-    lengths = {row["id"]: (row["duration_s"] or 0.0) / 60 for row in corpus.rows()}
-    broken = {}
-    with progress("label", sum(lengths[id] for id in todo), "minutes") as advance:
-        for id, reason in _results(_Labeller(corpus, run, source, idm), todo, workers):
+    known = {video.id: video for video in corpus.list_videos()}
+    wanted = [known[id] for id in videos] if videos is not None else [video for video in known.values() if video.status == "ok"]
+    todo = [video for video in wanted if not corpus.actions_path(source, video.id).exists()]
+    unreadable = {}
+    with progress("label", sum(map(_minutes, todo)), "minutes") as advance:
+        for video, reason in zip(todo, _results(_Labeller(corpus, run, source, idm), todo, workers), strict=True):
             if reason is not None:
-                corpus.mark_broken(id, reason)
-                broken[id] = reason
-            advance(lengths[id])
-    made = [id for id in todo if id not in broken]
-    return Labelled(source, len(made), len(wanted) - len(todo), broken, sum(lengths[id] for id in made))
+                unreadable[video.id] = reason
+            advance(_minutes(video))
+    made = [video for video in todo if video.id not in unreadable]
+    return Labelled(source, len(made), len(wanted) - len(todo), unreadable, sum(map(_minutes, made)))
+
+
+def _minutes(video: Video) -> float:
+    return (video.duration_s or 0.0) / 60
 
 
 class _Labeller:
@@ -65,20 +68,18 @@ class _Labeller:
         self.corpus, self.run, self.source, self.idm = corpus, run, source, idm
         self.facts = {"run": run.name, "slots": ",".join(idm.facts["slots"]), "licences": "; ".join(idm.facts.get("licences", []))}
 
-    def label(self, video: tuple[str, Path, dict[str, Any]]) -> tuple[str, str | None]:
-        """The id of the video (id, path, row of the table of videos), and why it could not be labelled or None."""
-        id, path, row = video
+    def label(self, video: Video) -> str | None:
+        """Write the rows of a video; why it could not be read, or None."""
+        path = self.corpus.path_of(video)
         try:
-            table = self.idm.label(path, game=row["game"], mask=video_mask(row, path))
+            table = self.idm.label(path, game=video.game, mask=video_mask(video, path))
         except (MediaError, MissingError) as error:
-            return id, str(error)
-        self.corpus.write_actions(self.source, id, table, self.facts)
-        return id, None
+            return str(error)
+        self.corpus.write_actions(self.source, video.id, table, self.facts)
+        return None
 
 
-def _results(labeller: _Labeller, todo: list[str], workers: int) -> Iterator[tuple[str, str | None]]:
-    rows = {row["id"]: row for row in labeller.corpus.rows()}
-    videos = [(id, path, rows[id]) for id, path in labeller.corpus.video_paths(todo).items()]
+def _results(labeller: _Labeller, videos: list[Video], workers: int) -> Iterator[str | None]:
     if not videos or workers == 0:
         yield from map(labeller.label, videos)
         return
@@ -94,5 +95,5 @@ def _start_worker(corpus: Corpus, run: Path, source: str) -> None:
     _worker.append(_Labeller(corpus, run, source, load(run)))
 
 
-def _label_in_worker(video: tuple[str, Path, dict[str, Any]]) -> tuple[str, str | None]:
+def _label_in_worker(video: Video) -> str | None:
     return _worker[0].label(video)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ghostpad.base.errors import MissingError
 from ghostpad.base.files import read_json
+from ghostpad.base.records import Video
 from ghostpad.corpus.folder import Corpus, truth_table
 from ghostpad.measure.bootstrap import intervals
 from ghostpad.measure.coverage import worst_mistakes
@@ -33,7 +34,7 @@ GROUPS = ("game", "level", "player")
 class Judged:
     """A video with rows of both kinds: its row of the table of videos and its matched rows."""
 
-    video: Mapping[str, Any]
+    video: Video
     rows: Matched
 
 
@@ -75,14 +76,14 @@ def evaluate_labels(
         "calibration": reliability(rows) | {"before": raw and reliability(raw), "ece_before": raw and button_errors(raw)},
         "risk": _risk(rows, run),
         "by": {group: _by_group(judged, group) for group in GROUPS},
-        "by_video": [{"video": one.video["id"], **_brief(score_rows(one.rows))} for one in judged],
+        "by_video": [{"video": one.video.id, **_brief(score_rows(one.rows))} for one in judged],
         "worst": _worst(judged),
     }
 
 
 def judge(corpus: Corpus, source: str, truth: Path) -> list[Judged]:
     """The videos of a corpus that have rows of `source` and true rows, by id. Raises `MissingError` if there is none."""
-    videos = {row["id"]: row for row in corpus.rows()}
+    videos = {video.id: video for video in corpus.list_videos()}
     found = []
     for id in corpus.labelled_ids(source):
         predicted, true = corpus.actions(source, id), truth_table(truth, id)
@@ -95,10 +96,10 @@ def judge(corpus: Corpus, source: str, truth: Path) -> list[Judged]:
     return found
 
 
-def _fps(video: Mapping[str, Any], truth: pa.Table) -> float:
+def _fps(video: Video, truth: pa.Table) -> float:
     """The rate in the table of videos, or by the steps of the truth where that is unknown."""
-    if video["fps"]:
-        return float(Fraction(video["fps"]))
+    if video.fps:
+        return float(Fraction(video.fps))
     steps_s = np.diff(np.sort(truth.column("pts_s").to_numpy()))
     return 1 / float(np.median(steps_s)) if len(steps_s) and np.median(steps_s) > 0 else 1.0
 
@@ -109,19 +110,19 @@ def _priors(judged: Sequence[Judged], prior: Sequence[Path]) -> list[NDArray[np.
         return None
     truths: dict[Any, list[pa.Table]] = {}
     for corpus in map(Corpus.open, prior):
-        games = {row["id"]: row["game"] for row in corpus.rows()}
+        games = {video.id: video.game for video in corpus.list_videos()}
         for id in corpus.labelled_ids("recorded"):
             table = corpus.actions("recorded", id)
             if table is not None:
                 truths.setdefault(games.get(id), []).append(table)
     means = {game: prior_of(tables) for game, tables in truths.items()}
     overall = prior_of([table for tables in truths.values() for table in tables])
-    return [means.get(one.video["game"], overall) for one in judged]
+    return [means.get(one.video.game, overall) for one in judged]
 
 
 def _score_beside(corpus: Corpus, source: str, truth: Path, judged: Sequence[Judged]) -> Score:
-    wanted = {one.video["id"] for one in judged}
-    return _brief(score_rows(pool([one.rows for one in judge(corpus, source, truth) if one.video["id"] in wanted])))
+    wanted = {one.video.id for one in judged}
+    return _brief(score_rows(pool([one.rows for one in judge(corpus, source, truth) if one.video.id in wanted])))
 
 
 def _before_calibration(rows: Matched, run: Path | None) -> Matched | None:
@@ -145,8 +146,8 @@ def _risk(rows: Matched, run: Path | None) -> dict[str, Any] | None:
 
 
 def _by_group(judged: Sequence[Judged], group: str) -> list[dict[str, Any]]:
-    values = sorted({str(one.video[group]) for one in judged if one.video[group] is not None})
-    parts = {value: pool([one.rows for one in judged if str(one.video[group]) == value]) for value in values}
+    values = sorted({str(value) for one in judged if (value := getattr(one.video, group)) is not None})
+    parts = {value: pool([one.rows for one in judged if str(getattr(one.video, group)) == value]) for value in values}
     return [{"value": value, **_brief(score_rows(rows))} for value, rows in parts.items()]
 
 
@@ -157,6 +158,4 @@ def _brief(score: Score) -> Score:
 
 def _worst(judged: Sequence[Judged]) -> list[dict[str, Any]]:
     found = worst_mistakes([one.rows for one in judged])
-    return [
-        {"video": judged[each.video].video["id"], "at_s": each.at_s, "error": each.error, "confidence": each.confidence} for each in found
-    ]
+    return [{"video": judged[each.video].video.id, "at_s": each.at_s, "error": each.error, "confidence": each.confidence} for each in found]

@@ -8,6 +8,6 @@ from ghostpad.corpus.folder import Corpus
 
 def corpus_facts(corpora: Sequence[Corpus]) -> dict[str, Any]:
     """The games, players, frame rates, sources and licences of the footage in `corpora`, each sorted; JSON-able."""
-    rows = [row for corpus in corpora for row in corpus.rows() if row["status"] == "ok"]
+    videos = [video for corpus in corpora for video in corpus.list_videos() if video.status == "ok"]
     columns = {"games": "game", "players": "player", "fps": "fps", "sources": "source", "licences": "licence"}
-    return {fact: sorted({row[column] for row in rows if row[column] is not None}) for fact, column in columns.items()}
+    return {fact: sorted({value for video in videos if (value := getattr(video, column)) is not None}) for fact, column in columns.items()}

@@ -9,13 +9,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ghostpad.base.errors import MissingError, SettingsError, unknown
+from ghostpad.base.errors import MissingError, SettingsError
 from ghostpad.base.pad import PAD_DIM, SLOTS, Pad
 from ghostpad.base.records import pads_of
 from ghostpad.corpus.folder import RECORDED, Corpus, truth_table
@@ -43,16 +42,16 @@ def idm_clip(
     The truth lies in the folder `truth`, or in the corpus itself if that is None. One frame of the clip is one row, shown as long
     as in the video. Raises `MissingError` without either kind of rows, `SettingsError` if the stretch holds no row.
     """
-    row = _video_row(corpus, video)
+    about = corpus.video(video)
     true_pts, true_pads, known = _rows(truth_rows(corpus, video, truth), f"true rows for {video}: record it, or name its --truth folder")
     pts, pads, _ = _rows(corpus.actions(source, video), f"rows for {video} from {source}: run `ghostpad label`")
     slots = [name for index, name in enumerate(SLOTS) if known[:, index].any()]
     true_pads = np.where(known, true_pads, np.nan).astype(np.float32)
-    fps = Fraction(row["fps"])
+    fps = Fraction(about.fps or 1)
     past = round(TRACE_S * fps)
     with VideoRecorder(out, fps, crf=_CRF, preset=_PRESET, gop=_GOP) as clip:
         first_s = None
-        for frame in decode_frames(corpus.video_path(video), start_s=start_s, end_s=start_s + seconds):
+        for frame in decode_frames(corpus.path_of(about), start_s=start_s, end_s=start_s + seconds):
             true_index, index = _index(true_pts, frame.pts_s, fps), _index(pts, frame.pts_s, fps)
             if true_index is None or index is None:
                 continue  # the last frame of a video has no row
@@ -61,7 +60,7 @@ def idm_clip(
                 frame.image,
                 true_pads[true_index],
                 pads[index],
-                title=row["level"] or row["game"] or video if title is None else title,
+                title=about.level or about.game or video if title is None else title,
                 slots=slots,
                 past=(_past(true_pads, true_index, past), _past(pads, index, past)),
             )
@@ -97,13 +96,6 @@ def truth_rows(corpus: Corpus, video: str, truth: str | os.PathLike[str] | None)
 def compared_videos(corpus: Corpus, truth: str | os.PathLike[str] | None, source: str) -> Iterator[str]:
     """The ids of the videos that have both true rows and rows from `source`, in order."""
     return (id for id in corpus.ok_ids() if corpus.actions_path(source, id).exists() and truth_rows(corpus, id, truth) is not None)
-
-
-def _video_row(corpus: Corpus, video: str) -> dict[str, Any]:
-    rows = {row["id"]: row for row in corpus.rows()}
-    if video not in rows:
-        raise unknown("video", video, rows)
-    return rows[video]
 
 
 def _rows(table: pa.Table | None, missing: str) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.bool_]]:

@@ -89,21 +89,21 @@ def gather(out: Path) -> Findings:
         for row in _rows(path, value, results.get("game"))
     ]
     corpora = {name: Corpus(out / name) for name in ("recorded", "wild") if (out / name / "videos.parquet").exists()}
-    rows = {name: [row for row in corpus.rows() if row["status"] == "ok"] for name, corpus in corpora.items()}
+    videos = {name: [video for video in corpus.list_videos() if video.status == "ok"] for name, corpus in corpora.items()}
     clips = sorted(path for path in out.glob("clips/*.mp4") if not path.name.startswith("."))
     found = Findings(
-        game=results.get("game") or next((row["game"] for group in rows.values() for row in group if row["game"]), None),
+        game=results.get("game") or next((video.game for group in videos.values() for video in group if video.game), None),
         arms=dict(results.get("arms") or _arms(agents)),
         evals=idm,
         seconds=results.get("seconds") or {},
-        minutes={name: sum(row["duration_s"] or 0.0 for row in group) / 60 for name, group in rows.items()},
+        minutes={name: sum(video.duration_s or 0.0 for video in group) / 60 for name, group in videos.items()},
         funnel=_funnel(corpora["wild"]) if "wild" in corpora else {},
         example=_example(out, corpora["wild"], [str(value.get("source")) for value in idm]) if "wild" in corpora else None,
         idm_clips=tuple(path for path in clips if path.name.startswith("idm")),
         agent_clips=tuple(path for path in clips if not path.name.startswith("idm")),
         runs={path.parent.name: _object(path) for path in sorted(out.glob("*/run.json"))},
         seeds=tuple(results.get("seeds") or ()),
-        licences=tuple(sorted({row["licence"] for group in rows.values() for row in group if row["licence"]})),
+        licences=tuple(sorted({video.licence for group in videos.values() for video in group if video.licence})),
     )
     if not (found.arms or found.evals or found.funnel or found.example or clips):
         raise MissingError(

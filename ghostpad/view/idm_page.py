@@ -38,7 +38,7 @@ def write_idm_page(report: Json, corpus: Corpus, truth: Path, page: str | os.Pat
 
     Raises `MissingError` if the rows are no longer there. A video that cannot be read costs its pictures and is named.
     """
-    judged = {one.video["id"]: one for one in judge(corpus, report["source"], truth)}
+    judged = {one.video.id: one for one in judge(corpus, report["source"], truth)}
     score, others = report["idm"], dict(report["baselines"]) | dict(report.get("beside") or {})
     by_video = [_group_row(one, "", one["video"]) for one in report["by_video"]]
     rows = _with_intervals(report, measure_rows(score, others))
@@ -135,7 +135,7 @@ def _traces(judged: Mapping[str, Judged]) -> list[dict[str, Any]]:
     first: dict[Any, str] = {}
     for id, one in judged.items():
         if len(one.rows) > 1:
-            first.setdefault((one.video["game"], one.video["level"]), id)
+            first.setdefault((one.video.game, one.video.level), id)
     found = []
     for id in list(first.values())[:_TRACES]:
         rows = judged[id].rows
@@ -158,7 +158,7 @@ def _mistake(one: Json, judged: Judged, corpus: Corpus) -> dict[str, Any]:
     known = rows.known[at]
     names = [name for name in SLOTS if known[slot(name)]]
     off = {name: float(abs(rows.predicted[at, slot(name)] - rows.truth[at, slot(name)])) for name in names}
-    frames, problem = _frames(corpus, judged.video["id"], float(rows.clock_s[at]), float(rows.row_s[at]))
+    frames, problem = _frames(corpus, judged.video.id, float(rows.clock_s[at]), float(rows.row_s[at]))
     both = (("true pad", "true", rows.truth[at], TRUTH), ("read from the video", "read", rows.predicted[at], PREDICTED))
     pads = [
         {"words": words, "kind": kind, "data": jpeg(gamepad_image(pad, _PAD_PX, slots=names, colour=colour), 88)}
@@ -175,7 +175,7 @@ def _mistake(one: Json, judged: Judged, corpus: Corpus) -> dict[str, Any]:
     ]
     for each in numbers:
         each["spread"] = None if each["spread"] is None or np.isnan(each["spread"]) else each["spread"]
-    return dict(one) | {"frames": frames, "problem": problem, "pads": pads, "numbers": numbers, "level": judged.video["level"]}
+    return dict(one) | {"frames": frames, "problem": problem, "pads": pads, "numbers": numbers, "level": judged.video.level}
 
 
 def _frames(corpus: Corpus, video: str, at_s: float, row_s: float) -> tuple[list[dict[str, str]], str | None]:

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import ghostpad.corpus
 from ghostpad.base.errors import FormatError, MissingError, SettingsError
 from ghostpad.base.pad import PAD_DIM
-from ghostpad.base.records import VERDICTS, actions_table, labels_table, table_facts, write_table
+from ghostpad.base.records import VERDICTS, Video, actions_table, labels_table, table_facts, write_table
 from ghostpad.corpus.folder import Corpus, truth_table
 
 
@@ -35,8 +36,8 @@ def test_opening_and_creating(tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="ghostpad record"):
         ghostpad.corpus.open(tmp_path)
     made = Corpus.create(tmp_path / "a" / "corpus")
-    assert made.rows() == [] and made.sources() == [] and made.ok_ids() == []
-    made.add_video({"id": "one"})
+    assert made.list_videos() == [] and made.sources() == [] and made.ok_ids() == []
+    made.add_video(Video(id="one"))
     assert Corpus.create(made.root).ok_ids() == ["one"]
     for path in (made.root / "videos.parquet", made.root / "videos.parquet" / "below"):
         with pytest.raises(SettingsError, match="cannot be the folder of a corpus"):
@@ -46,11 +47,11 @@ def test_opening_and_creating(tmp_path: Path) -> None:
 
 
 def test_videos_are_kept_by_id(corpus: Corpus) -> None:
-    corpus.add_video({"id": "b", "game": "doom", "fps": "35/2", "frames": 100, "seed": 3, "return_": 1.5})
-    corpus.add_video({"id": "a", "path": "videos/other.mp4"})
-    corpus.add_video({"id": "b", "game": "racing"})
-    assert [row["id"] for row in corpus.rows()] == ["a", "b"] == corpus.videos().column("id").to_pylist()
-    assert corpus.rows()[1]["game"] == "racing" and corpus.rows()[1]["frames"] is None
+    corpus.add_video(Video(id="b", game="doom", fps="35/2", frames=100, seed=3, return_=1.5))
+    corpus.add_video(Video(id="a", path="videos/other.mp4"))
+    corpus.add_video(Video(id="b", game="racing"))
+    assert [row.id for row in corpus.list_videos()] == ["a", "b"] == corpus.videos().column("id").to_pylist()
+    assert corpus.list_videos()[1].game == "racing" and corpus.list_videos()[1].frames is None
     assert corpus.video_path("a") == corpus.root / "videos" / "other.mp4"
     assert corpus.video_path("b") == corpus.root / "videos" / "b.mp4"
     assert corpus.proxy_path(256, "b") == corpus.root / "proxy" / "256" / "b.mp4"
@@ -58,11 +59,11 @@ def test_videos_are_kept_by_id(corpus: Corpus) -> None:
 
 def test_broken_videos_stay_listed_with_their_reason(corpus: Corpus) -> None:
     for name in ("one", "two"):
-        corpus.add_video({"id": name, "frames": 9})
-    corpus.mark_broken("one", "cut off at 3 s")
+        corpus.add_video(Video(id=name, frames=9))
+    corpus.put_videos([Video("one", reason="cut off at 3 s")], lambda old, new: replace(old, status="broken", reason=new.reason))
     assert corpus.ok_ids() == ["two"]
-    assert (corpus.rows()[0]["status"], corpus.rows()[0]["reason"], corpus.rows()[0]["frames"]) == ("broken", "cut off at 3 s", 9)
-    for act in (lambda: corpus.mark_broken("twoo", "?"), lambda: corpus.video_path("twoo")):
+    assert corpus.video("one") == corpus.list_videos()[0] == Video("one", frames=9, status="broken", reason="cut off at 3 s")
+    for act in (lambda: corpus.video("twoo"), lambda: corpus.video_path("twoo")):
         with pytest.raises(SettingsError, match="no video called 'twoo': did you mean 'two'"):
             act()
 
@@ -70,9 +71,9 @@ def test_broken_videos_stay_listed_with_their_reason(corpus: Corpus) -> None:
 @pytest.mark.parametrize("path", ["/etc/passwd", "../out.mp4", "videos/../../out.mp4", "..", "C:\\out.mp4", "videos\\..\\out.mp4", "."])
 def test_paths_that_leave_the_corpus_are_refused(corpus: Corpus, path: str) -> None:
     with pytest.raises(SettingsError, match="inside the corpus folder"):
-        corpus.add_video({"id": "one", "path": path})
-    assert corpus.rows() == []
-    corpus.add_video({"id": "one"})
+        corpus.add_video(Video(id="one", path=path))
+    assert corpus.list_videos() == []
+    corpus.add_video(Video(id="one"))
     table = corpus.videos().set_column(1, "path", pa.array([path]))  # a table from somebody else
     write_table(corpus.root / "videos.parquet", table, "videos")
     with pytest.raises(SettingsError, match="inside the corpus folder"):
@@ -82,7 +83,7 @@ def test_paths_that_leave_the_corpus_are_refused(corpus: Corpus, path: str) -> N
 @pytest.mark.parametrize("name", ["", "../a", "a/b", ".hidden", "a\\b"])
 def test_names_that_leave_their_folder_are_refused(corpus: Corpus, name: str, tmp_path: Path) -> None:
     for act in (
-        lambda: corpus.add_video({"id": name}),
+        lambda: corpus.add_video(Video(id=name)),
         lambda: corpus.actions("recorded", name),
         lambda: corpus.write_actions("recorded", name, truth()),
         lambda: corpus.actions(f"idm-{name}/x", "one"),
@@ -97,10 +98,13 @@ def test_names_that_leave_their_folder_are_refused(corpus: Corpus, name: str, tm
 
 def test_every_problem_of_a_row_at_once(corpus: Corpus) -> None:
     with pytest.raises(SettingsError) as caught:
-        corpus.add_video({"id": "one", "gmae": "doom", "status": "fine", "path": "/x"})
-    assert len(caught.value.problems) == 3 and "did you mean 'game'?" in str(caught.value)
+        corpus.add_video(Video(".one", status="fine", path="/x"))
+    assert len(caught.value.problems) == 3 and "'/x'" in str(caught.value)
+    with pytest.raises(SettingsError, match="no video column called 'gmae': did you mean 'game'") as caught:
+        Video.of({"id": "one", "gmae": "doom", "levle": "E1M1"})
+    assert len(caught.value.problems) == 2
     with pytest.raises(FormatError, match="does not fit"):
-        corpus.add_video({"id": "one", "frames": "many"})
+        corpus.add_video(Video(id="one", frames="many"))
 
 
 def test_rows_by_source(corpus: Corpus) -> None:
@@ -152,7 +156,7 @@ def test_withheld_truth_lies_outside(tmp_path: Path) -> None:
 
 
 def test_a_video_named_twice_is_refused(corpus: Corpus) -> None:
-    corpus.add_video({"id": "one"})
+    corpus.add_video(Video(id="one"))
     write_table(corpus.root / "videos.parquet", pa.concat_tables([corpus.videos()] * 2), "videos")
     with pytest.raises(FormatError, match="twice"):
         corpus.videos()
@@ -160,7 +164,7 @@ def test_a_video_named_twice_is_refused(corpus: Corpus) -> None:
 
 def add_many(root: Path, name: str, count: int) -> None:
     for index in range(count):
-        Corpus.create(root).add_video({"id": f"{name}-{index:03d}"})
+        Corpus.create(root).add_video(Video(id=f"{name}-{index:03d}"))
 
 
 def test_processes_adding_videos_at_once_lose_none(tmp_path: Path) -> None:
@@ -177,5 +181,5 @@ def test_processes_adding_videos_at_once_lose_none(tmp_path: Path) -> None:
 def test_the_same_rows_in_any_order_give_the_same_bytes(tmp_path: Path) -> None:
     for folder, names in (("p", "abc"), ("q", "cab")):
         for name in names:
-            Corpus.create(tmp_path / folder).add_video({"id": name})
+            Corpus.create(tmp_path / folder).add_video(Video(id=name))
     assert (tmp_path / "p/videos.parquet").read_bytes() == (tmp_path / "q/videos.parquet").read_bytes()

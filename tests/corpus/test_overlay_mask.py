@@ -1,5 +1,7 @@
 """Masks: where they stand in the frames that are here, and that models see them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -56,21 +58,21 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 
 def test_the_pictures_that_models_see_are_masked_and_made_again_for_another_box(drawn: Corpus) -> None:
-    spec, row = WindowSpec((0, 1), (0,), 64, 48, True), drawn.rows()[0]
-    (clip,) = load_footage(drawn, [row["id"]], truth_rows, spec)
+    spec, row = WindowSpec((0, 1), (0,), 64, 48, True), drawn.list_videos()[0]
+    (clip,) = load_footage(drawn, [row.id], truth_rows, spec)
     assert (clip.frames[:, 40:46, 50:62] == 128).all() and np.ptp(clip.frames[:, :20, :20].astype(int), axis=0).max() > 20
-    drawn.add_video(row | {"overlay_px": [0.0, 0.0, 64.0, 42.0]})
-    (moved,) = load_footage(drawn, [row["id"]], truth_rows, spec)
+    drawn.add_video(replace(row, overlay_px=[0.0, 0.0, 64.0, 42.0]))
+    (moved,) = load_footage(drawn, [row.id], truth_rows, spec)
     drawn.add_video(row)
     assert (moved.frames[:, :8, :12] == 128).all() and not (moved.frames[:, 40:46, 50:62] == 128).all()
 
 
 def test_footage_tells_its_masks_as_shares_of_the_picture(drawn: Corpus) -> None:
-    spec, row = WindowSpec((0, 1), (0,), 64, 48, True), drawn.rows()[0]
-    (clip,) = load_footage(drawn, [row["id"]], truth_rows, spec)
+    spec, row = WindowSpec((0, 1), (0,), 64, 48, True), drawn.list_videos()[0]
+    (clip,) = load_footage(drawn, [row.id], truth_rows, spec)
     (mask,) = clip.masks
-    assert mask == mask_shares(row, drawn.video_path(row["id"]))[0]
+    assert mask == mask_shares(row, drawn.video_path(row.id))[0]
     rows, columns = covered(mask, 64, 48)
     assert (clip.frames[:, rows, columns] == GREY).all() and (clip.frames[:, rows.start - 1] != GREY).any()
-    assert mask_shares(row | {"overlay_px": None}, drawn.video_path(row["id"])) == ()
+    assert mask_shares(replace(row, overlay_px=None), drawn.video_path(row.id)) == ()
     assert all(0 < left < right < 1 and 0 < top < bottom < 1 for left, top, right, bottom in USUAL_MASKS)

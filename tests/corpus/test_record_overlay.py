@@ -60,11 +60,11 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_shards_tell_what_the_truth_says_four_frames_later(shards: Path) -> None:
     assert main(["corpus", "index", str(shards / "SHARD_0000.tar.gz"), "--out", str(shards.parent / "c")]) == 0
     indexed, truth = Corpus.open(shards.parent / "c"), Corpus.open(shards / "truth")
-    assert [row["id"] for row in indexed.rows()] == truth.ok_ids()
-    for row, true_row in zip(indexed.rows(), truth.rows(), strict=True):
-        assert row["overlay_px"] == true_row["overlay_px"] and row["overlay_of_px"] == [320, 240]
-        assert row["fps"] == true_row["fps"] and (shards / "videos" / f"{row['id']}.mp4").exists()
-        table, true_table = indexed.actions("recorded", row["id"]), truth.actions("recorded", row["id"])
+    assert [row.id for row in indexed.list_videos()] == truth.ok_ids()
+    for row, true_row in zip(indexed.list_videos(), truth.list_videos(), strict=True):
+        assert row.overlay_px == true_row.overlay_px and row.overlay_of_px == (320, 240)
+        assert row.fps == true_row.fps and (shards / "videos" / f"{row.id}.mp4").exists()
+        table, true_table = indexed.actions("recorded", row.id), truth.actions("recorded", row.id)
         assert table is not None and true_table is not None
         found, true = pads_of(table)[0], pads_of(true_table)[0]
         assert len(true) - 4 - 7 < len(found) <= len(true) - 4
@@ -137,7 +137,9 @@ def test_processed_rows_are_in_the_games_own_layout(tmp_path: Path) -> None:
         main(["corpus", "index", str(tmp_path / "SHARD_0000.tar.gz"), "--labels", labels, "--out", str(tmp_path / labels)])
         corpus = Corpus.open(tmp_path / labels)
         found[labels] = {
-            id: pads_of(table)[0] for id in (row["id"] for row in corpus.rows()) if (table := corpus.actions("recorded", id)) is not None
+            id: pads_of(table)[0]
+            for id in (video.id for video in corpus.list_videos())
+            if (table := corpus.actions("recorded", id)) is not None
         }
     assert len(found["raw"]) == 4 and len(found["processed"]) == 2
     for id, pads in found["processed"].items():
@@ -152,7 +154,7 @@ def test_the_controller_is_drawn_into_the_same_play(tmp_path: Path) -> None:
     (id,) = bare.ok_ids()
     assert bare.actions("recorded", id) == drawn.actions("recorded", id)
     (_, one), (_, other) = (decode_array(corpus.video_path(id)) for corpus in (bare, drawn))
-    x, y, wide, high = (int(value) for value in drawn.rows()[0]["overlay_px"])
+    x, y, wide, high = (int(value) for value in drawn.list_videos()[0].overlay_px)
     changed = (abs(one.astype(int) - other) > 3).any(axis=(0, 3))
     assert changed[y : y + high, x : x + wide].mean() > 0.5
     changed[y - 2 : y + high + 2, x - 2 : x + wide + 2] = False

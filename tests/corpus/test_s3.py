@@ -50,7 +50,7 @@ def test_a_prefix_is_added_once_and_not_read_again(bucket: Any, tmp_path: Path, 
     )
     corpus = Corpus.open(tmp_path / "c")
     assert corpus.ok_ids() == ["one", "two"] and corpus.video_path("one").read_bytes() == (tmp_path / "one.mp4").read_bytes()
-    assert [row["id"] for row in corpus.rows() if row["status"] == "broken"] == ["torn"]
+    assert [row.id for row in corpus.list_videos() if row.status == "broken"] == ["torn"]
     assert main(command) == 0
     assert "0 videos added, 3 were there" in capsys.readouterr().out
 
@@ -60,9 +60,9 @@ def test_a_manifest_names_objects(bucket: Any, tmp_path: Path) -> None:
     bucket.put(str(tmp_path / "one.mp4"), "bucket/a.mp4")
     (tmp_path / "list.csv").write_text("path,id,game\ns3://bucket/a.mp4,first,hades\ns3://bucket/gone.mp4,second,hades\n")
     assert main(["corpus", "add", str(tmp_path / "c"), str(tmp_path / "list.csv")]) == 0
-    rows = {row["id"]: row for row in Corpus.open(tmp_path / "c").rows()}
-    assert (rows["first"]["status"], rows["first"]["game"]) == ("ok", "hades")
-    assert rows["second"]["status"] == "broken" and "cannot be read" in rows["second"]["reason"]
+    rows = {row.id: row for row in Corpus.open(tmp_path / "c").list_videos()}
+    assert (rows["first"].status, rows["first"].game) == ("ok", "hades")
+    assert rows["second"].status == "broken" and "cannot be read" in rows["second"].reason
 
 
 def test_shards_are_indexed_from_there_as_from_here(bucket: Any, tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_shards_are_indexed_from_there_as_from_here(bucket: Any, tmp_path: Path)
         assert main(["corpus", "index", str(place), "--out", str(tmp_path / out)]) == 0
     here, there = Corpus.open(tmp_path / "here"), Corpus.open(tmp_path / "there")
     assert there.videos().equals(here.videos()) and there.chunks().equals(here.chunks()) and there.chunks().num_rows == 6
-    assert [row["id"] for row in Corpus.open(tmp_path / "one").rows()] == ["v1"]
+    assert [row.id for row in Corpus.open(tmp_path / "one").list_videos()] == ["v1"]
 
 
 @pytest.mark.parametrize("place", ["s3://bucket/nothing", "s3://other/SHARD_0000.tar.gz"])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ghostpad.base.pad import PAD_DIM, slot
-from ghostpad.base.records import labels_table, pads_of
+from ghostpad.base.records import Video, labels_table, pads_of
 from ghostpad.corpus.folder import Corpus
 from ghostpad.feed.footage import Footage, first_minutes, labelled_rows, shuffled
 from ghostpad.feed.settings import DataSettings
@@ -48,13 +48,13 @@ def test_videos_and_seeds_move_labels_differently_and_the_same_again(tmp_path: P
     pads, table = labels(400)
     corpus = Corpus.create(tmp_path / "corpus")
     for video in ("a", "b"):
-        corpus.add_video({"id": video})
+        corpus.add_video(Video(id=video))
         corpus.write_actions("idm-1", video, table)  # type: ignore[arg-type]
 
     def read(video: str, **settings: object) -> tuple[np.ndarray, np.ndarray]:
         found = labelled_rows(corpus, "idm-1", DataSettings(verdicts="none", **settings))(corpus, video)  # type: ignore[arg-type]
         assert found is not None
-        return pads_of(found[0])[0], found[1]
+        return pads_of(found.table)[0], found.weight
 
     plain, weight = read("a")
     one, one_weight = read("a", shuffle_seed=1)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ghostpad.base.errors import FormatError, MissingError, SettingsError, TrainingError
 from ghostpad.base.pad import PAD_DIM, slot
-from ghostpad.base.records import VERDICTS, actions_table, labels_table, pads_of
+from ghostpad.base.records import VERDICTS, Video, actions_table, labels_table, pads_of
 from ghostpad.base.settings import load_settings
 from ghostpad.corpus.folder import Corpus
 from ghostpad.feed.dataset import WindowDataset, batches
@@ -161,7 +161,7 @@ def test_whole_videos_are_held_out_and_each_stands_on_one_side(videos: list[str]
 def judged_corpus(root: Path, source: str) -> Corpus:
     """Labels of ROWS rows with confidence 0.4 or, in the last, 0.8; the verdicts drop rows 2...3."""
     corpus = Corpus.create(root)
-    corpus.add_video({"id": "v"})
+    corpus.add_video(Video(id="v"))
     shape = (ROWS, PAD_DIM)
     known = np.arange(PAD_DIM) == slot("right_x")
     table = labels_table(
@@ -184,8 +184,8 @@ def test_dropped_rows_weigh_nothing_and_the_rest_by_confidence(tmp_path: Path, p
     rows = labelled_rows(judged_corpus(tmp_path, "idm-a"), "idm-a", DataSettings(confidence_power=power))(Corpus.open(tmp_path), "v")
     assert rows is not None
     low, high = ROWS / (ROWS - 1 + 2**power), ROWS * 2**power / (ROWS - 1 + 2**power)  # twice as sure, and 1 on average
-    assert rows[1][:, slot("right_x")].tolist() == pytest.approx([low, low, 0, 0, low, high])
-    assert not rows[1][:, slot("south")].any(), "a slot that the labels do not know weighs nothing"
+    assert rows.weight[:, slot("right_x")].tolist() == pytest.approx([low, low, 0, 0, low, high])
+    assert not rows.weight[:, slot("south")].any(), "a slot that the labels do not know weighs nothing"
 
 
 def test_soft_targets_are_the_probabilities_and_hard_ones_the_likelier_side(tmp_path: Path) -> None:
@@ -198,10 +198,10 @@ def test_soft_targets_are_the_probabilities_and_hard_ones_the_likelier_side(tmp_
     for targets, south, east in (("soft", np.linspace(0, 1, ROWS), 0.3), ("hard", [0, 0, 0, 1, 1, 1], 0.0)):
         found = labelled_rows(corpus, "idm-a", DataSettings(targets=targets))(corpus, "v")
         assert found is not None
-        values, still_known = pads_of(found[0])
+        values, still_known = pads_of(found.table)
         np.testing.assert_allclose(values[:, slot("south")], south, atol=1e-3)
         np.testing.assert_allclose(values[:, [slot("east"), slot("right_x")]], [[east, -0.25]] * ROWS, atol=1e-3)
-        assert (still_known == known).all() and not found[1][:, ~known].any(), "what is unknown stays unknown and weighs nothing"
+        assert (still_known == known).all() and not found.weight[:, ~known].any(), "what is unknown stays unknown and weighs nothing"
     with pytest.raises(SettingsError, match="data.targets"):
         load_settings(IdmRun, None, ["data.targets=softt"])
 
@@ -209,7 +209,7 @@ def test_soft_targets_are_the_probabilities_and_hard_ones_the_likelier_side(tmp_
 def test_without_verdicts_nothing_is_dropped(tmp_path: Path) -> None:
     corpus = judged_corpus(tmp_path, "idm-b")
     rows = labelled_rows(corpus, "idm-a", DataSettings(verdicts="none"))(corpus, "v")
-    assert rows is not None and rows[1][:, slot("right_x")].all()
+    assert rows is not None and rows.weight[:, slot("right_x")].all()
 
 
 def test_verdicts_on_another_source_and_missing_ones_are_refused(tmp_path: Path) -> None:
@@ -228,18 +228,20 @@ def test_which_labels_a_setting_names(tmp_path: Path) -> None:
         label_source(corpus, "idm-x")
 
 
-def test_a_broken_video_is_marked_and_the_rest_is_used(small: Any, tmp_path: Path) -> None:
+def test_a_broken_video_is_reported_and_the_rest_is_used(small: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = shutil.copytree(small.novice, tmp_path / "corpus")
     corpus = Corpus.open(root)
     good, bad = corpus.ok_ids()
     path = corpus.video_path(bad)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     footage = load_footage(corpus, [good, bad], truth_rows, SPEC)
-    assert [clip.video for clip in footage] == [good] == corpus.ok_ids()
-    assert corpus.rows()[1]["status"] == "broken" and bad in corpus.rows()[1]["reason"]
+    assert [clip.video for clip in footage] == [good]
+    told = capsys.readouterr().err
+    assert "1 videos cannot be read" in told and f"  {bad}: {path}" in told
     assert not list((root / "cache" / SPEC.picture).glob(f"*{bad}*"))
     corpus.video_path(good).unlink()
-    assert load_footage(corpus, [good], truth_rows, SPEC) == [] == corpus.ok_ids()
+    assert load_footage(corpus, [good], truth_rows, SPEC) == [] and "does not exist" in capsys.readouterr().err
+    assert corpus.ok_ids() == [good, bad], "reading changes no status"
 
 
 def test_real_footage_has_a_row_between_every_two_frames_and_is_decoded_once(small: Any, tmp_path: Path) -> None:
@@ -262,7 +264,7 @@ def test_footage_encoded_again_has_the_same_rows_under_other_pictures_and_a_cach
     apart = np.abs(again.frames.astype(int) - plain.frames).mean()
     assert 0.5 < apart < 0.5 * np.abs(plain.frames.astype(int) - plain.frames.mean()).mean(), "worse, but the same pictures"
     assert {SPEC.picture, f"{SPEC.picture}-crf45"} <= {folder.name for folder in (corpus.root / "cache").iterdir()}
-    assert {path.name for path in (corpus.root / "videos").iterdir()} == {f"{row['id']}.mp4" for row in corpus.rows()}
+    assert {path.name for path in (corpus.root / "videos").iterdir()} == {f"{row.id}.mp4" for row in corpus.list_videos()}
 
 
 @pytest.mark.parametrize("crf", ["[52]", "[-1]", "[23, 99]", "[2.5]"])
@@ -301,4 +303,4 @@ def test_withheld_truth_is_found_by_video(small: Any) -> None:
     (id,) = corpus.ok_ids()
     assert truth_rows(corpus, id) is None and load_footage(corpus, [id], truth_rows, SPEC) == []
     found = withheld_rows(small.truth)(corpus, id)
-    assert found is not None and found[0].num_rows == 174 and found[1].max() == 1
+    assert found is not None and found.table.num_rows == 174 and found.weight.max() == 1

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ghostpad.base.errors import SettingsError
 from ghostpad.base.pad import PAD_DIM, slot
-from ghostpad.base.records import labels_table, table_facts
+from ghostpad.base.records import Video, labels_table, table_facts
 from ghostpad.base.settings import Settings, build_settings
 from ghostpad.cli.main import main
 from ghostpad.corpus.folder import Corpus
@@ -29,7 +29,7 @@ from ghostpad.filters.idle import Idle, IdleSettings
 
 FPS = 20
 SOURCE = "idm-abc"
-VIDEO = {"id": "a", "fps": "20"}
+VIDEO = Video("a", fps="20")
 
 
 def labels(confidence: Sequence[float] | NDArray[Any], south: Sequence[float] | NDArray[Any] | None = None, known: bool = True) -> pa.Table:
@@ -47,7 +47,7 @@ def corpus(tmp_path: Path) -> Corpus:
     """Video a: 10 s, of which 2 s are unsure and then 6 s idle. Video b: 5 s, all believed."""
     made = Corpus.create(tmp_path / "corpus")
     for id, seconds in (("a", 10), ("b", 5)):
-        made.add_video({"id": id, "fps": "20", "duration_s": float(seconds)})
+        made.add_video(Video(id=id, fps="20", duration_s=float(seconds)))
     made.write_actions(SOURCE, "a", labels([0.1] * 40 + [0.9] * 160, [1.0] * 80 + [0.0] * 120))
     made.write_actions(SOURCE, "b", labels([0.9] * 100))
     return made
@@ -103,7 +103,7 @@ def test_any_stick_or_button_ends_idling_and_the_unknown_is_not_idle() -> None:
 def test_rows_end_where_the_next_begins() -> None:
     assert row_ends_s(labels([1, 1, 1]), VIDEO) == pytest.approx([0.05, 0.1, 0.15])
     assert row_ends_s(labels([1]), VIDEO) == pytest.approx([0.05])
-    assert row_ends_s(labels([1]), {"id": "a", "fps": None}) == pytest.approx([0.0])
+    assert row_ends_s(labels([1]), Video("a")) == pytest.approx([0.0])
     assert len(row_ends_s(labels([]), VIDEO)) == 0
 
 
@@ -197,7 +197,7 @@ def test_training_learns_from_kept_rows_only(corpus: Corpus) -> None:
     filter_corpus(corpus, SOURCE, make_filters())
     found = labelled_rows(corpus, SOURCE, DataSettings())(corpus, "a")
     assert found is not None
-    assert np.flatnonzero(found[1].any(axis=1)).tolist() == list(range(37, 100))
+    assert np.flatnonzero(found.weight.any(axis=1)).tolist() == list(range(37, 100))
 
 
 def test_no_filters_keep_everything_and_an_empty_source_is_no_hours(corpus: Corpus) -> None:
@@ -208,18 +208,18 @@ def test_no_filters_keep_everything_and_an_empty_source_is_no_hours(corpus: Corp
 
 def test_bad_videos_are_counted_with_their_reason_and_stop_nothing(corpus: Corpus) -> None:
     nan = labels([0.9] * 20)
-    corpus.add_video({"id": "c"})
+    corpus.add_video(Video(id="c"))
     corpus.write_actions(
         SOURCE, "c", nan.set_column(nan.column_names.index("confidence"), "confidence", pa.array([np.nan] * 20, pa.float32()))
     )
-    corpus.add_video({"id": "d"})
+    corpus.add_video(Video(id="d"))
     corpus.write_actions(SOURCE, "d", labels([0.9] * 20).take([*range(19, -1, -1)]))
-    corpus.add_video({"id": "e"})
+    corpus.add_video(Video(id="e"))
     corpus.write_actions(SOURCE, "e", labels([0.9]))
     corpus.actions_path(SOURCE, "e").write_bytes(b"torn")
-    corpus.add_video({"id": "f"})
+    corpus.add_video(Video(id="f"))
     corpus.write_actions(SOURCE, "f", labels([0.9] * 20))
-    corpus.mark_broken("f", "breaks off at 3 s")
+    corpus.add_video(Video("f", status="broken", reason="breaks off at 3 s"))
     corpus.write_actions(SOURCE, "g", labels([0.9] * 20))
     funnel = filter_corpus(corpus, SOURCE, make_filters())
     reasons = {id: reason for reason, ids in funnel.broken.items() for id in ids}

@@ -61,22 +61,22 @@ def test_a_corpus_holds_exactly_the_minutes_asked_for(tmp_path: Path) -> None:
     out = tmp_path / "corpus"
     recorded = record_corpus("doom-supreme", "novice", minutes=0.75, seed=4, out=out, progress=lambda *now: told.append(now))
     corpus = Corpus.open(out)
-    rows = corpus.rows()
+    rows = corpus.list_videos()
     total = round(0.75 * 60 * 17.5)
-    assert sum(row["frames"] for row in rows) in (total, total - 1)
+    assert sum(row.frames for row in rows) in (total, total - 1)
     assert told == [(count, total) for count in range(1, len(told) + 1)] and len(told) >= total - 1
     assert recorded.episodes == recorded.recorded_now == len(rows) >= 2
-    assert recorded.mean_return == pytest.approx(np.mean([row["return_"] for row in rows]))
+    assert recorded.mean_return == pytest.approx(np.mean([row.return_ for row in rows]))
     for number, row in enumerate(rows):
-        assert row["id"] == f"doom-supreme-novice-s4-e{number:04d}" and row["seed"] == episode_seed(4, number)
-        assert (row["game"], row["player"], row["fps"], row["status"]) == ("doom-supreme", "novice", "35/2", "ok")
-        video = corpus.video_path(row["id"])
-        assert row["sha256"] == hashlib.sha256(video.read_bytes()).hexdigest()
+        assert row.id == f"doom-supreme-novice-s4-e{number:04d}" and row.seed == episode_seed(4, number)
+        assert (row.game, row.player, row.fps, row.status) == ("doom-supreme", "novice", "35/2", "ok")
+        video = corpus.video_path(row.id)
+        assert row.sha256 == hashlib.sha256(video.read_bytes()).hexdigest()
         info = probe_video(video)
-        assert (info.frames, info.width_px, info.height_px) == (row["frames"], row["width_px"], row["height_px"])
-        assert info.duration_s == pytest.approx(row["duration_s"])
-        table = corpus.actions("recorded", row["id"])
-        assert table is not None and table.num_rows == row["frames"] - 1
+        assert (info.frames, info.width_px, info.height_px) == (row.frames, row.width_px, row.height_px)
+        assert info.duration_s == pytest.approx(row.duration_s)
+        table = corpus.actions("recorded", row.id)
+        assert table is not None and table.num_rows == row.frames - 1
         pads, known = pads_of(table)
         assert set(np.flatnonzero(known.all(0))) == {slot("left_y"), slot("right_x")} == set(np.flatnonzero(known.any(0)))
         assert np.abs(pads).max() <= 1
@@ -130,7 +130,7 @@ def test_a_killed_recording_ends_with_the_bytes_of_one_that_was_not(tmp_path: Pa
         while not list((killed / "videos").glob("*.mp4")) and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.005)
         process.kill()
-    assert len(Corpus.open(killed).rows()) < len(Corpus.open(whole).rows())
+    assert len(Corpus.open(killed).list_videos()) < len(Corpus.open(whole).list_videos())
     subprocess.run(command(killed), check=True)
     assert files_of(killed) == files_of(whole)
 

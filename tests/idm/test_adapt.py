@@ -193,7 +193,7 @@ def test_without_enough_held_out_the_calibration_of_before_is_kept_and_that_is_s
     told = capsys.readouterr().out
     assert "new: west" in told and "keeps its calibration" in told
     assert (tmp_path / "new" / "calibration.json").read_bytes() == (idm_run / "calibration.json").read_bytes()
-    assert Corpus.open(tmp_path / "new" / "labelled").rows()[0]["game"] == "one"
+    assert Corpus.open(tmp_path / "new" / "labelled").list_videos()[0].game == "one"
 
 
 # ---- stopped and continued --------------------------------------------------------------------------------------
@@ -229,7 +229,7 @@ def test_files_taken_once_are_left_alone_and_half_taken_ones_are_taken_again(giv
     take_files(corpus, given_files, "g")
     assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files} == before
     assert corpus.video_path("one").read_bytes() == given_files[0].read_bytes()
-    assert {row["game"] for row in corpus.rows()} == {"g"} and all(row["frames"] and row["sha256"] for row in corpus.rows())
+    assert {row.game for row in corpus.list_videos()} == {"g"} and all(row.frames and row.sha256 for row in corpus.list_videos())
 
 
 # ---- what cannot work -------------------------------------------------------------------------------------------

@@ -24,8 +24,8 @@ from ghostpad.label.label import label_corpus
 def mixed(small: Any, tmp_path: Path) -> Corpus:
     """The novice's videos with their pads, and the expert's without."""
     corpus = Corpus.open(shutil.copytree(small.novice, tmp_path / "mixed"))
-    for row in Corpus.open(small.wild).rows():
-        shutil.copy(small.wild / row["path"], corpus.root / row["path"])
+    for row in Corpus.open(small.wild).list_videos():
+        shutil.copy(small.wild / row.path, corpus.root / row.path)
         corpus.add_video(row)
     return corpus
 

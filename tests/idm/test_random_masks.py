@@ -38,8 +38,8 @@ def test_an_idm_remembers_the_masks_of_its_footage_and_which_windows_have_one(sm
     train_idm([tmp_path / "drawn", small.novice], tmp_path / "run", run)
     model, corpus = load_model(tmp_path / "run", Idm), Corpus.open(tmp_path / "drawn")
     assert isinstance(model, Idm)
-    (row,) = corpus.rows()
-    assert model.masks == list(mask_shares(row, corpus.video_path(row["id"]))) and len(model.masks) == 1
+    (row,) = corpus.list_videos()
+    assert model.masks == list(mask_shares(row, corpus.video_path(row.id))) and len(model.masks) == 1
     spec = idm_window(run.model)
     groups = [load_footage(one, one.ok_ids(), truth_rows, spec) for one in (corpus, Corpus.open(small.novice))]
     windows = WindowDataset(groups, spec)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,9 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> MaskStudy:
 def test_a_drawn_controller_changes_nothing_but_its_own_box(study: MaskStudy) -> None:
     check_same_play(study, LEARN)
     clean, drawn = (Corpus.open(study.corpus(LEARN, seen)) for seen in (CLEAN, MASKED))
-    for row in drawn.rows():
-        path = drawn.video_path(row["id"])
-        one, other = (decode_array(corpus.video_path(row["id"]))[1].astype(float) for corpus in (clean, drawn))
+    for row in drawn.list_videos():
+        path = drawn.video_path(row.id)
+        one, other = (decode_array(corpus.video_path(row.id))[1].astype(float) for corpus in (clean, drawn))
         ((left, top, right, bottom),) = video_mask(row, path)
         apart = np.abs(one - other).mean((0, 3))
         inside = np.zeros(apart.shape, bool)
@@ -79,11 +80,11 @@ def test_other_episodes_are_refused(study: MaskStudy, tmp_path: Path) -> None:
 def test_a_copy_whose_masks_are_ignored_has_the_same_videos_and_rows_and_no_box(study: MaskStudy, tmp_path: Path) -> None:
     source = Corpus.open(study.corpus(LEARN, MASKED))
     copy = copy_without_boxes(source.root, tmp_path / "copy")
-    assert [row | {"overlay_px": None, "overlay_of_px": None} for row in source.rows()] == copy.rows()
-    for row in copy.rows():
-        path = copy.video_path(row["id"])
-        assert path.read_bytes() == source.video_path(row["id"]).read_bytes() and video_mask(row, path) == ()
-        one, other = copy.actions(RECORDED, row["id"]), source.actions(RECORDED, row["id"])
+    assert [replace(row, overlay_px=None, overlay_of_px=None) for row in source.list_videos()] == copy.list_videos()
+    for row in copy.list_videos():
+        path = copy.video_path(row.id)
+        assert path.read_bytes() == source.video_path(row.id).read_bytes() and video_mask(row, path) == ()
+        one, other = copy.actions(RECORDED, row.id), source.actions(RECORDED, row.id)
         assert one is not None and other is not None and one.equals(other)
     before = {path: path.stat().st_mtime_ns for path in copy.root.rglob("*.parquet")}
     copy_without_boxes(source.root, copy.root)

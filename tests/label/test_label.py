@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ghostpad.base.errors import FormatError, MissingError
-from ghostpad.base.records import table_facts
+from ghostpad.base.records import Video, table_facts
 from ghostpad.cli.main import main
 from ghostpad.corpus.folder import Corpus
 from ghostpad.label.label import label_corpus, label_source_of
@@ -24,12 +25,12 @@ COPIES = 8
 def wild(small: Any, tmp_path: Path) -> Corpus:
     """The expert's video under eight names."""
     corpus = Corpus.create(tmp_path / "wild")
-    original = Corpus.open(small.wild).rows()[0]
+    original = Corpus.open(small.wild).list_videos()[0]
     (corpus.root / "videos").mkdir()
     for copy in range(COPIES):
         name = f"v{copy}"
-        shutil.copy(small.wild / original["path"], corpus.root / "videos" / f"{name}.mp4")
-        corpus.add_video(original | {"id": name, "path": f"videos/{name}.mp4"})
+        shutil.copy(small.wild / original.path, corpus.root / "videos" / f"{name}.mp4")
+        corpus.add_video(replace(original, id=name, path=f"videos/{name}.mp4"))
     return corpus
 
 
@@ -38,7 +39,7 @@ def whole(small: Any, idm_run: Path, tmp_path_factory: pytest.TempPathFactory) -
     """What labelling that video writes."""
     corpus = Corpus.open(shutil.copytree(small.wild, tmp_path_factory.mktemp("whole") / "wild"))
     done = label_corpus(corpus, idm_run)
-    assert (done.made, done.present, done.broken) == (1, 0, {}) and done.minutes == pytest.approx(1 / 6)
+    assert (done.made, done.present, done.unreadable) == (1, 0, {}) and done.minutes == pytest.approx(1 / 6)
     return corpus.actions_path(done.source, corpus.ok_ids()[0]).read_bytes()
 
 
@@ -100,18 +101,18 @@ def test_a_pool_writes_the_same_bytes_and_a_broken_video_does_not_stop_it(wild: 
     done = label_corpus(wild, idm_run, workers=2)
     good = [f"v{copy}" for copy in range(COPIES) if copy not in (1, 3, 5)]
     assert {name: content for name, (_, content) in written(wild).items()} == {f"{id}.parquet": whole for id in good}
-    assert done.made == len(good) and sorted(done.broken) == ["v1", "v3", "v5"] and wild.ok_ids() == good
-    reasons = {row["id"]: row["reason"] for row in wild.rows() if row["status"] == "broken"}
-    assert reasons == done.broken and all(f"{id}.mp4" in reason and "\n" not in reason for id, reason in reasons.items())
+    assert done.made == len(good) and sorted(done.unreadable) == ["v1", "v3", "v5"]
+    assert all(f"{id}.mp4" in reason and "\n" not in reason for id, reason in done.unreadable.items())
+    assert len(wild.ok_ids()) == COPIES, "reading changes no status"
 
 
 def test_the_command_tells_broken_videos_and_goes_on(wild: Corpus, idm_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for copy in range(2, COPIES):
-        wild.mark_broken(f"v{copy}", "left out of this test")
+        wild.add_video(Video(f"v{copy}", status="broken", reason="left out of this test"))
     wild.video_path("v0").write_bytes(wild.video_path("v1").read_bytes()[:-5000])
     assert main(["label", str(wild.root), "--idm", str(idm_run)]) == 0
     told = capsys.readouterr().out.splitlines()
-    assert "1 videos" in told[0] and "1 broken" in told[0] and told[1].startswith("  v0: ") and len(told) == 2
+    assert "1 videos" in told[0] and "1 videos cannot be read" in told[1] and told[2].startswith("  v0: ") and len(told) == 3
 
 
 def test_a_bad_run_stops_before_any_work(wild: Corpus, idm_run: Path, tmp_path: Path) -> None:

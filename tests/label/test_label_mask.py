@@ -1,11 +1,13 @@
 """Labelling sees a video through its mask: what lies below it cannot change a label."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ghostpad.base.errors import MediaError
+from ghostpad.base.records import Video
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.masks import mask_box
 from ghostpad.label.label import label_corpus
@@ -27,7 +29,7 @@ def pair(tmp_path: Path) -> Corpus:
                 x, y, wide, high = map(int, BOX)
                 shown[y : y + high, x : x + wide] = rng.integers(0, below + 1, (high, wide, 3))
                 video.add(shown)
-        corpus.add_video({"id": name, "game": "doom", "fps": "20", "duration_s": 1.0, "overlay_px": BOX, "overlay_of_px": [160, 120]})
+        corpus.add_video(Video(id=name, game="doom", fps="20", duration_s=1.0, overlay_px=BOX, overlay_of_px=[160, 120]))
     return corpus
 
 
@@ -38,16 +40,16 @@ def test_labels_do_not_depend_on_what_lies_below_the_mask(pair: Corpus, idm_run:
 
 
 def test_without_the_mask_they_do(pair: Corpus, idm_run: Path) -> None:
-    pair.put_videos([row | {"overlay_px": None} for row in pair.rows()])
+    pair.put_videos([replace(row, overlay_px=None) for row in pair.list_videos()])
     source = label_corpus(pair, idm_run).source
     dark, noise = (pair.actions(source, id) for id in ("dark", "noise"))
     assert dark is not None and noise is not None and not dark.equals(noise)
 
 
 def test_a_video_whose_box_is_none_is_broken_and_not_read_without_a_mask(pair: Corpus, idm_run: Path) -> None:
-    row = pair.rows()[0] | {"overlay_px": [500.0, 500.0, 10.0, 10.0]}
+    row = replace(pair.list_videos()[0], overlay_px=(500.0, 500.0, 10.0, 10.0))
     pair.add_video(row)
     with pytest.raises(MediaError, match="lies outside"):
-        mask_box(row["overlay_px"], row["overlay_of_px"], 160, 120)
+        mask_box(row.overlay_px, row.overlay_of_px, 160, 120)
     done = label_corpus(pair, idm_run)
-    assert done.made == 1 and "lies outside" in done.broken["dark"] and pair.actions(done.source, "dark") is None
+    assert done.made == 1 and "lies outside" in done.unreadable["dark"] and pair.actions(done.source, "dark") is None

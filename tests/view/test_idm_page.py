@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from ghostpad.base.errors import FormatError, MissingError
 from ghostpad.base.files import read_json, write_json
 from ghostpad.base.pad import PAD_DIM, pack, slot
-from ghostpad.base.records import actions_table, labels_table, write_table
+from ghostpad.base.records import Video, actions_table, labels_table, write_table
 from ghostpad.cli.main import main
 from ghostpad.cli.quality import quality_table
 from ghostpad.corpus.folder import Corpus
@@ -53,7 +54,7 @@ def add(corpus: Corpus, truth: Path, id: str, seed: int, fps: Fraction = Fractio
     with VideoRecorder(corpus.root / "videos" / f"{id}.mp4", fps) as video:
         for _ in range(frames):
             video.add(rng.integers(0, 255, (48, 64, 3), dtype=np.uint8))
-    corpus.add_video({"id": id, "fps": str(fps), "frames": frames, "duration_s": float(frames / fps)} | row)
+    corpus.add_video(replace(Video(id=id, fps=str(fps), frames=frames, duration_s=float(frames / fps)), **row))
     _, known = pack({"left_y": 0.0, "south": False, "east": False})
     pads = np.zeros((frames - 1, PAD_DIM), np.float32)
     pads[:, slot("left_y")] = np.repeat(rng.uniform(-1, 1, frames), 6)[: frames - 1]
@@ -132,7 +133,7 @@ def test_the_prior_is_that_of_the_game(made: Path, tmp_path: Path) -> None:
     learned = Corpus.create(tmp_path / "learned")
     _, known = pack({"left_y": 0.0, "south": False})
     for id, game, value in (("x", "doom", 0.5), ("y", "racing", -0.5)):
-        learned.add_video({"id": id, "game": game})
+        learned.add_video(Video(id=id, game=game))
         pads = np.full((4, PAD_DIM), value, np.float32)
         learned.write_actions("recorded", id, actions_table(np.arange(4) / 20, pads, known))
     found = evaluate_labels(Corpus.open(made / "corpus"), SOURCE, made / "truth", [learned.root])["baselines"]["prior"]

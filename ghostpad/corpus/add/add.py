@@ -1,7 +1,7 @@
 """Take footage from elsewhere into a corpus, each content once; and footage whose labels are indexed to those labels.
 
     videos/<id>.<ext>                  a copy, or a link with `link`, named when it is whole
-    actions/recorded/<id>.parquet      where <stem>.parquet (table kind "actions") lies beside the video
+    actions/recorded/<id>.parquet      where rows lie beside the video, see ghostpad.corpus.add.beside
     cache/fingerprints/<id>.npy        what tells a video that was encoded anew, see ghostpad.corpus.add.fingerprint
     add/ledger.jsonl                   what came of each file, see ghostpad.corpus.add.ledger
     videos.parquet                     one row a video, last and in batches; what cannot be read becomes a row with the reason
@@ -9,21 +9,22 @@
 A file whose name is the id of a video that labels were indexed for and whose footage is missing, alone or in brackets at the end as
 yt-dlp names files (or whose manifest says so in the column id), becomes that video's footage. Any other file whose bytes (sha256) are
 there, or whose pictures are, is not added again. A file that was looked at is not read again while its size and time stay. So the same
-command goes on after a kill, with the file it was at. Cost: reading each file once, and decoding parts of it for the fingerprint.
+command resumes after a kill, with the file it was at. Every run first looks whether the files of all added videos are there: one that is
+gone becomes missing, one that is back ok. Cost: reading each file once, and decoding parts of it for the fingerprint.
 """
 
 import hashlib
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from ghostpad.base.errors import FormatError, MediaError, MissingError, SettingsError
 from ghostpad.base.files import locked
 from ghostpad.base.progress import progress
-from ghostpad.base.records import VIDEOS, read_table
+from ghostpad.base.records import Video
+from ghostpad.corpus.add.beside import check_within, rows_beside
 from ghostpad.corpus.add.find import Given
 from ghostpad.corpus.add.fingerprint import Fingerprints, fingerprint_video
 from ghostpad.corpus.add.ledger import ADDED, BROKEN, PRESENT, SAME, AddLedger
@@ -31,9 +32,6 @@ from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.corpus.nitrogen.videos import SLACK_S, label_ends_s
 from ghostpad.corpus.places import is_local, place_errors
 from ghostpad.video.probe import VideoInfo, probe_video
-
-Row = dict[str, Any]
-"""A row of the table of videos."""
 
 
 @dataclass
@@ -45,6 +43,10 @@ class AddCounts:
     """Of them, those that are the footage of indexed labels."""
     present: int = 0
     """The same bytes were there, or the file was looked at before."""
+    back: list[str] = field(default_factory=list)
+    """Ids of videos that were not ok and whose files are there again."""
+    gone: list[str] = field(default_factory=list)
+    """Ids of added videos whose files are gone."""
     same: dict[str, str] = field(default_factory=dict)
     """File -> id of the video that shows the same pictures."""
     broken: dict[str, str] = field(default_factory=dict)
@@ -62,6 +64,7 @@ def add_videos(corpus: Corpus, given: Sequence[Given], link: bool = False) -> Ad
     with locked(corpus.root / "add" / ".lock"), progress("add", len(given), "videos") as advance:
         run = _Run(corpus, link)
         try:
+            run.counts.back, run.counts.gone = run.ledger.check()
             for one in given:
                 run.add(one)
                 advance(1)
@@ -75,9 +78,9 @@ class _Run:
 
     def __init__(self, corpus: Corpus, link: bool):
         self.ledger, self.counts = AddLedger(corpus), AddCounts()
-        self._corpus, self._link, self._rows = corpus, link, self.ledger.rows
+        self._corpus, self._link, self._videos = corpus, link, self.ledger.videos
         self._prints = Fingerprints(corpus)
-        self._ids = {row["sha256"]: id for id, row in self._rows.items() if row["sha256"]}
+        self._ids = {video.sha256: id for id, video in self._videos.items() if video.sha256}
         self._ends_s: dict[str, float] | None = None
         (corpus.root / "videos").mkdir(exist_ok=True)
         for stale in (corpus.root / "videos").glob(".add.*"):
@@ -86,6 +89,8 @@ class _Run:
 
     def add(self, given: Given) -> None:
         """Take one file in, or say why not."""
+        if self._own(given):
+            return
         key = given.key()
         if self._known(given, key):
             return
@@ -95,19 +100,29 @@ class _Run:
         finally:
             incoming.unlink(missing_ok=True)
 
+    def _own(self, given: Given) -> bool:
+        """Whether the file is the corpus's own: a video of its table, or a small copy."""
+        path, root = Path(given.path), self._corpus.root.resolve()
+        if not is_local(given.files) or not path.parent.resolve().is_relative_to(root):
+            return False
+        inside = (path.parent.resolve() / path.name).relative_to(root).as_posix()
+        there = any(video.path == inside for video in self._videos.values())
+        self.counts.present += there and path.exists()
+        return there or not inside.startswith("videos/")
+
     def _known(self, given: Given, key: str | None) -> bool:
         """Whether the file was looked at before and nothing has changed."""
         entry = self.ledger.seen.get(key or "")
-        row = self._rows.get(entry["id"] or "") if entry else None
-        if not entry or not row or (self._wanted(given) not in (None, row["id"])):
+        video = self._videos.get(entry["id"] or "") if entry else None
+        if not entry or not video or (self._wanted(given) not in (None, video.id)):
             return False
-        if entry["outcome"] == SAME and row["status"] == "ok":
-            self.counts.same[given.path] = row["id"]
+        if entry["outcome"] == SAME and video.status == "ok":
+            self.counts.same[given.path] = video.id
             return True
-        if entry["outcome"] == SAME or entry["sha256"] != row["sha256"]:
+        if entry["outcome"] == SAME or entry["sha256"] != video.sha256 or (video.status != "ok" and entry["outcome"] != BROKEN):
             return False
         self.counts.present += 1
-        self._take_rows(given, row["id"])
+        self._take_rows(given, video)
         return True
 
     def _take(self, given: Given, key: str | None, incoming: Path) -> None:
@@ -118,43 +133,48 @@ class _Run:
             key, reason, sha256 = None, str(error), hashlib.sha256(given.path.encode()).hexdigest()
         there = self._ids.get(sha256)
         if there is not None and wanted in (None, there):
-            self.counts.present += 1
-            self.ledger.note(key, given.path, sha256, PRESENT, there)
-            self._take_rows(given, there)
-            return
+            if (video := self._videos[there]).status == "ok":
+                self.counts.present += 1
+                self.ledger.note(key, given.path, sha256, PRESENT, there)
+                self._take_rows(given, video)
+                return
+            wanted = there if video.status == "missing" else wanted  # its file was lost, and these are its bytes
         try:
             info = None if reason else probe_video(incoming)
         except (MediaError, MissingError) as error:
             reason = _without_path(error, incoming)
-        if wanted in self._rows:
-            self._join(given, key, incoming, sha256, self._rows[wanted], info, reason)
+        if wanted in self._videos:
+            self._join(given, key, incoming, sha256, self._videos[wanted], info, reason)
         elif info is None:
             id = self._free_id(given, sha256)
             self.counts.broken[given.path] = str(reason)
-            self._note(given, key, BROKEN, _row(id, incoming, sha256) | given.facts | {"status": "broken", "reason": reason})
+            self._note(given, key, BROKEN, replace(_video(id, incoming, sha256, given), status="broken", reason=reason))
         else:
             self._add_new(given, key, incoming, sha256, info)
 
     def _join(
-        self, given: Given, key: str | None, incoming: Path, sha256: str, row: Row, info: VideoInfo | None, reason: str | None
+        self, given: Given, key: str | None, incoming: Path, sha256: str, video: Video, info: VideoInfo | None, reason: str | None
     ) -> None:
-        """Make a file the footage of a video whose labels are there."""
-        end_s = self._label_ends_s().get(row["id"])
-        if row["status"] == "ok":
-            reason = f"the corpus has another '{row['id']}': give it another id"
+        """Make a file the footage of a video whose labels are there, or whose own file was lost."""
+        end_s = self._label_ends_s().get(video.id)
+        if video.status == "ok":
+            reason = f"the corpus has another '{video.id}': give it another id"
         elif info and end_s is not None and info.duration_s < end_s - SLACK_S:
-            reason = f"it is {info.duration_s:.1f} s long, the labels of '{row['id']}' end at {end_s:.1f} s"
+            reason = f"it is {info.duration_s:.1f} s long, the labels of '{video.id}' end at {end_s:.1f} s"
         if reason or info is None:
             self.counts.unfit[given.path] = str(reason)
             return
-        facts = {name: value for name, value in given.facts.items() if row[name] is None}
-        path = f"videos/{row['id']}{incoming.suffix}"
+        facts = {name: value for name, value in given.facts.items() if getattr(video, name) is None}
+        path = f"videos/{video.id}{incoming.suffix}"
         os.replace(incoming, self._corpus.root / path)
-        found = {"path": path, "sha256": sha256, "status": "ok", "reason": None}
-        self._note(given, key, ADDED, row | facts | info.columns() | found)
-        self.counts.added += 1
-        self.counts.joined += 1
-        self._take_rows(given, row["id"])
+        joined = replace(video, **facts, **info.columns(), path=path, sha256=sha256, status="ok", reason=None)
+        self._note(given, key, ADDED, joined)
+        if video.sha256 == sha256:
+            self.counts.back.append(video.id)
+        else:
+            self.counts.added += 1
+            self.counts.joined += 1
+        self._take_rows(given, joined)
 
     def _add_new(self, given: Given, key: str | None, incoming: Path, sha256: str, info: VideoInfo) -> None:
         id = self._free_id(given, sha256)
@@ -162,22 +182,22 @@ class _Run:
             prints = fingerprint_video(incoming)
         except MediaError as error:
             self.counts.broken[given.path] = reason = _without_path(error, incoming)
-            self._note(given, key, BROKEN, _row(id, incoming, sha256) | given.facts | {"status": "broken", "reason": reason})
+            self._note(given, key, BROKEN, replace(_video(id, incoming, sha256, given), status="broken", reason=reason))
             return
-        if (same := self._prints.same(prints, info.duration_s, self._rows)) is not None:
+        if (same := self._prints.same(prints, info.duration_s, self._videos.values())) is not None:
             self.counts.same[given.path] = same
             self.ledger.note(key, given.path, sha256, SAME, same)
             return
-        row = _row(id, incoming, sha256) | given.facts | info.columns()
-        os.replace(incoming, self._corpus.root / row["path"])
+        video = replace(_video(id, incoming, sha256, given), **info.columns())
+        os.replace(incoming, self._corpus.path_of(video))
         self._prints.keep(id, prints)
-        self._take_rows(given, id)
-        self._note(given, key, ADDED, row | {"status": "ok"})
+        self._take_rows(given, video)
+        self._note(given, key, ADDED, video)
         self.counts.added += 1
 
-    def _note(self, given: Given, key: str | None, outcome: str, row: Row) -> None:
-        self.ledger.note(key, given.path, row["sha256"], outcome, row["id"], row)
-        self._ids[row["sha256"]] = row["id"]
+    def _note(self, given: Given, key: str | None, outcome: str, video: Video) -> None:
+        self.ledger.note(key, given.path, video.sha256, outcome, video.id, video)
+        self._ids[video.sha256 or ""] = video.id
 
     def _wanted(self, given: Given) -> str | None:
         """The id that a file must become: its manifest's, or that of missing footage which its name tells."""
@@ -185,15 +205,15 @@ class _Run:
             return given.id
         in_brackets = re.search(r"\[([^\[\]]+)\]$", given.stem)
         for id in (given.stem, in_brackets and in_brackets[1]):
-            if id in self._rows and self._rows[id]["status"] != "ok" and self._rows[id]["source"] != "added":
+            if id in self._videos and self._videos[id].status != "ok" and self._videos[id].source != "added":
                 return id
         return None
 
     def _free_id(self, given: Given, sha256: str) -> str:
         """A name of letters, digits, '-', '_' and '.' for a video, with a part of its hash where the plain one is another video's."""
         id = given.id or re.sub(r"[^\w.-]+", "_", given.stem, flags=re.ASCII).strip("._")[:100] or f"video-{sha256[:8]}"
-        there = self._rows.get(id)
-        taken = there is not None and (there["source"], there["status"]) != ("added", "broken")  # a better copy takes a broken one's place
+        there = self._videos.get(id)
+        taken = there is not None and (there.source, there.status) != ("added", "broken")  # a better copy takes a broken one's place
         if there is None and given.id is None and id in self._files:  # of a killed run the same bytes may lie there
             with open(self._files[id], "rb") as file:
                 taken = hashlib.file_digest(file, "sha256").hexdigest() != sha256
@@ -204,21 +224,21 @@ class _Run:
             self._ends_s = label_ends_s(self._corpus.chunks())
         return self._ends_s
 
-    def _take_rows(self, given: Given, id: str) -> None:
-        """Keep the rows that lie beside a local video, unless others are there."""
-        path = Path(given.path).with_suffix(".parquet")
-        if not is_local(given.files) or not path.exists():
+    def _take_rows(self, given: Given, video: Video) -> None:
+        """Keep the rows that lie beside a local video, unless others are there; the video stays without them if they cannot be used, since
+        an IDM can label it, and the same command takes them once they are corrected."""
+        if not is_local(given.files):
             return
         try:
-            actions = read_table(path, "actions")
-            there = self._corpus.actions(RECORDED, id)
+            rows, there = rows_beside(Path(given.path)), self._corpus.actions(RECORDED, video.id)
+            if rows is not None and there is None:
+                check_within(rows, self._corpus.path_of(video))
+                self._corpus.write_actions(RECORDED, video.id, rows)
+            elif rows is not None and not rows.equals(there):
+                path = self._corpus.actions_path(RECORDED, video.id)
+                self.counts.unread[video.id] = f"it has other rows than those beside {given.path}: remove {path} to take those"
         except FormatError as error:
-            self.counts.unread[id] = str(error)
-            return
-        if there is None:
-            self._corpus.write_actions(RECORDED, id, actions)
-        elif not there.equals(actions):
-            self.counts.unread[id] = f"it has other rows than {path}: remove {self._corpus.actions_path(RECORDED, id)} to take those"
+            self.counts.unread[video.id] = str(error)
 
 
 def _copy(given: Given, incoming: Path, link: bool) -> str:
@@ -253,6 +273,5 @@ def _without_path(error: Exception, incoming: Path) -> str:
     return str(error).replace(str(incoming), "it")
 
 
-def _row(id: str, incoming: Path, sha256: str) -> Row:
-    row: Row = dict.fromkeys(VIDEOS.names)
-    return row | {"id": id, "path": f"videos/{id}{incoming.suffix}", "source": "added", "sha256": sha256}
+def _video(id: str, incoming: Path, sha256: str, given: Given) -> Video:
+    return Video(id, f"videos/{id}{incoming.suffix}", source="added", sha256=sha256, **given.facts)

@@ -31,7 +31,7 @@ class Given:
 
     path: str
     files: Any = field(repr=False)
-    facts: dict[str, str | None] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
     id: str | None = None
     """What it shall be called in the corpus; None: after its file."""
     about: dict[str, Any] | None = field(default=None, repr=False)
@@ -56,7 +56,7 @@ class Given:
         return hashlib.sha256(told.encode()).hexdigest()[:32]
 
 
-def find_videos(places: Sequence[str], facts: dict[str, str | None]) -> list[Given]:
+def find_videos(places: Sequence[str], facts: dict[str, Any]) -> list[Given]:
     """The videos at paths, folders, manifests or addresses; `facts` holds of every one that says nothing else.
 
     Raises `MissingError` for what is not there and folders without a video, `FormatError` for a manifest without the column path, and
@@ -96,7 +96,7 @@ def _is_video(path: str) -> bool:
     return path.lower().endswith(SUFFIXES) and not PurePosixPath(path).name.startswith(".")
 
 
-def _manifest(path: Path, facts: dict[str, str | None]) -> list[Given]:
+def _manifest(path: Path, facts: dict[str, Any]) -> list[Given]:
     if not path.is_file():
         raise MissingError(f"there is no manifest at {path}")
     try:

@@ -9,15 +9,15 @@ Cost: decoding up to four minutes, or 48 short stretches of a longer video, once
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ghostpad.base.errors import MediaError, MissingError
 from ghostpad.base.files import atomic_path
+from ghostpad.base.records import Video
 from ghostpad.corpus.folder import Corpus
 from ghostpad.video.decode import Frame, decode_frames
 from ghostpad.video.probe import read_stamps
@@ -63,21 +63,21 @@ class Fingerprints:
         with atomic_path(self._path(id)) as temporary:
             np.save(temporary, prints)
 
-    def same(self, prints: Prints, duration_s: float, rows: Mapping[str, Mapping[str, Any]]) -> str | None:
+    def same(self, prints: Prints, duration_s: float, videos: Iterable[Video]) -> str | None:
         """The id of a video of the corpus that shows the same pictures, its length at most a tenth off, if there is one."""
-        for id, row in rows.items():
-            if row["status"] == "ok" and abs((row["duration_s"] or 0) - duration_s) <= max(1.0, 0.1 * duration_s):
-                other = self._of(row)
+        for video in videos:
+            if video.status == "ok" and abs((video.duration_s or 0) - duration_s) <= max(1.0, 0.1 * duration_s):
+                other = self._of(video)
                 if other is not None and likeness(prints, other) > 0:
-                    return id
+                    return video.id
         return None
 
-    def _of(self, row: Mapping[str, Any]) -> Prints | None:
-        id = row["id"]
+    def _of(self, video: Video) -> Prints | None:
+        id = video.id
         if id not in self._known:
             try:
                 if (kept := self._kept(id)) is None:
-                    self.keep(id, fingerprint_video(self._corpus.root / row["path"]))
+                    self.keep(id, fingerprint_video(self._corpus.path_of(video)))
                 else:
                     self._known[id] = kept
             except (MediaError, MissingError):

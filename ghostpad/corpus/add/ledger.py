@@ -5,10 +5,16 @@ batches: the table is rewritten eight times for 10,000 files, not 10,000 times. 
 are JSON: key (see `Given.key`), path, sha256, outcome, id, row; a line {"written": true} says that all rows before it are in the table.
 """
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from ghostpad.base.errors import MediaError, MissingError
 from ghostpad.base.files import append_json, read_json_lines
+from ghostpad.base.records import Video
 from ghostpad.corpus.folder import Corpus
+from ghostpad.corpus.nitrogen.videos import with_labels_of
+from ghostpad.video.probe import probe_video
 
 LEAST_ROWS = 100
 """Rows that are written together at least, but for the last (a guess)."""
@@ -16,39 +22,58 @@ LEAST_ROWS = 100
 ADDED, PRESENT, SAME, BROKEN = "added", "present", "same", "broken"
 """Outcomes: added or joined to its labels; the same bytes are there; the same pictures are there; it cannot be read."""
 
-Row = dict[str, Any]
-"""A row of the table of videos, or a line of the ledger."""
+GONE = "its file is gone: bring it back and run 'ghostpad corpus add' again"
+"""Why a video that was added is missing."""
 
 
 class AddLedger:
     """The ledger of one corpus, in the hands of one process (callers hold a lock)."""
 
     def __init__(self, corpus: Corpus):
-        self.seen: dict[str, Row] = {}
+        self.seen: dict[str, dict[str, Any]] = {}
         """The last line about each file, by its key."""
-        self.rows = {row["id"]: row for row in corpus.rows()}
-        """The table of videos with the rows that wait to be written."""
-        self._corpus, self._waiting = corpus, dict[str, Row]()
+        self.added: set[str] = set()
+        """The ids of the videos that were added or joined to their labels."""
+        self.videos = {video.id: video for video in corpus.list_videos()}
+        """The table of videos with those that wait to be written."""
+        self._corpus, self._waiting = corpus, dict[str, Video]()
         self._path = corpus.root / "add" / "ledger.jsonl"
         for entry in read_json_lines(self._path):
             if entry.get("written"):
                 self._waiting.clear()
             elif entry.get("key"):
                 self.seen[entry["key"]] = entry
+            if entry.get("outcome") == ADDED:
+                self.added.add(entry["id"])
             if row := entry.get("row"):
-                self._waiting[row["id"]] = row
-        self.rows |= self._waiting
+                self._waiting[row["id"]] = Video.of(row)
+        self.videos |= self._waiting
 
-    def note(self, key: str | None, path: str, sha256: str | None, outcome: str, id: str | None, row: Row | None = None) -> None:
-        """Append what came of a file; the table follows when enough rows wait."""
+    def note(self, key: str | None, path: str, sha256: str | None, outcome: str, id: str, video: Video | None = None) -> None:
+        """Append what came of a file, and what its video's row becomes; the table follows when enough rows wait."""
+        row = video and video.columns()
         entry = {"key": key, "path": path, "sha256": sha256, "outcome": outcome, "id": id, "row": row}
         append_json(self._path, entry)
         if key:
             self.seen[key] = entry
-        if row:
-            self.rows[row["id"]] = self._waiting[row["id"]] = row
-            if len(self._waiting) >= max(LEAST_ROWS, len(self.rows) // 2):
+        if video:
+            self.videos[id] = self._waiting[id] = video
+            if len(self._waiting) >= max(LEAST_ROWS, len(self.videos) // 2):
                 self.write()
+
+    def check(self) -> tuple[list[str], list[str]]:
+        """Look whether the file of every added video is there, and note what has changed: ids that are back, and ids that are gone."""
+        back, gone = [], []
+        for id in sorted(self.added & self.videos.keys()):
+            video = self.videos[id]
+            path = self._corpus.path_of(video)
+            if video.status == "ok" and not path.exists():
+                gone.append(id)
+                self.note(None, video.path, video.sha256, PRESENT, id, replace(video, status="missing", reason=GONE))
+            elif video.status != "ok" and _readable(path):
+                back.append(id)
+                self.note(None, video.path, video.sha256, PRESENT, id, replace(video, status="ok", reason=None))
+        return back, gone
 
     def write(self) -> None:
         """Write the rows that wait to the table of videos."""
@@ -58,8 +83,15 @@ class AddLedger:
             self._waiting.clear()
 
 
-def _join(old: Row, new: Row) -> Row:
-    """What another process wrote about labels in between stays, and all of it where this video was written before."""
-    if old["status"] == "ok" and old["sha256"] == new["sha256"]:
-        return old
-    return new | {name: old[name] for name in ("game", "labels", "overlay_px", "overlay_of_px") if old[name] is not None}
+def _readable(path: Path) -> bool:
+    try:
+        return bool(probe_video(path).frames)
+    except (MediaError, MissingError):
+        return False
+
+
+def _join(old: Video, new: Video) -> Video:
+    """What another process wrote about labels in between stays, and all but the status where this video was written before."""
+    if old.sha256 == new.sha256 and "ok" in (old.status, new.status):
+        return replace(old, status=new.status, reason=new.reason)
+    return with_labels_of(new, old)

@@ -41,14 +41,14 @@ def take_files(corpus: Corpus, videos: Sequence[Path], game: str | None) -> list
         _check_rows_beside(video)
     given = [_given(video, game) for video in videos]
     counts = add_videos(corpus, given)
-    rows = {row["id"]: row for row in corpus.rows()}
+    rows = {video.id: video for video in corpus.list_videos()}
     for id, one in zip(ids, given, strict=True):
         if one.path in counts.same:
             raise SettingsError(f"{one.path} shows the same as '{counts.same[one.path]}': leave one out")
-        if one.path in counts.unfit or id in counts.unread or rows[id]["game"] != one.facts["game"]:
+        if one.path in counts.unfit or id in counts.unread or rows[id].game != one.facts["game"]:
             raise SettingsError(f"{corpus.root} holds another '{id}' (video, rows or game): choose another --out, or remove that folder")
-        if rows[id]["status"] != "ok":
-            raise MediaError(str(rows[id]["reason"]))
+        if rows[id].status != "ok":
+            raise MediaError(str(rows[id].reason))
     return ids
 
 

@@ -15,7 +15,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -25,6 +25,7 @@ import numpy as np
 from ghostpad.base.errors import MediaError, MissingError, unknown
 from ghostpad.base.files import safe_name
 from ghostpad.base.progress import progress
+from ghostpad.base.records import Video
 from ghostpad.corpus.fetch.copy import part_of_s, rate_within
 from ghostpad.corpus.fetch.errors import LATER, PASSING, Failure
 from ghostpad.corpus.fetch.ledger import OK, compact, note, read_ledger
@@ -90,28 +91,28 @@ class _Run:
     def work(self, advance: Any) -> None:
         """Download until nothing is left."""
         rng = np.random.default_rng()  # it only spreads requests over time
-        while row := self._queue.take():
-            failure = self._once(row)
-            self._tries[row["id"]] = tries = self._tries.get(row["id"], 0) + 1
+        while video := self._queue.take():
+            failure = self._once(video)
+            self._tries[video.id] = tries = self._tries.get(video.id, 0) + 1
             if failure and failure.kind in PASSING and tries < self._settings.tries and not self._stop.is_set():
                 wait_s = failure.wait_s or self._settings.wait_s * 2 ** (tries - 1) * rng.uniform(0.5, 1.5)
-                self._queue.again(row, min(wait_s, _LONGEST_WAIT_S), failure.kind != "network")
+                self._queue.again(video, min(wait_s, _LONGEST_WAIT_S), failure.kind != "network")
                 continue
             if failure:
-                self._counts.failed[row["id"]] = failure
+                self._counts.failed[video.id] = failure
             else:
                 self._counts.fetched += 1
-            self._queue.done(row)
+            self._queue.done(video)
             advance(1)
 
-    def _once(self, row: dict[str, Any]) -> Failure | None:
+    def _once(self, video: Video) -> Failure | None:
         """One try; its outcome goes into the ledger and the table of videos."""
-        id, spans = row["id"], self._spans.get(row["id"], ())
+        id, url, spans = video.id, video.url or "", self._spans.get(video.id, ())
         folder = self._corpus.root / "fetch" / safe_name(id)
         there, promised_s, resumed = _finished(self._corpus, id), None, False
         try:
             if there is None:
-                there, promised_s, resumed = download(row["url"], folder, self._settings, row["fps"], self._stop, spans)
+                there, promised_s, resumed = download(url, folder, self._settings, video.fps, self._stop, spans)
             info, of_s = probe_video(there), part_of_s(there)
         except (MediaError, MissingError) as error:
             failure: Failure | None = Failure("not a video", str(error).replace(str(self._corpus.root), ""))
@@ -120,7 +121,7 @@ class _Run:
         else:
             failure = _wrong_length(info.duration_s if of_s is None else of_s, promised_s, max((span.end_s for span in spans), default=0.0))
         if failure:
-            return self._failed(row, folder, failure, resumed)
+            return self._failed(video, folder, failure, resumed)
         assert there is not None
         target = self._corpus.root / "videos" / f"{id}{there.suffix}"
         if there != target:
@@ -128,12 +129,12 @@ class _Run:
             with open(there, "rb") as file:
                 os.fsync(file.fileno())
             os.replace(there, target)
-        self._corpus.put_videos([_ok_row(row, target, info, of_s is not None)], _keep_labels)
-        note(self._corpus.root, id, row["url"], OK, part="whole" if of_s is None else "stretches", size=target.stat().st_size)
+        self._corpus.put_videos([_fetched(video, target, info, of_s is not None)], _keep_labels)
+        note(self._corpus.root, id, url, OK, part="whole" if of_s is None else "stretches", size=target.stat().st_size)
         shutil.rmtree(folder, ignore_errors=True)
         return None
 
-    def _failed(self, row: dict[str, Any], folder: Path, failure: Failure, resumed: bool) -> Failure:
+    def _failed(self, video: Video, folder: Path, failure: Failure, resumed: bool) -> Failure:
         """Note a failure, and leave nothing in flight that another try would stumble over."""
         broken = failure.kind in ("not a video", "wrong length")
         if broken and resumed:
@@ -143,24 +144,25 @@ class _Run:
         if failure.kind not in PASSING:
             shutil.rmtree(folder, ignore_errors=True)
         if not self._stop.is_set():  # it was stopped and did not fail
-            note(self._corpus.root, row["id"], row["url"], failure.kind, failure.words)
-            status = {"status": "broken" if broken else "missing", "reason": f"{failure.kind}: {failure.words}"}
-            self._corpus.put_videos([row | status], _keep_labels)
+            note(self._corpus.root, video.id, video.url or "", failure.kind, failure.words)
+            failed = replace(video, status="broken" if broken else "missing", reason=f"{failure.kind}: {failure.words}")
+            self._corpus.put_videos([failed], _keep_labels)
         return failure
 
 
-def _wanted(corpus: Corpus, settings: FetchSettings, ids: Sequence[str] | None) -> tuple[list[dict[str, Any]], FetchCounts]:
-    rows = {row["id"]: row for row in corpus.rows()}
+def _wanted(corpus: Corpus, settings: FetchSettings, ids: Sequence[str] | None) -> tuple[list[Video], FetchCounts]:
+    videos = {video.id: video for video in corpus.list_videos()}
     for id in ids or ():
-        if id not in rows:
-            raise unknown("video", id, rows)
+        if id not in videos:
+            raise unknown("video", id, videos)
     counts, ledger, wanted = FetchCounts(), read_ledger(corpus.root), []
-    for id, row in rows.items():
+    for id, video in videos.items():
         last = ledger.get(id, {}).get("outcome")
-        if not row["url"] or row["status"] == "ok" or (row["status"] == "broken" and last is None) or (ids is not None and id not in ids):
+        there = video.status == "ok" and (last != OK or corpus.path_of(video).exists())  # what was fetched and is gone is fetched again
+        if not video.url or there or (video.status == "broken" and last is None) or (ids is not None and id not in ids):
             continue
         if last in (None, OK, *LATER) or settings.retry_failed:
-            wanted.append(row)
+            wanted.append(video)
         else:
             counts.skipped += 1
     return wanted, counts
@@ -187,13 +189,13 @@ def _wrong_length(length_s: float, promised_s: float | None, labels_end_s: float
     return None
 
 
-def _ok_row(row: dict[str, Any], path: Path, info: VideoInfo, part: bool) -> dict[str, Any]:
+def _fetched(video: Video, path: Path, info: VideoInfo, part: bool) -> Video:
     with open(path, "rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     columns = info.columns() | ({"fps": str(rate_within(read_stamps(path)))} if part else {})
-    return row | columns | {"path": f"videos/{path.name}", "sha256": sha256, "status": "ok", "reason": None}
+    return replace(video, **columns, path=f"videos/{path.name}", sha256=sha256, status="ok", reason=None)
 
 
-def _keep_labels(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+def _keep_labels(old: Video, new: Video) -> Video:
     """What another process wrote about labels in between stays."""
-    return new | {name: old[name] for name in ("game", "labels", "overlay_px", "overlay_of_px")}
+    return replace(new, game=old.game, labels=old.labels, overlay_px=old.overlay_px, overlay_of_px=old.overlay_of_px)

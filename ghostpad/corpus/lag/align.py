@@ -15,7 +15,8 @@ answer the pad, which comes out late where a game answers slowly: racing by up t
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,48 +25,57 @@ import pyarrow as pa
 from ghostpad.base.errors import FormatError, MediaError, MissingError, SettingsError
 from ghostpad.base.files import write_json
 from ghostpad.base.progress import progress
-from ghostpad.base.records import pads_of
+from ghostpad.base.records import Video, pads_of
 from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.corpus.lag.estimate import MAX_LAG_FRAMES, SHORT, Follow, follow
 from ghostpad.corpus.lag.features import Seen, first_look_s, seen_of
 from ghostpad.corpus.lag.teach import ROUNDS, read_by, reference_readers, together
 
 
-def align_corpus(corpus: Corpus, references: Sequence[Corpus] = ()) -> list[dict[str, Any]]:
-    """Measure the lag of every video that is here and has recorded rows, write it, and return the rows of lag.json by id.
+@dataclass(frozen=True)
+class Aligned:
+    """What an alignment measured: the rows of lag.json by id, and why other videos cannot be read, by id."""
 
-    Each has id, game, player, lag_ms and lag_frames (None where unknown), confidence, reason, shown_fps, copies and what `Follow` holds.
+    videos: list[dict[str, Any]]
+    unreadable: dict[str, str]
+
+
+def align_corpus(corpus: Corpus, references: Sequence[Corpus] = ()) -> Aligned:
+    """Measure the lag of every video that is here and has recorded rows, and write it; one that cannot be read keeps the lag it has.
+
+    A row has id, game, player, lag_ms and lag_frames (None where unknown), confidence, reason, shown_fps, copies and what `Follow` holds.
     Games that a reference shows are told by it, the others by themselves. Shows its progress. Raises `MissingError` if references teach
     no game of these, and `SettingsError` for a corpus that is its own reference.
     """
-    rows = {row["id"]: row for row in corpus.rows()}
-    wanted = [id for id in corpus.labelled_ids(RECORDED) if id in rows and rows[id]["status"] == "ok"]
+    videos = {video.id: video for video in corpus.list_videos()}
+    wanted = [id for id in corpus.labelled_ids(RECORDED) if id in videos and videos[id].status == "ok"]
     if any(reference.root.resolve() == corpus.root.resolve() for reference in references):
         raise SettingsError(f"{corpus.root} is its own reference: name another corpus, one whose lags are known")
-    readers = reference_readers(references, {rows[id]["game"] for id in wanted}) if references and wanted else {}
+    readers = reference_readers(references, {videos[id].game for id in wanted}) if references and wanted else {}
     measured: dict[str, Follow] = {}
+    unreadable: dict[str, str] = {}
     with progress("align", len(wanted), "videos") as advance:
         for id in wanted:
             try:
-                seen, table = _footage(corpus, rows[id])
-                reader = readers.get(rows[id]["game"])
+                seen, table = _footage(corpus, videos[id])
+                reader = readers.get(videos[id].game)
                 measured[id] = follows(seen, table) if reader is None else read_by(reader, seen, table, by="reference")
             except _NoOverlap:
                 measured[id] = Follow(1.0, 0.0, reason=SHORT, by="")
             except FormatError:
                 measured[id] = Follow(1.0, 0.0, reason="its recorded rows cannot be read", by="")
             except (MediaError, MissingError) as error:
-                corpus.mark_broken(id, str(error))
+                unreadable[id] = str(error)
             advance(1)
-    for game in {rows[id]["game"] for id in measured} - set(readers) - {None}:
-        own = {id: one for id, one in measured.items() if rows[id]["game"] == game and one.by == "alone"}
+    for game in {videos[id].game for id in measured} - set(readers) - {None}:
+        own = {id: one for id, one in measured.items() if videos[id].game == game and one.by == "alone"}
         with progress(f"{game}: videos teach each other", ROUNDS * len(own), "videos") as told:
-            measured |= together(own, lambda id: _footage(corpus, rows[id]), told)
-    found = lags(measured, {id: (rows[id]["game"], rows[id]["player"]) for id in measured})
-    facts = {row["id"]: {"lag_ms": row["lag_ms"], "lag_confidence": row["confidence"]} for row in found}
-    corpus.put_videos([rows[id] for id in facts], join=lambda old, new: old | facts[old["id"]])
+            measured |= together(own, lambda id: _footage(corpus, videos[id]), told)
+    found = lags(measured, {id: (videos[id].game, videos[id].player) for id in measured})
+    aligned = [replace(videos[row["id"]], lag_ms=row["lag_ms"], lag_confidence=row["confidence"]) for row in found]
+    corpus.put_videos(aligned, join=lambda old, new: replace(old, lag_ms=new.lag_ms, lag_confidence=new.lag_confidence))
     write_json(corpus.root / "lag.json", {"videos": found})
-    return found
+    return Aligned(found, unreadable)
 
 
 def lags(measured: dict[str, Follow], groups: dict[str, tuple[str | None, str | None]]) -> list[dict[str, Any]]:
@@ -110,12 +120,12 @@ class _NoOverlap(Exception):
     """The rows cover nothing of the video."""
 
 
-def _footage(corpus: Corpus, row: Mapping[str, Any]) -> tuple[Seen, pa.Table]:
+def _footage(corpus: Corpus, video: Video) -> tuple[Seen, pa.Table]:
     """What is seen of a video, from a second before its recorded rows on, and these rows."""
-    table = corpus.actions(RECORDED, row["id"])
+    table = corpus.actions(RECORDED, video.id)
     if table is None:
-        raise MissingError(f"the recorded rows of {row['id']} are gone")
+        raise MissingError(f"the recorded rows of {video.id} are gone")
     start_s = first_look_s(table)
-    if start_s >= (row["duration_s"] or math.inf):
+    if start_s >= (video.duration_s or math.inf):
         raise _NoOverlap
-    return seen_of(corpus, row, start_s), table
+    return seen_of(corpus, video, start_s), table

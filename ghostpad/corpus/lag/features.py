@@ -10,11 +10,9 @@ Cost: about 0.8 ms of CPU a frame of 320x240, most of it block matching (measure
 import math
 import zipfile
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +20,7 @@ from numpy.typing import NDArray
 
 from ghostpad.base.errors import MissingError
 from ghostpad.base.files import atomic_path, safe_name
+from ghostpad.base.records import Video
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.lag.estimate import distinct
 from ghostpad.corpus.lag.motion import HEIGHT_PX, WIDTH_PX, motion
@@ -71,20 +70,20 @@ def first_look_s(rows: pa.Table) -> float:
     return max(0.0, rows.column("pts_s")[0].as_py() - 1.0) if rows.num_rows else math.inf
 
 
-def seen_of(corpus: Corpus, row: Mapping[str, Any], start_s: float) -> Seen:
-    """What is seen in a video of a corpus, by its row of the table of videos, from `start_s` on; looked at once and kept.
+def seen_of(corpus: Corpus, video: Video, start_s: float) -> Seen:
+    """What is seen in a video of a corpus from `start_s` on; looked at once and kept.
 
     Raises `MissingError` if the file is gone and `MediaError` if it cannot be decoded or ends before.
     """
-    video = corpus.video_path(row["id"])
-    if not video.exists():
-        raise MissingError(f"{video} does not exist")
-    kept = corpus.root / "cache" / "lag" / f"{safe_name(row['id'])}.npz"
-    about = video.stat()
-    made_of = repr((_VERSION, about.st_size, about.st_mtime_ns, start_s, row["overlay_px"], row["overlay_of_px"]))
+    path = corpus.path_of(video)
+    if not path.exists():
+        raise MissingError(f"{path} does not exist")
+    kept = corpus.root / "cache" / "lag" / f"{safe_name(video.id)}.npz"
+    about = path.stat()
+    made_of = repr((_VERSION, about.st_size, about.st_mtime_ns, start_s, video.overlay_px, video.overlay_of_px))
     if (earlier := _kept(kept, made_of)) is not None:
         return earlier
-    seen = look(video, start_s, mask=video_mask(row, video))
+    seen = look(path, start_s, mask=video_mask(video, path))
     assert seen.pictures is not None
     with atomic_path(kept) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(

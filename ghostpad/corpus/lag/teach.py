@@ -11,14 +11,13 @@ Pure, but for what `seen` and `rows` read: they are asked for a video whenever i
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from ghostpad.base.errors import FormatError, MediaError, MissingError
 from ghostpad.base.progress import progress
-from ghostpad.base.records import pads_of
+from ghostpad.base.records import Video, pads_of
 from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.corpus.lag.estimate import MAX_LAG_FRAMES, SHORT, Follow
 from ghostpad.corpus.lag.features import Seen, first_look_s, seen_of
@@ -53,13 +52,13 @@ def reference_readers(references: Sequence[Corpus], games: set[str | None]) -> d
     Looks at no more footage than is learned from; shows its progress in games. Raises `MissingError` if they teach none of the games.
     """
     found: dict[str | None, Reader] = {}
-    videos = [(corpus, row) for corpus in references for row in corpus.rows() if row["status"] == "ok"]
+    videos = [(corpus, video) for corpus in references for video in corpus.list_videos() if video.status == "ok"]
     with progress("learn from the reference", len(games - {None}), "games") as advance:
         for game in sorted(games - {None}, key=str):
             pieces: list[tuple[Seen, pa.Table, float]] = []
-            for corpus, row in videos:
-                if row["game"] == game and sum(len(seen.pts_s) for seen, _, _ in pieces) < LEARN_STEPS:
-                    pieces += filter(None, [_piece(corpus, row)])
+            for corpus, video in videos:
+                if video.game == game and sum(len(seen.pts_s) for seen, _, _ in pieces) < LEARN_STEPS:
+                    pieces += filter(None, [_piece(corpus, video)])
             if (reader := _learn(pieces)) is not None:
                 found[game] = reader
             advance(1)
@@ -101,17 +100,17 @@ def _enough(ids: Sequence[str], late_s: dict[str, float], measured: dict[str, Fo
     return sorted(known[: max(1, LEARN_STEPS // 300)])
 
 
-def _piece(corpus: Corpus, row: dict[str, Any]) -> tuple[Seen, pa.Table, float] | None:
+def _piece(corpus: Corpus, video: Video) -> tuple[Seen, pa.Table, float] | None:
     """What is seen of a video of a reference, its rows and its lag in seconds; None where one of them is not known or cannot be read."""
-    recorded_ms = recorded_lag_ms(corpus, row)
-    lag_ms = row["lag_ms"] if recorded_ms is None else recorded_ms
+    recorded_ms = recorded_lag_ms(corpus, video)
+    lag_ms = video.lag_ms if recorded_ms is None else recorded_ms
     if lag_ms is None:
         return None
     try:
-        rows = corpus.actions(RECORDED, row["id"])
+        rows = corpus.actions(RECORDED, video.id)
         if rows is None or rows.num_rows == 0:
             return None
-        return seen_of(corpus, row, first_look_s(rows)), rows, lag_ms / 1000
+        return seen_of(corpus, video, first_look_s(rows)), rows, lag_ms / 1000
     except (FormatError, MediaError, MissingError):
         return None  # a reference that cannot be read is none
 

@@ -12,14 +12,13 @@ and seconds of algebra.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ghostpad.base.errors import MediaError
 from ghostpad.base.pad import BUTTONS, SLOTS
-from ghostpad.base.records import pads_of
+from ghostpad.base.records import Video, pads_of
 from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.corpus.lag.align import on_pictures
 from ghostpad.corpus.leaks.strips import Places, around, corners, whole_box
@@ -77,13 +76,13 @@ class Probe:
         return self.excess > MARGIN
 
 
-def probe_leaks(corpus: Corpus, row: dict[str, Any], *, pad_px: int = PAD_PX) -> Probe | None:
+def probe_leaks(corpus: Corpus, video: Video, *, pad_px: int = PAD_PX) -> Probe | None:
     """Probe the mask of a video, or its corners where it has none; None where there is too little to tell: no rows, or nothing ever
     pressed. Raises `MediaError` or `MissingError` if the video or its box cannot be read.
     """
-    path, table = corpus.video_path(row["id"]), corpus.actions(RECORDED, row["id"])
+    path, table = corpus.path_of(video), corpus.actions(RECORDED, video.id)
     width_px, height_px = video_size(path)
-    mask, box = _mask(row, path, pad_px)
+    mask, box = _mask(video, path, pad_px)
     if table is None:
         return None
     if mask is not None:
@@ -91,7 +90,7 @@ def probe_leaks(corpus: Corpus, row: dict[str, Any], *, pad_px: int = PAD_PX) ->
     else:
         places = whole_box(box, width_px, height_px) if box is not None else corners(width_px, height_px)
     pads, known = pads_of(table)
-    pts_s = on_pictures(table, row["lag_ms"]).column("pts_s").to_numpy()
+    pts_s = on_pictures(table, video.lag_ms).column("pts_s").to_numpy()
     seen, rows = _Seen(places, (height_px, width_px)), []
     for at, image in _matched(path, pts_s, mask):
         seen.add(image)
@@ -99,14 +98,14 @@ def probe_leaks(corpus: Corpus, row: dict[str, Any], *, pad_px: int = PAD_PX) ->
     if len(rows) < 10 * FOLDS:
         return None
     targets = _targets(pads[rows], known[rows])
-    return _probed(row["id"], seen, mask, targets) if targets else None
+    return _probed(video.id, seen, mask, targets) if targets else None
 
 
-def _mask(row: dict[str, Any], path: Path, pad_px: int) -> tuple[Box | None, Box | None]:
+def _mask(video: Video, path: Path, pad_px: int) -> tuple[Box | None, Box | None]:
     """The mask of a video, and the box of its controller: no mask where the box is too small to leave one, neither where none is drawn."""
-    box = next(iter(video_mask(row, path, pad_px=0)), None)
+    box = next(iter(video_mask(video, path, pad_px=0)), None)
     try:
-        return next(iter(video_mask(row, path, pad_px=pad_px)), None), box
+        return next(iter(video_mask(video, path, pad_px=pad_px)), None), box
     except MediaError:
         if pad_px >= 0:
             raise

@@ -98,7 +98,7 @@ def _wanted(games: Iterable[str]) -> frozenset[str]:
 
 
 def _refuse_other_labels(corpus: Corpus, labels: str) -> None:
-    held = {row["labels"] for row in corpus.rows()} - {None}
+    held = {video.labels for video in corpus.list_videos() if video.labels}
     held |= {_facts(part)["labels"] for part in _parts(corpus)}
     if held - {labels}:
         raise SettingsError(f"{corpus.root} holds {', '.join(held)} labels, which mean other things than {labels} ones: use another folder")
@@ -194,7 +194,7 @@ def _write_tables(corpus: Corpus, labels: str, counts: IndexCounts) -> None:
         at += count
     corpus.put_videos(videos, keep_footage)
     counts.videos = len(videos)
-    counts.hours = sum(row["duration_s"] or 0.0 for row in videos) / 3600
+    counts.hours = sum(video.duration_s or 0.0 for video in videos) / 3600
     counts.chunks = table.num_rows - sum(name is None for name in names)
     counts.broken.update(reason for reason in table.column("reason").to_pylist() if reason)
     counts.notes.update(note for note in table.column("note").to_pylist() if note)

@@ -7,11 +7,13 @@ small gives the answers away.
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 import pyarrow as pa
 
+from ghostpad.base.records import Video
 from ghostpad.corpus.nitrogen.timeline import kept_rows, stretches_of
 
 NOT_FETCHED = "not fetched yet"
@@ -37,40 +39,45 @@ def label_ends_s(chunks: pa.Table) -> dict[str, float]:
     return ends
 
 
-def video_row(id: str, chunks: Sequence[dict[str, Any]], labels: str) -> dict[str, Any]:
+def video_row(id: str, chunks: Sequence[dict[str, Any]], labels: str) -> Video:
     """A row of the table of videos from the rows of its chunks: frames and hours are those that labels cover, each once."""
     good = [chunk for chunk in chunks if chunk["status"] == "ok"]
     rates = {chunk["rate"] for chunk in good}
     kept = kept_rows(stretches_of(good))
     size = _most(good or chunks, lambda chunk: (chunk["width_px"], chunk["height_px"]) if chunk["width_px"] else None)
     overlay = overlay_px([chunk for chunk in good or chunks if chunk["overlay_px"]], size) if size else None
-    return {
-        "id": id,
-        "game": _most(good or chunks, lambda chunk: chunk["game"]),
-        "source": _most(good or chunks, lambda chunk: chunk["source"]),
-        "url": _most(good or chunks, lambda chunk: chunk["url"]),
-        "fps": rates.pop() if len(rates) == 1 else None,
-        "frames": sum(kept.values()) if good else None,
-        "duration_s": float(sum(kept[chunk["chunk"]] / Fraction(chunk["rate"]) for chunk in good)) if good else None,
-        "width_px": size[0] if size else None,
-        "height_px": size[1] if size else None,
-        "licence": LICENCE,
-        "labels": labels,
-        "overlay_px": overlay,
-        "overlay_of_px": list(size) if overlay and size else None,
-        "status": "missing" if good else "broken",
-        "reason": NOT_FETCHED if good else NO_GOOD_CHUNK,
-    }
+    return Video(
+        id=id,
+        game=_most(good or chunks, lambda chunk: chunk["game"]),
+        source=_most(good or chunks, lambda chunk: chunk["source"]),
+        url=_most(good or chunks, lambda chunk: chunk["url"]),
+        fps=rates.pop() if len(rates) == 1 else None,
+        frames=sum(kept.values()) if good else None,
+        duration_s=float(sum(kept[chunk["chunk"]] / Fraction(chunk["rate"]) for chunk in good)) if good else None,
+        width_px=size[0] if size else None,
+        height_px=size[1] if size else None,
+        licence=LICENCE,
+        labels=labels,
+        overlay_px=overlay,
+        overlay_of_px=size if overlay else None,
+        status="missing" if good else "broken",
+        reason=NOT_FETCHED if good else NO_GOOD_CHUNK,
+    )
 
 
-def keep_footage(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+def keep_footage(old: Video, new: Video) -> Video:
     """The new row, but for a video that was fetched or looked for: then only what labels say is new, and the footage's facts stay."""
-    if old["reason"] in (NOT_FETCHED, NO_GOOD_CHUNK):
-        return new
-    return old | {name: new[name] for name in ("game", "labels", "overlay_px", "overlay_of_px") if new[name] is not None}
+    return new if old.reason in (NOT_FETCHED, NO_GOOD_CHUNK) else with_labels_of(old, new)
 
 
-def overlay_px(chunks: Sequence[dict[str, Any]], size: tuple[int, int]) -> list[float] | None:
+def with_labels_of(video: Video, labelled: Video) -> Video:
+    """`video` with what its labels say taken from another row of it, where that one knows it."""
+    names = ("game", "labels", "overlay_px", "overlay_of_px")
+    known: dict[str, Any] = {name: value for name in names if (value := getattr(labelled, name)) is not None}
+    return replace(video, **known)
+
+
+def overlay_px(chunks: Sequence[dict[str, Any]], size: tuple[int, int]) -> tuple[float, float, float, float] | None:
     """The smallest box, in a picture of `size` (width, height), that holds the overlay boxes of all chunks; None for no box."""
     boxes = []
     for chunk in chunks:
@@ -80,7 +87,7 @@ def overlay_px(chunks: Sequence[dict[str, Any]], size: tuple[int, int]) -> list[
     if not boxes:
         return None
     left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
-    return [left, top, max(box[2] for box in boxes) - left, max(box[3] for box in boxes) - top]
+    return left, top, max(box[2] for box in boxes) - left, max(box[3] for box in boxes) - top
 
 
 def _most(chunks: Sequence[dict[str, Any]], value: Any) -> Any:

@@ -77,7 +77,7 @@ def recover(
     for player in players:
         record_corpus(game, player, minutes=minutes, seed=seed, out=folder, crf=crf)
     corpus = Corpus.open(folder)
-    by_player = {row["id"]: row["player"] for row in corpus.rows()}
+    by_player = {video.id: video.player or "" for video in corpus.list_videos()}
     for id in corpus.ok_ids():
         table = corpus.actions(RECORDED, id)
         if table is not None:

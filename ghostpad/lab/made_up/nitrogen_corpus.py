@@ -23,7 +23,7 @@ import pyarrow as pa
 from ghostpad.base.errors import SettingsError
 from ghostpad.base.files import link_or_copy
 from ghostpad.base.pad import DATASET_BUTTONS
-from ghostpad.base.records import ACTIONS, actions_table, pads_of
+from ghostpad.base.records import ACTIONS, Video, actions_table, pads_of
 from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.corpus.record import keep_settings, lagged
 from ghostpad.games.overlay import swapped
@@ -68,20 +68,24 @@ def write_nitrogen(shard: Shard) -> Path:
     """Write a shard and a name for each of its videos in `<out>/videos`; gives the shard's path. Raises as `Shard.check`."""
     shard.check(keep=True)
     corpus = Corpus.open(shard.out / TRUTH)
-    for id, path in corpus.video_paths(corpus.ok_ids()).items():
-        link_or_copy(path, shard.out / "videos" / f"{id}.mp4")
+    for video in _ok(corpus):
+        link_or_copy(corpus.path_of(video), shard.out / "videos" / f"{video.id}.mp4")
     path = shard.out / "SHARD_0000.tar.gz"
     write_shard(path, _members(corpus, shard))
     return path
 
 
+def _ok(corpus: Corpus) -> list[Video]:
+    return [video for video in corpus.list_videos() if video.status == "ok"]
+
+
 def _members(corpus: Corpus, shard: Shard) -> Iterator[tuple[str, bytes]]:
     label_fps, share = shard.label_fps, shard.processed_share
-    for index, row in enumerate(row for row in corpus.rows() if row["status"] == "ok"):
-        table = corpus.actions(RECORDED, row["id"])
+    for index, video in enumerate(_ok(corpus)):
+        table = corpus.actions(RECORDED, video.id)
         if table is None:
             continue
-        rate, table = Fraction(row["fps"]), lagged(table, shard.lag_frames)
+        rate, table = Fraction(video.fps or 1), lagged(table, shard.lag_frames)
         if label_fps is not None:
             rate, table = _at_rate(table, rate, label_fps)
         kinds = {"actions_raw": table}
@@ -94,10 +98,10 @@ def _members(corpus: Corpus, shard: Shard) -> Iterator[tuple[str, bytes]]:
             stop = start + (stop - start) // _whole(rate) * _whole(rate)
             if start >= stop:
                 continue
-            folder = f"{row['id']}/{row['id']}_chunk_{number:04d}"
+            folder = f"{video.id}/{video.id}_chunk_{number:04d}"
             for name, rows in kinds.items():
                 yield f"{folder}/{name}.parquet", parquet_bytes(_columns(rows.slice(start - first, stop - start)))
-            yield f"{folder}/metadata.json", json.dumps(_metadata(row, _CONTROLLERS[shard.style], rate, number, start, stop)).encode()
+            yield f"{folder}/metadata.json", json.dumps(_metadata(video, _CONTROLLERS[shard.style], rate, number, start, stop)).encode()
 
 
 def _at_rate(table: pa.Table, rate: Fraction, label_fps: Fraction) -> tuple[Fraction, pa.Table]:
@@ -131,25 +135,25 @@ def _whole(rate: Fraction) -> int:
     return rows if rows <= rate else 1  # rather an uneven rate in the last chunk than to lose more than a second
 
 
-def _metadata(row: dict[str, Any], controller: str, rate: Fraction, number: int, start: int, stop: int) -> dict[str, Any]:
+def _metadata(video: Video, controller: str, rate: Fraction, number: int, start: int, stop: int) -> dict[str, Any]:
     return {
-        "uuid": f"{row['id']}_chunk_{number:04d}_actions",
+        "uuid": f"{video.id}_chunk_{number:04d}_actions",
         "chunk_id": f"{number:04d}",
         "chunk_size": stop - start,
         "original_video": {
-            "resolution": [row["height_px"], row["width_px"]],
-            "video_id": row["id"],
+            "resolution": [video.height_px, video.width_px],
+            "video_id": video.id,
             "source": "ghostpad",
-            "url": f"videos/{row['id']}.mp4",
+            "url": f"videos/{video.id}.mp4",
             "start_time": float(start / rate),
             "end_time": float(stop / rate),
             "duration": float((stop - start) / rate),
             "start_frame": start,
             "end_frame": stop - 1,
         },
-        "game": row["game"].replace("-", "_"),
+        "game": (video.game or "").replace("-", "_"),
         "controller_type": controller,
-        "bbox_controller_overlay": row["overlay_px"],
+        "bbox_controller_overlay": video.overlay_px,
         "bbox_game_area": {"xtl": 0.0, "ytl": 0.0, "xbr": 1.0, "ybr": 1.0},
     }
 

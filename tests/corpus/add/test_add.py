@@ -61,11 +61,11 @@ def test_a_folder_is_added_once_and_broken_files_are_rows(corpus: Corpus, folder
     assert (counts.added, counts.present, len(counts.broken)) == (2, 0, 1)
     ids = corpus.ok_ids()
     assert len(ids) == 2 and sum(id == "one" for id in ids) == 1, "a name that is taken gets a part of the hash"
-    row = next(row for row in corpus.rows() if row["id"] == "one")
-    assert (row["game"], row["frames"], row["width_px"], row["status"]) == ("celeste", 80, 160, "ok")
-    broken = next(row for row in corpus.rows() if row["status"] == "broken")
-    assert broken["id"] == "torn" and broken["reason"] == counts.broken[str(folder / "torn.mp4")]
-    assert broken["reason"].startswith("it is not a video")
+    row = next(row for row in corpus.list_videos() if row.id == "one")
+    assert (row.game, row.frames, row.width_px, row.status) == ("celeste", 80, 160, "ok")
+    broken = next(row for row in corpus.list_videos() if row.status == "broken")
+    assert broken.id == "torn" and broken.reason == counts.broken[str(folder / "torn.mp4")]
+    assert broken.reason.startswith("it is not a video")
     assert sorted(path.name for path in (corpus.root / "videos").iterdir()) == sorted(f"{id}.mp4" for id in ids)
     before = (corpus.root / "videos.parquet").read_bytes()
     counts = add(corpus, folder)
@@ -89,7 +89,7 @@ def test_rows_beside_a_video_and_facts_of_a_manifest(corpus: Corpus, folder: Pat
     assert add(corpus, folder / "list.csv").added == 1
     found = corpus.actions("recorded", "one")
     assert found is not None and found.equals(rows)
-    assert (corpus.rows()[0]["game"], corpus.rows()[0]["licence"]) == ("hades", "CC0")
+    assert (corpus.list_videos()[0].game, corpus.list_videos()[0].licence) == ("hades", "CC0")
 
 
 def test_rows_that_cannot_be_read_are_said_and_the_video_is_added(corpus: Corpus, folder: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_full_disk_is_no_fault_of_the_file(corpus: Corpus, folder: Path, monke
     with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
         patch.setattr(add_module.os, "fsync", full)
         add(corpus, folder / "one.mp4")
-    assert not corpus.rows() and not list((corpus.root / "videos").iterdir())
+    assert not corpus.list_videos() and not list((corpus.root / "videos").iterdir())
     assert add(corpus, folder / "one.mp4").added == 1
 
 

@@ -1,5 +1,6 @@
 """Footage that is here already meets the labels that were indexed for it: by its name, or by a manifest."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from ghostpad.base.errors import FormatError, SettingsError
 from ghostpad.base.pad import PAD_DIM
-from ghostpad.base.records import actions_table, write_table
+from ghostpad.base.records import Video, actions_table, write_table
 from ghostpad.cli.main import main
 from ghostpad.corpus.add.add import AddCounts, add_videos
 from ghostpad.corpus.add.find import find_videos
@@ -45,25 +46,27 @@ def add(corpus: Corpus, *places: Path, **facts: str) -> AddCounts:
     return add_videos(corpus, find_videos([str(place) for place in places], {"game": None, **facts}))
 
 
-def row(corpus: Corpus, id: str) -> dict:
-    return next(row for row in corpus.rows() if row["id"] == id)
+def row(corpus: Corpus, id: str) -> Video:
+    return corpus.video(id)
 
 
 def test_a_file_named_by_its_id_is_the_footage_of_the_labels(corpus: Corpus, shard: Path, tmp_path: Path) -> None:
     before = row(corpus, "-dQw4w9WgXcQ")
-    assert before["status"] == "missing"
+    assert before.status == "missing"
     film(tmp_path / "in" / "-dQw4w9WgXcQ.mp4")
     film(tmp_path / "in" / "A run (part 2) [v1.part].mkv", width_px=80)
     counts = add(corpus, tmp_path / "in", game="other", player="me")
     assert (counts.added, counts.joined) == (2, 2)
     for id, name in (("-dQw4w9WgXcQ", "-dQw4w9WgXcQ.mp4"), ("v1.part", "v1.part.mkv")):
         found = row(corpus, id)
-        assert (found["status"], found["reason"], found["path"], found["player"]) == ("ok", None, f"videos/{name}", "me")
-        assert (found["frames"], found["sha256"] is not None) == (120, True)
+        assert (found.status, found.reason, found.path, found.player) == ("ok", None, f"videos/{name}", "me")
+        assert (found.frames, found.sha256 is not None) == (120, True)
         kept = ("game", "source", "url", "licence", "labels", "overlay_px", "overlay_of_px")
-        assert {key: found[key] for key in kept} == {key: row(corpus, id)[key] for key in kept} and found["game"] == "celeste"
-    assert {key: row(corpus, "-dQw4w9WgXcQ")[key] for key in kept} == {key: before[key] for key in kept}
-    assert row(corpus, "gone")["status"] == "missing"
+        assert {key: getattr(found, key) for key in kept} == {
+            key: getattr(row(corpus, id), key) for key in kept
+        } and found.game == "celeste"
+    assert {key: getattr(row(corpus, "-dQw4w9WgXcQ"), key) for key in kept} == {key: getattr(before, key) for key in kept}
+    assert row(corpus, "gone").status == "missing"
     assert corpus.labelled_ids("recorded") == sorted(IDS)
     again = add(corpus, tmp_path / "in")
     assert (again.added, again.present) == (0, 2)
@@ -77,7 +80,7 @@ def test_a_manifest_says_whose_footage_a_file_is(corpus: Corpus, tmp_path: Path)
     (tmp_path / "list.csv").write_text("path,id,game\nin/whatever.mp4,gone,\nin/own.mp4,mine,hades\n")
     counts = add(corpus, tmp_path / "list.csv")
     assert (counts.added, counts.joined) == (2, 1)
-    assert row(corpus, "gone")["status"] == "ok" and row(corpus, "mine")["game"] == "hades"
+    assert row(corpus, "gone").status == "ok" and row(corpus, "mine").game == "hades"
     assert add(corpus, tmp_path / "list.csv").present == 2
 
 
@@ -85,23 +88,23 @@ def test_footage_that_was_added_under_another_name_can_still_be_joined(corpus: C
     path = film(tmp_path / "in" / "whatever.mp4")
     assert add(corpus, path).joined == 0
     (tmp_path / "list.csv").write_text("path,id\nin/whatever.mp4,gone\n")
-    assert add(corpus, tmp_path / "list.csv").joined == 1 and row(corpus, "gone")["status"] == "ok"
+    assert add(corpus, tmp_path / "list.csv").joined == 1 and row(corpus, "gone").status == "ok"
 
 
 def test_footage_added_before_its_labels_were_indexed_gets_them(shard: Path, tmp_path: Path) -> None:
     corpus = Corpus.create(tmp_path / "c")
     add(corpus, film(tmp_path / "in" / "gone.mp4"))
     index_shards(corpus, find_sources([shard]))
-    assert row(corpus, "gone")["status"] == "ok" and row(corpus, "gone")["labels"] == "raw" and "gone" in corpus.labelled_ids("recorded")
+    assert row(corpus, "gone").status == "ok" and row(corpus, "gone").labels == "raw" and "gone" in corpus.labelled_ids("recorded")
 
 
 def test_labels_that_are_indexed_while_a_row_waits_to_be_written_stay(corpus: Corpus) -> None:
     ledger, old = AddLedger(corpus), row(corpus, "gone")
-    ledger.note("key", "gone.mp4", "hash", ADDED, "gone", old | {"status": "ok", "reason": None, "sha256": "hash"})
-    boxed = {"overlay_px": [1.0, 2.0, 3.0, 4.0], "overlay_of_px": [64, 48]}
-    corpus.add_video(old | boxed)
+    ledger.note("key", "gone.mp4", "hash", ADDED, "gone", replace(old, status="ok", reason=None, sha256="hash"))
+    boxed = {"overlay_px": (1.0, 2.0, 3.0, 4.0), "overlay_of_px": (64, 48)}
+    corpus.add_video(replace(old, **boxed))
     ledger.write()
-    assert row(corpus, "gone") == old | boxed | {"status": "ok", "reason": None, "sha256": "hash"}
+    assert row(corpus, "gone") == replace(old, **boxed, status="ok", reason=None, sha256="hash")
 
 
 def test_what_cannot_be_the_footage_is_left_out_with_the_reason(corpus: Corpus, tmp_path: Path) -> None:
@@ -111,7 +114,7 @@ def test_what_cannot_be_the_footage_is_left_out_with_the_reason(corpus: Corpus, 
     assert counts.added == 0 and not counts.broken and counts.unfit.keys() == {str(short), str(torn)}
     assert counts.unfit[str(short)] == "it is 1.0 s long, the labels of 'gone' end at 4.0 s"
     assert counts.unfit[str(torn)].startswith("it is not a video")
-    assert row(corpus, "gone")["status"] == row(corpus, "v1.part")["status"] == "missing"
+    assert row(corpus, "gone").status == row(corpus, "v1.part").status == "missing"
     film(short)
     assert add(corpus, short).joined == 1, "a better file takes its place"
     other = film(tmp_path / "other.mp4", width_px=96)

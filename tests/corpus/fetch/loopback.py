@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from ghostpad.base.records import Video
 from ghostpad.corpus.folder import Corpus
 
 KINDS = {"mp4": "video/mp4", "m3u8": "application/x-mpegurl", "ts": "video/mp2t", "mpd": "application/dash+xml", "html": "text/html",
@@ -126,10 +127,10 @@ def running(site: Site) -> Iterator[Site]:
 def corpus_of(root: Path, urls: Mapping[str, str], **columns: Any) -> Corpus:
     """A corpus that knows videos by their addresses and has none."""
     corpus = Corpus.create(root)
-    corpus.put_videos([{"id": id, "url": url, "status": "missing", "reason": "not fetched yet", **columns} for id, url in urls.items()])
+    corpus.put_videos([Video(id=id, url=url, status="missing", reason="not fetched yet", **columns) for id, url in urls.items()])
     return corpus
 
 
-def row(corpus: Corpus, id: str) -> dict[str, Any]:
+def row(corpus: Corpus, id: str) -> Video:
     """One row of the table of videos."""
-    return next(row for row in corpus.rows() if row["id"] == id)
+    return corpus.video(id)

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,7 +18,7 @@ pytest.importorskip("yt_dlp")
 from loopback import Site, corpus_of, row, running
 
 from ghostpad.base.errors import SettingsError
-from ghostpad.base.records import CHUNKS, write_table
+from ghostpad.base.records import CHUNKS, Video, write_table
 from ghostpad.cli.main import main
 from ghostpad.corpus.fetch.errors import failure_of
 from ghostpad.corpus.fetch.fetch import fetch_corpus
@@ -50,8 +51,8 @@ def test_what_comes_is_the_sites_own_file_with_its_own_stamps(site: Site, body: 
     path = corpus.video_path("-abc")
     assert path.read_bytes() == body and len(read_stamps(path)) == 90
     found = row(corpus, "-abc")
-    assert (found["status"], found["reason"], found["frames"], found["width_px"], found["fps"]) == ("ok", None, 90, 160, "30")
-    assert found["duration_s"] == pytest.approx(3) and len(found["sha256"]) == 64
+    assert (found.status, found.reason, found.frames, found.width_px, found.fps) == ("ok", None, 90, 160, "30")
+    assert found.duration_s == pytest.approx(3) and len(found.sha256) == 64
     assert not [path for path in (corpus.root / "fetch").iterdir() if path.is_dir()], "nothing is left in flight"
     entry = read_ledger(corpus.root)["-abc"]
     assert (entry["outcome"], entry["tries"], entry["part"], entry["bytes"]) == ("ok", 1, "whole", len(body))
@@ -71,7 +72,7 @@ def test_what_fails_for_good_is_kept_with_its_reason_and_not_asked_again(
     counts = fetch_corpus(corpus, FAST)
     assert counts.fetched == 0 and counts.failed["a"].kind == kind, counts.failed
     found = row(corpus, "a")
-    assert found["status"] == status and found["reason"].startswith(f"{kind}: ")
+    assert found.status == status and found.reason.startswith(f"{kind}: ")
     assert not (corpus.root / "videos").exists() or not list((corpus.root / "videos").iterdir())
     asked = site.asked.total()
     assert fetch_corpus(corpus, FAST).skipped == 1 and site.asked.total() == asked
@@ -95,7 +96,7 @@ def test_what_passes_is_tried_again_and_the_file_is_whole(
 def test_a_budget_ends_the_tries_and_the_next_run_asks_again(site: Site, tmp_path: Path) -> None:
     corpus = corpus_of(tmp_path / "c", {"a": site.url("429x5")})
     assert fetch_corpus(corpus, FAST).failed["a"].kind == "throttled"
-    assert row(corpus, "a")["status"] == "missing" and row(corpus, "a")["reason"].startswith("throttled: ")
+    assert row(corpus, "a").status == "missing" and row(corpus, "a").reason.startswith("throttled: ")
     assert fetch_corpus(corpus, FAST).fetched == 1
 
 
@@ -110,14 +111,14 @@ def test_a_try_waits_as_long_as_the_site_asks_or_longer_each_time(
 
 
 def test_a_site_that_asked_for_a_pause_rests_and_others_go_on() -> None:
-    rows = [{"id": id, "url": f"http://{host}/{id}"} for id, host in (("a", "one.org"), ("b", "one.org"), ("c", "two.org"))]
+    videos = [Video(id, url=f"http://{host}/{id}") for id, host in (("a", "one.org"), ("b", "one.org"), ("c", "two.org"))]
     for whole_site, expected in ((True, "c"), (False, "b")):
-        queue = FetchQueue(rows, per_site=2)
+        queue = FetchQueue(videos, per_site=2)
         first = queue.take()
-        assert first is not None and first["id"] == "a"
+        assert first is not None and first.id == "a"
         queue.again(first, 600.0, whole_site)
         following = queue.take()
-        assert following is not None and following["id"] == expected
+        assert following is not None and following.id == expected
 
 
 def test_an_address_that_is_none_ends_no_run(site: Site, tmp_path: Path) -> None:
@@ -125,7 +126,7 @@ def test_an_address_that_is_none_ends_no_run(site: Site, tmp_path: Path) -> None
     corpus = corpus_of(tmp_path / "c", bad | {"z": site.url("good")})
     counts = fetch_corpus(corpus, FAST)
     assert counts.fetched == 1 and {id: failure.kind for id, failure in counts.failed.items()} == dict.fromkeys(bad, "format")
-    assert "stumbled over http://[ (ValueError" in row(corpus, "ip")["reason"]
+    assert "stumbled over http://[ (ValueError" in row(corpus, "ip").reason
     assert link_rot(corpus.root)["unknown"]["format"] == len(bad) and fetch_corpus(corpus, FAST).skipped == len(bad)
 
 
@@ -134,7 +135,7 @@ def test_footage_that_ends_before_its_labels_is_broken(site: Site, tmp_path: Pat
     chunk = dict.fromkeys(CHUNKS.names) | {"video": "a", "chunk": 0, "shard": "s", "status": "ok", "start_s": 0.0, "duration_s": 20.0}
     write_table(corpus.root / "chunks.parquet", pa.Table.from_pylist([chunk], schema=CHUNKS), "chunks")
     assert fetch_corpus(corpus, FAST).failed["a"].kind == "wrong length"
-    assert row(corpus, "a")["status"] == "broken" and "labels end at 20.0 s" in row(corpus, "a")["reason"]
+    assert row(corpus, "a").status == "broken" and "labels end at 20.0 s" in row(corpus, "a").reason
 
 
 def test_two_at_a_time_from_one_site(site: Site, tmp_path: Path) -> None:
@@ -150,7 +151,7 @@ def test_killed_within_a_file_the_same_command_goes_on_with_it(site: Site, body:
         while process.poll() is None and not any(path.stat().st_size > 4000 for path in corpus.root.glob("fetch/a/*.part")):
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
-    assert row(corpus, "a")["status"] == "missing" and not (corpus.root / "videos").exists()
+    assert row(corpus, "a").status == "missing" and not (corpus.root / "videos").exists()
     assert main(["corpus", "fetch", str(corpus.root)]) == 0
     assert corpus.video_path("a").read_bytes() == body
     assert site.ranges and int(re.findall(r"\d+", site.ranges[-1])[0]) > 0, "it began again at the first byte"
@@ -162,10 +163,10 @@ def test_labels_that_are_indexed_while_a_file_comes_stay(site: Site, tmp_path: P
     fetching.start()
     while fetching.is_alive() and not any(corpus.root.glob("fetch/a/*.part")):
         time.sleep(0.01)
-    boxed = {"game": "celeste", "labels": "raw", "overlay_px": [1.0, 2.0, 3.0, 4.0], "overlay_of_px": [160, 96]}
-    corpus.add_video(row(corpus, "a") | boxed)
+    boxed = {"game": "celeste", "labels": "raw", "overlay_px": (1.0, 2.0, 3.0, 4.0), "overlay_of_px": (160, 96)}
+    corpus.add_video(replace(row(corpus, "a"), **boxed))
     fetching.join()
-    assert row(corpus, "a")["status"] == "ok" and row(corpus, "a").items() >= boxed.items()
+    assert row(corpus, "a").status == "ok" and boxed == {name: getattr(row(corpus, "a"), name) for name in boxed}
 
 
 def test_killed_between_the_file_and_its_row(site: Site, body: bytes, tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def test_only_what_labels_cover_comes_and_keeps_its_time(site: Site, films: Film
     came = sum(last + 1 - first for first, last in asked) or sum(site.sent.values())
     assert came < 0.6 * len(films.bodies["good"]), (site.ranges, site.sent)
     found = row(corpus, "a")
-    assert found["status"] == "ok" and found["fps"] == "30" and found["duration_s"] == pytest.approx(stamps[-1] + 1 / FPS, abs=0.002)
+    assert found.status == "ok" and found.fps == "30" and found.duration_s == pytest.approx(stamps[-1] + 1 / FPS, abs=0.002)
     assert read_ledger(corpus.root)["a"]["part"] == "stretches"
     hours = summarise(corpus)["hours"]
     assert hours * 3600 == pytest.approx(len(stamps) / FPS, abs=0.01), "hours of footage, without the holes"
@@ -156,7 +156,7 @@ def test_a_whole_stream_begins_at_zero(site: Site, films: Films, tmp_path: Path,
     corpus = labelled(tmp_path / "c", site.url(*stream), (0.0, 28.0))
     assert fetch_corpus(corpus, FAST).fetched == 1, read_ledger(corpus.root)
     assert len(check_same_frames(corpus.video_path("a"), films, [(0, SECONDS)])) == FPS * SECONDS
-    assert read_ledger(corpus.root)["a"]["part"] == "whole" and row(corpus, "a")["fps"] == "30"
+    assert read_ledger(corpus.root)["a"]["part"] == "whole" and row(corpus, "a").fps == "30"
 
 
 def test_the_whole_where_a_site_answers_no_ranges_or_it_is_wished(site: Site, films: Films, tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_the_whole_where_a_decoder_needs_what_was_left_out(films: Films, tmp_pat
 def test_labels_that_end_after_the_video_break_stretches_too(site: Site, tmp_path: Path) -> None:
     corpus = labelled(tmp_path / "c", site.url("f", "hls", "m3u8"), (10, 12), (50, 60))
     assert fetch_corpus(corpus, FAST).failed["a"].kind == "wrong length"
-    assert "30.0 s long, its labels end at 60.0 s" in row(corpus, "a")["reason"]
+    assert "30.0 s long, its labels end at 60.0 s" in row(corpus, "a").reason
 
 
 def test_ranges_that_break_off_are_asked_for_again_and_kept_blocks_are_not(site: Site, films: Films, tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_the_length_a_site_states(site: Site, tmp_path: Path, stated: str, kind:
         assert counts.fetched == 1, counts.failed
         assert read_ledger(corpus.root)["a"]["part"] == ("stretches" if part else "whole")
     else:
-        assert counts.failed["a"].kind == kind and "the site says 55.0 s" in row(corpus, "a")["reason"]
+        assert counts.failed["a"].kind == kind and "the site says 55.0 s" in row(corpus, "a").reason
 
 
 @pytest.fixture(scope="module")
@@ -270,7 +270,7 @@ def test_the_rate_of_the_labels_comes_before_height(
         assert fetch_corpus(corpus, FAST.model_copy(update={"max_height": most})).fetched == 1
         assert {path for path in site.asked if path.endswith(".ts")} == {f"/f/{wanted}0.ts"}
     found = row(corpus, "a")
-    assert (found["height_px"], found["fps"]) == ((360, "60") if wanted == "small" else (480, "30"))
+    assert (found.height_px, found.fps) == ((360, "60") if wanted == "small" else (480, "30"))
 
 
 def test_killed_the_same_command_does_only_the_video_in_flight_again(site: Site, tmp_path: Path) -> None:

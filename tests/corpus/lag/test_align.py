@@ -3,7 +3,6 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +11,7 @@ import pytest
 from ghostpad.base.errors import MissingError, SettingsError
 from ghostpad.base.files import read_json, write_json
 from ghostpad.base.pad import slot
-from ghostpad.base.records import actions_table, pads_of
+from ghostpad.base.records import Video, actions_table, pads_of
 from ghostpad.cli.main import main
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.lag import teach as align_readers
@@ -40,7 +39,7 @@ def doom(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 @pytest.fixture(scope="module")
 def seen(doom: Corpus) -> Seen:
-    return seen_of(doom, doom.rows()[0], 0.0)
+    return seen_of(doom, doom.list_videos()[0], 0.0)
 
 
 def rows_of(corpus: Corpus) -> pa.Table:
@@ -140,26 +139,28 @@ def test_align_writes_facts_a_plot_and_measures_once(doom: Corpus, tmp_path: Pat
     corpus = Corpus.open(shutil.copytree(doom.root, tmp_path / "corpus"))
     (id,) = corpus.ok_ids()
     corpus.write_actions("recorded", id, on_pictures(rows_of(corpus), -3 * FRAME_MS))
-    corpus.add_video({"id": "gone"})
+    corpus.add_video(Video(id="gone"))
     corpus.write_actions("recorded", "gone", rows_of(doom))
     shutil.copyfile(corpus.video_path(id), corpus.root / "videos" / "later.mp4")
-    corpus.add_video({"id": "later", "duration_s": 42.0})
+    corpus.add_video(Video(id="later", duration_s=42.0))
     corpus.write_actions("recorded", "later", on_pictures(rows_of(doom), 90_000))
     assert main(["corpus", "align", str(corpus.root)]) == 0
-    later = next(row for row in corpus.rows() if row["id"] == "later")
-    assert later["status"] == "ok" and later["lag_ms"] is None, "rows of a part that is not here say nothing against the video"
-    gone, video = sorted((row for row in corpus.rows() if row["id"] != "later"), key=lambda row: row["id"] != "gone")
-    assert video["lag_ms"] == pytest.approx(3 * FRAME_MS, abs=0.7 * FRAME_MS) and video["lag_confidence"] > 0.65
-    assert gone["status"] == "broken" and gone["lag_ms"] is None
-    assert "doom by expert" in capsys.readouterr().out and (corpus.root / "lag.png").read_bytes()[:4] == b"\x89PNG"
+    later = corpus.video("later")
+    assert later.status == "ok" and later.lag_ms is None, "rows of a part that is not here say nothing against the video"
+    gone, video = corpus.video("gone"), corpus.video(id)
+    assert video.lag_ms == pytest.approx(3 * FRAME_MS, abs=0.7 * FRAME_MS) and video.lag_confidence > 0.65
+    assert gone == Video("gone"), "reading it changed nothing"
+    printed = capsys.readouterr().out
+    assert "doom by expert" in printed and "1 videos cannot be read" in printed and "gone.mp4 does not exist" in printed
+    assert (corpus.root / "lag.png").read_bytes()[:4] == b"\x89PNG"
     told = read_json(corpus.root / "lag.json")["videos"]
-    assert [row["id"] for row in told] == [id, "later"] and told[0]["lag_ms"] == video["lag_ms"]
+    assert [row["id"] for row in told] == [id, "later"] and told[0]["lag_ms"] == video.lag_ms
     kept = corpus.root / "cache" / "lag" / f"{id}.npz"
     stamp = kept.stat().st_mtime_ns
-    assert align_corpus(corpus) == told and kept.stat().st_mtime_ns == stamp
+    assert align_corpus(corpus).videos == told and kept.stat().st_mtime_ns == stamp
     for damaged in (b"{}", kept.read_bytes()[:5000]):
         kept.write_bytes(damaged)
-        assert align_corpus(corpus) == told
+        assert align_corpus(corpus).videos == told
 
 
 def test_nothing_to_align_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -176,7 +177,7 @@ def test_training_looks_rows_up_by_their_lag(doom: Corpus, tmp_path: Path, measu
     corpus = Corpus.open(shutil.copytree(doom.root, tmp_path / "corpus"))
     (id,) = corpus.ok_ids()
     (straight,) = load_footage(corpus, [id], truth_rows, spec)
-    late: dict[str, Any] = corpus.rows()[0] | {"lag_ms": measured_frames * FRAME_MS}
+    late = replace(corpus.list_videos()[0], lag_ms=measured_frames * FRAME_MS)
     corpus.add_video(late)
     (moved,) = load_footage(corpus, [id], truth_rows, spec)
     np.testing.assert_array_equal(moved.pads[2:], straight.pads[:-2])
@@ -198,7 +199,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Corpus]:
             for seed in seeds:
                 record_corpus(game, player, minutes=length, seed=seed, out=root)
             found[name] = Corpus.open(root)
-            for row in found[name].rows():
+            for row in found[name].list_videos():
                 seen_of(found[name], row, 0.0)
     return found
 
@@ -223,7 +224,7 @@ def copied(corpus: Corpus, root: Path, lag_frames: int = 0, moved_ms: float = 0.
 
 def test_a_reference_finds_lags_to_a_frame_whoever_plays(taught: tuple[str, Corpus, Corpus], tmp_path: Path) -> None:
     (_, reference, played), lag = taught, -9
-    told = align_corpus(copied(played, tmp_path / "c", lag), [reference])
+    told = align_corpus(copied(played, tmp_path / "c", lag), [reference]).videos
     assert [row["by"] for row in told] == ["reference"] * 2 and all(row["confidence"] > 0.6 for row in told)
     assert [row["lag_frames"] for row in told] == pytest.approx([lag] * 2, abs=1)
 
@@ -236,7 +237,7 @@ def test_a_reference_calls_rows_of_another_video_unknown(taught: tuple[str, Corp
         table = played.actions("recorded", other)
         assert table is not None
         corpus.write_actions("recorded", id, table)
-    told = align_corpus(corpus, [reference])
+    told = align_corpus(corpus, [reference]).videos
     assert [row["lag_ms"] for row in told] == [None, None]
     assert all("does not clearly show" in row["reason"] for row in told)
 
@@ -246,11 +247,11 @@ def test_a_reference_whose_rows_come_late_is_believed(taught: tuple[str, Corpus,
     game, reference, played = taught
     frame_ms = float(1000 / game_spec(game).fps)
     late, corpus = copied(reference, tmp_path / "late", moved_ms=-3 * frame_ms), copied(played, tmp_path / "c", 2)
-    for row in late.rows():
-        late.add_video(row | {"lag_ms": 3 * frame_ms, "source": "elsewhere"})
-    assert align_corpus(corpus, [late])[0]["lag_frames"] == pytest.approx(2, abs=1)
-    for row in late.rows():
-        late.add_video(row | {"lag_ms": None})
+    for row in late.list_videos():
+        late.add_video(replace(row, lag_ms=3 * frame_ms, source="elsewhere"))
+    assert align_corpus(corpus, [late]).videos[0]["lag_frames"] == pytest.approx(2, abs=1)
+    for row in late.list_videos():
+        late.add_video(replace(row, lag_ms=None))
     with pytest.raises(MissingError, match="too little footage of"):
         align_corpus(corpus, [late])
 
@@ -258,12 +259,12 @@ def test_a_reference_whose_rows_come_late_is_believed(taught: tuple[str, Corpus,
 def test_a_reference_that_was_recorded_with_a_lag_has_that_lag(recordings: dict[str, Corpus], tmp_path: Path) -> None:
     """Also where its lag was measured, since what its recording says is exact; and it is none where nothing says how it was recorded."""
     reference, corpus = copied(recordings["doom"], tmp_path / "late", 6), copied(recordings["doom played"], tmp_path / "c", 2)
-    for row in reference.rows():
-        reference.add_video(row | {"lag_ms": 0.0})
-    told = align_corpus(corpus, [reference])
+    for row in reference.list_videos():
+        reference.add_video(replace(row, lag_ms=0.0))
+    told = align_corpus(corpus, [reference]).videos
     assert [row["lag_frames"] for row in told] == pytest.approx([2] * 2, abs=1)
-    for row in reference.rows():
-        reference.add_video(row | {"lag_ms": None})
+    for row in reference.list_videos():
+        reference.add_video(replace(row, lag_ms=None))
     shutil.rmtree(reference.root / "recording")
     with pytest.raises(MissingError, match="too little footage of doom"):
         align_corpus(corpus, [reference])
@@ -273,9 +274,9 @@ def test_rows_that_cannot_be_read_leave_the_other_videos_their_lags(recordings: 
     reference, corpus = copied(recordings["doom"], tmp_path / "r"), copied(recordings["doom played"], tmp_path / "c", 2)
     for damaged in (reference, corpus):
         _damage_rows(damaged, damaged.ok_ids()[-1])
-    told = align_corpus(corpus, [reference])
+    told = align_corpus(corpus, [reference]).videos
     assert told[0]["lag_frames"] == pytest.approx(2, abs=1) and told[1]["reason"] == "its recorded rows cannot be read"
-    assert all(row["status"] == "ok" for row in corpus.rows()), "its footage is not broken"
+    assert all(video.status == "ok" for video in corpus.list_videos()), "its footage is not broken"
     _damage_rows(reference, reference.ok_ids()[0])
     with pytest.raises(MissingError, match="too little footage of doom"):
         align_corpus(corpus, [reference])
@@ -320,15 +321,15 @@ def test_videos_of_a_game_teach_each_other(
     corpus = Corpus.create(tmp_path / "c")
     played = recordings["doom played"]
     for id, source, at in (("a", recordings["doom"], 0), ("b", doom, 0), ("c", played, 0), ("d", played, 1)):
-        row = source.rows()[at]
-        rows = source.actions("recorded", row["id"])
+        row = source.list_videos()[at]
+        rows = source.actions("recorded", row.id)
         assert rows is not None
-        for path in (row["path"], f"cache/lag/{row['id']}.npz"):
+        for path in (row.path, f"cache/lag/{row.id}.npz"):
             (corpus.root / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source.root / path, (corpus.root / path).with_stem(id))
         corpus.write_actions("recorded", id, lagged(rows, 5))
-        corpus.add_video(row | {"id": id, "path": f"videos/{id}.mp4"})
-    told = align_corpus(corpus)
+        corpus.add_video(replace(row, id=id, path=f"videos/{id}.mp4"))
+    told = align_corpus(corpus).videos
     assert [row["by"] for row in told] == ["together"] * 4
     assert [row["lag_frames"] for row in told] == pytest.approx([5] * 4, abs=0.7)
 
@@ -337,7 +338,7 @@ def test_videos_of_a_game_teach_each_other(
         assert rows is not None
         return seen_of(corpus, row_of[id], 0.0), rows
 
-    row_of = {row["id"]: row for row in corpus.rows()}
+    row_of = {video.id: video for video in corpus.list_videos()}
     earlier = {id: replace(one, onset_s=one.onset_s - 0.2) for id, one in ((id, follows(*footage(id))) for id in row_of)}
     monkeypatch.setattr(align_readers, "ROUNDS", 1)
     shifts_s = [one.follow_s for one in together(earlier, footage).values()]
@@ -358,10 +359,10 @@ def test_a_reference_must_be_another_corpus_and_show_the_game(
 def test_a_controller_in_the_picture_is_not_seen(tmp_path: Path) -> None:
     record_corpus("doom", "expert", minutes=0.1, seed=5, out=tmp_path / "c", overlay=Overlay("xbox"))
     corpus = Corpus.open(tmp_path / "c")
-    (row,) = corpus.rows()
+    (row,) = corpus.list_videos()
     seen = seen_of(corpus, row, 0.0)
     assert seen.pictures is not None
-    (x, y, wide, high), (of_x, of_y) = row["overlay_px"], row["overlay_of_px"]
+    (x, y, wide, high), (of_x, of_y) = row.overlay_px, row.overlay_of_px
     inside = seen.pictures[
         :, int(y / of_y * 48) + 2 : int((y + high) / of_y * 48) - 1, int(x / of_x * 64) + 2 : int((x + wide) / of_x * 64) - 1
     ]

@@ -1,5 +1,6 @@
 """The leak probe: a right mask passes, one that is too small on any side that shows something fails, and so does none at all."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ghostpad.base.pad import PAD_DIM, slot
-from ghostpad.base.records import actions_table
+from ghostpad.base.records import Video, actions_table
 from ghostpad.cli.main import main
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.leaks.probe import MARGIN, Probe, probe_leaks
@@ -29,7 +30,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 
 def probed(corpus: Corpus, pad_px: int = PAD_PX, **changes: Any) -> Probe:
-    found = probe_leaks(corpus, corpus.rows()[0] | changes, pad_px=pad_px)
+    found = probe_leaks(corpus, replace(corpus.list_videos()[0], **changes), pad_px=pad_px)
     assert found is not None
     return found
 
@@ -44,7 +45,7 @@ def test_a_right_mask_passes_and_one_that_is_8_px_too_small_does_not(drawn: Corp
 
 @pytest.mark.parametrize("side", ["left", "bottom"])
 def test_one_side_that_is_too_small_is_found_and_named(drawn: Corpus, side: str) -> None:
-    x, y, wide, high = drawn.rows()[0]["overlay_px"]
+    x, y, wide, high = drawn.list_videos()[0].overlay_px
     less = PAD_PX + 8  # the pad stands on the other sides
     box = [x + less, y, wide - less, high] if side == "left" else [x, y, wide, high - less]
     found = probed(drawn, overlay_px=box)
@@ -73,8 +74,8 @@ def shown(root: Path, what: str) -> Probe:
     pads = np.zeros((400, PAD_DIM), np.float32)
     pads[:, slot("south")] = held
     corpus.write_actions("recorded", "v", actions_table(at / 20, pads, np.ones(PAD_DIM, np.bool_)))
-    corpus.add_video({"id": "v", "overlay_px": [108.0, 90.0, 52.0, 30.0], "overlay_of_px": [160, 120]})
-    found = probe_leaks(corpus, corpus.rows()[0])
+    corpus.add_video(Video(id="v", overlay_px=[108.0, 90.0, 52.0, 30.0], overlay_of_px=[160, 120]))
+    found = probe_leaks(corpus, corpus.list_videos()[0])
     assert found is not None and found.target == "south"
     return found
 
@@ -114,17 +115,17 @@ def test_the_command_shows_where_a_mask_leaks(drawn: Corpus, capsys: pytest.Capt
 
 
 def test_what_cannot_be_told_is_said(drawn: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    corpus, row = Corpus.create(tmp_path / "c"), drawn.rows()[0]
+    corpus, row = Corpus.create(tmp_path / "c"), drawn.list_videos()[0]
     assert main(["corpus", "check-masks", str(corpus.root)]) == 1, "nothing that was looked at is no pass"
     assert "has no video with footage" in capsys.readouterr().err
-    video = corpus.root / row["path"]
+    video = corpus.root / row.path
     video.parent.mkdir()
-    video.write_bytes(drawn.video_path(row["id"]).read_bytes())
+    video.write_bytes(drawn.video_path(row.id).read_bytes())
     corpus.add_video(row)
     assert probe_leaks(corpus, row) is None, "no rows"
     assert main(["corpus", "check-masks", str(corpus.root)]) == 0
     assert "unknown" in (told := capsys.readouterr().out) and "1 could not be told" in told
-    corpus.add_video(row | {"overlay_px": [900.0, 900.0, 10.0, 10.0]})
+    corpus.add_video(replace(row, overlay_px=[900.0, 900.0, 10.0, 10.0]))
     assert main(["corpus", "check-masks", str(corpus.root)]) == 1
     assert "broken" in (shown := capsys.readouterr()).out and "1 are broken" in shown.err
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ghostpad.base.errors import SettingsError
-from ghostpad.base.records import ACTIONS, table_facts
+from ghostpad.base.records import ACTIONS, Video, table_facts
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.nitrogen import index as nitrogen_index
 from ghostpad.corpus.nitrogen.index import IndexCounts, index_shards
@@ -48,8 +49,8 @@ def two(tmp_path: Path) -> Path:
     return shards(tmp_path / "shards", A, B)
 
 
-def row(corpus: Corpus, id: str) -> dict[str, Any]:
-    return next(row for row in corpus.rows() if row["id"] == id)
+def row(corpus: Corpus, id: str) -> Video:
+    return corpus.video(id)
 
 
 def test_a_video_spread_over_shards_is_one_timeline(two: Path, tmp_path: Path) -> None:
@@ -63,16 +64,16 @@ def test_a_video_spread_over_shards_is_one_timeline(two: Path, tmp_path: Path) -
     assert table.column("chunk").to_pylist() == [n for n in (0, 1, 2, 3, 5) for _ in range(40)]
     assert table_facts(table)["labels"] == "raw" and "CC BY-NC" in table_facts(table)["licence"]
     about = row(corpus, "-aaa")
-    assert (about["status"], about["reason"], about["labels"], about["game"], about["source"]) == (
+    assert (about.status, about.reason, about.labels, about.game, about.source) == (
         "missing",
         NOT_FETCHED,
         "raw",
         "celeste",
         "youtube",
     )
-    assert (about["fps"], about["frames"], about["duration_s"]) == ("2", 200, 100)
-    assert about["overlay_px"] == [1500, 800, 360, 240] and about["overlay_of_px"] == [1920, 1080]
-    assert row(corpus, "v2")["game"] == "hollow_knight" and row(corpus, "ccc")["game"] is None
+    assert (about.fps, about.frames, about.duration_s) == ("2", 200, 100)
+    assert about.overlay_px == (1500, 800, 360, 240) and about.overlay_of_px == (1920, 1080)
+    assert row(corpus, "v2").game == "hollow_knight" and row(corpus, "ccc").game is None
     chunks = corpus.chunks()
     assert chunks.column("chunk").to_pylist() == [0, 1, 2, 3, 5, 0, 0, 1] and chunks.column("game_label")[6].as_py() == "Hollow Knight"
 
@@ -141,7 +142,7 @@ def test_where_chunks_overlap_the_first_to_start_is_kept(tmp_path: Path) -> None
     assert table is not None and counts.overlaps_s == 5
     assert np.allclose(table.column("pts_s").to_numpy(), np.arange(70) / 2) and table.column("chunk").to_pylist() == [0] * 40 + [1] * 30
     about = row(Corpus.open(tmp_path / "c"), "v")
-    assert about["frames"] == 70 and about["duration_s"] == 35
+    assert about.frames == 70 and about.duration_s == 35
 
 
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 30), st.integers(1, 50)), min_size=1, max_size=8))
@@ -161,17 +162,17 @@ def test_kept_rows_are_counted_as_they_are_kept(drawn: list[tuple[int, int, int]
 
 def test_only_wanted_games_in_any_spelling(two: Path, tmp_path: Path) -> None:
     index(two, tmp_path / "c", games=["HOLLOW knight"])
-    assert [row["id"] for row in Corpus.open(tmp_path / "c").rows()] == ["v2"]
+    assert [video.id for video in Corpus.open(tmp_path / "c").list_videos()] == ["v2"]
     index(two, tmp_path / "c", games=["celeste", "hollow_knight"])
     corpus = Corpus.open(tmp_path / "c")
-    assert [row["id"] for row in corpus.rows()] == ["-aaa", "v2"] and corpus.chunks().num_rows == 7
+    assert [video.id for video in corpus.list_videos()] == ["-aaa", "v2"] and corpus.chunks().num_rows == 7
 
 
 def test_unknown_games_get_the_nearest_that_were_seen(two: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         index(two, tmp_path / "c", games=["celest", "hollow_knight", "zzz"])
     assert "'celest': did you mean 'celeste'?" in str(caught.value) and len(caught.value.problems) == 2
-    assert [row["id"] for row in Corpus.open(tmp_path / "c").rows()] == ["v2"]
+    assert [video.id for video in Corpus.open(tmp_path / "c").list_videos()] == ["v2"]
     with pytest.raises(SettingsError, match="names no game"):
         index(two, tmp_path / "c", games=["other"])
 
@@ -180,8 +181,8 @@ def test_raw_and_processed_do_not_meet_in_one_corpus(tmp_path: Path) -> None:
     write_shard(tmp_path / "SHARD_0.tar.gz", sample_files([SampleChunk("v", 0, 20, processed=True), SampleChunk("w", 0, 20)]))
     counts = index(tmp_path, tmp_path / "p", labels="processed")
     corpus = Corpus.open(tmp_path / "p")
-    assert row(corpus, "v")["labels"] == "processed" and counts.broken == {"actions_processed.parquet is missing": 1}
-    assert (row(corpus, "w")["status"], row(corpus, "w")["reason"]) == ("broken", "none of its chunks can be read")
+    assert row(corpus, "v").labels == "processed" and counts.broken == {"actions_processed.parquet is missing": 1}
+    assert (row(corpus, "w").status, row(corpus, "w").reason) == ("broken", "none of its chunks can be read")
     with pytest.raises(SettingsError, match="use another folder"):
         index(tmp_path, tmp_path / "p")
 
@@ -197,12 +198,12 @@ def test_rows_that_came_otherwise_are_not_overwritten(two: Path, tmp_path: Path)
 def test_what_was_fetched_or_looked_for_is_not_forgotten(two: Path, tmp_path: Path) -> None:
     index(two / "SHARD_0000.tar.gz", tmp_path / "c")
     corpus = Corpus.open(tmp_path / "c")
-    corpus.add_video(row(corpus, "-aaa") | {"status": "ok", "reason": None, "frames": 7, "lag_ms": 20.0, "fps": "30"})
-    corpus.add_video(row(corpus, "v2") | {"reason": "private since 2026-11-24"})
+    corpus.add_video(replace(row(corpus, "-aaa"), status="ok", reason=None, frames=7, lag_ms=20.0, fps="30"))
+    corpus.add_video(replace(row(corpus, "v2"), reason="private since 2026-11-24"))
     index(two, tmp_path / "c")
     kept = row(corpus, "-aaa")
-    assert (kept["status"], kept["frames"], kept["lag_ms"], kept["fps"], kept["labels"]) == ("ok", 7, 20, "30", "raw")
-    assert row(corpus, "v2")["reason"] == "private since 2026-11-24" and row(corpus, "ccc")["reason"] == NOT_FETCHED
+    assert (kept.status, kept.frames, kept.lag_ms, kept.fps, kept.labels) == ("ok", 7, 20, "30", "raw")
+    assert row(corpus, "v2").reason == "private since 2026-11-24" and row(corpus, "ccc").reason == NOT_FETCHED
 
 
 def test_a_video_is_what_its_chunks_say() -> None:
@@ -212,19 +213,19 @@ def test_a_video_is_what_its_chunks_say() -> None:
         return base | changes
 
     about = video_row("v", [chunk(0), chunk(1, overlay_px=[200.0, 90.0, 50.0, 50.0]), chunk(2, overlay_px=None, game=None)], "raw")
-    assert about["overlay_px"] == [100, 90, 150, 60] and about["game"] == "a" and about["fps"] == "2"
+    assert about.overlay_px == (100, 90, 150, 60) and about.game == "a" and about.fps == "2"
     about = video_row("v", [chunk(0), chunk(1), chunk(2, width_px=960, height_px=540, rate="3", rows=60, game="b")], "raw")
-    assert about["overlay_of_px"] == [1920, 1080] and about["overlay_px"] == [100, 100, 200, 200]
-    assert about["fps"] is None and about["frames"] == 140 and about["duration_s"] == 60
+    assert about.overlay_of_px == (1920, 1080) and about.overlay_px == (100, 100, 200, 200)
+    assert about.fps is None and about.frames == 140 and about.duration_s == 60
     about = video_row("v", [chunk(0, width_px=None, height_px=None, overlay_px=None)], "raw")
-    assert about["overlay_px"] is None and about["overlay_of_px"] is None and about["width_px"] is None
+    assert about.overlay_px is None and about.overlay_of_px is None and about.width_px is None
 
 
 def test_ten_thousand_videos_are_written_at_once(tmp_path: Path) -> None:
     corpus = Corpus.create(tmp_path)
-    corpus.add_video({"id": "v00007", "game": "old"})
-    corpus.put_videos(({"id": f"v{number:05d}"} for number in range(10_000)), lambda old, new: old)
-    assert len(corpus.rows()) == 10_000 and corpus.rows()[7]["game"] == "old"
+    corpus.add_video(Video(id="v00007", game="old"))
+    corpus.put_videos((Video(id=f"v{number:05d}") for number in range(10_000)), lambda old, new: old)
+    assert len(corpus.list_videos()) == 10_000 and corpus.list_videos()[7].game == "old"
     with pytest.raises(SettingsError):
-        corpus.put_videos([{"id": "x"}, {"id": "../y"}])
-    assert len(corpus.rows()) == 10_000 and not os.path.exists(tmp_path / "y")
+        corpus.put_videos([Video(id="x"), Video(id="../y")])
+    assert len(corpus.list_videos()) == 10_000 and not os.path.exists(tmp_path / "y")

@@ -65,14 +65,14 @@ def frames_picture(corpora: Mapping[str, Path]) -> Image.Image:
 
 def _games(corpora: Mapping[str, Path]) -> list[str]:
     first = Corpus.open(next(iter(corpora.values())))
-    return sorted({row["game"] for row in first.rows()})
+    return sorted({video.game or "" for video in first.list_videos()})
 
 
 def _frame(corpus: Corpus, game: str) -> NDArray[np.uint8]:
-    row = next(row for row in corpus.rows() if row["game"] == game)
-    path = corpus.video_path(row["id"])
+    video = next(video for video in corpus.list_videos() if video.game == game)
+    path = corpus.path_of(video)
     found: NDArray[np.uint8] | None = None
-    for frame in decode_frames(path, mask=video_mask(row, path)):
+    for frame in decode_frames(path, mask=video_mask(video, path)):
         found = frame.image
         if frame.pts_s >= AT_S:
             break

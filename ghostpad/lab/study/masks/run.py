@@ -7,7 +7,7 @@ done again.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ghostpad.base.errors import FormatError, SettingsError
@@ -122,8 +122,7 @@ def readings(study: MaskStudy, arm: Arm, seed: int) -> Iterator[Task]:
 def check_same_play(study: MaskStudy, use: str) -> None:
     """Raise `FormatError` unless the clean footage and that with a controller hold the same episodes, frame for frame."""
     clean, drawn = (Corpus.open(study.corpus(use, seen)) for seen in (CLEAN, MASKED))
-    columns = ("id", "seed", "frames", "return_")
-    facts = [[tuple(row[name] for name in columns) for row in corpus.rows()] for corpus in (clean, drawn)]
+    facts = [[(one.id, one.seed, one.frames, one.return_) for one in corpus.list_videos()] for corpus in (clean, drawn)]
     if facts[0] != facts[1]:
         raise FormatError(f"{clean.root} and {drawn.root} hold other episodes: remove both and run the same command again")
     for id in clean.ok_ids():
@@ -138,13 +137,13 @@ def check_same_play(study: MaskStudy, use: str) -> None:
 def copy_without_boxes(source: Path, target: Path) -> Corpus:
     """A corpus with the videos and rows of `source` in which no box says where a controller is drawn; its table is written last."""
     old, new = Corpus.open(source), Corpus.create(target)
-    rows = old.rows()
-    if [row["id"] for row in rows] != [row["id"] for row in new.rows()]:
-        for row in rows:
-            link_or_copy(old.video_path(row["id"]), new.root / row["path"])
-            if (recorded := old.actions_path(RECORDED, row["id"])).exists():
-                link_or_copy(recorded, new.actions_path(RECORDED, row["id"]))
-        new.put_videos([row | {"overlay_px": None, "overlay_of_px": None} for row in rows])
+    videos = old.list_videos()
+    if [one.id for one in videos] != [one.id for one in new.list_videos()]:
+        for one in videos:
+            link_or_copy(old.path_of(one), new.path_of(one))
+            if (recorded := old.actions_path(RECORDED, one.id)).exists():
+                link_or_copy(recorded, new.actions_path(RECORDED, one.id))
+        new.put_videos(replace(one, overlay_px=None, overlay_of_px=None) for one in videos)
     return new
 
 

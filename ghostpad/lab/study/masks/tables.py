@@ -60,8 +60,8 @@ def measure(corpus: Path, run: Path, truth: Path) -> dict[str, Any]:
     judged = judge(Corpus.open(corpus), label_source_of(run), truth)
     targets: dict[str, Any] = {}
     sticks: dict[str, float] = {}
-    for game in sorted({one.video["game"] for one in judged}):
-        rows = pool([one.rows for one in judged if one.video["game"] == game])
+    for game in sorted({one.video.game or "" for one in judged}):
+        rows = pool([one.rows for one in judged if one.video.game == game])
         for index in np.flatnonzero(rows.known.any(0)).tolist():
             read, true = columns(rows, index)
             button = SLOTS[index] in BUTTONS
