@@ -15,8 +15,7 @@ def check_masks(corpus: CorpusPath, *, pad_px: int = PAD_PX) -> None:
     Reads the pixels beside each side of a video's mask, or the corners of a video that has none, and prints a line a video: where
     and for what they tell the pad best (AUC), how well pixels further out do, the same elsewhere in the picture, and labels moved in
     time; and the excess in log odds, which fails above 1. For a video that fails, leaks/<id>.png shows where. Ends with status 1
-    if one fails. A box is corrected in the table of videos, from Python: ghostpad.corpus.open(CORPUS).add_video(row), where row is one of
-    its rows() with another overlay_px (x, y, width, height) and overlay_of_px (width, height of the picture that it counts in).
+    if one fails: correct its box with 'ghostpad corpus set-mask'. What cannot be read is reported and stays as it is.
 
     Args:
         pad_px: Pixels that the masks reach beyond the box, 8 as everywhere else; below 0 they are too small, on purpose.
@@ -55,8 +54,8 @@ def check_masks(corpus: CorpusPath, *, pad_px: int = PAD_PX) -> None:
 
 
 _WRONG = {
-    "LEAKS": f"leak (excess above {MARGIN:g}): correct their overlay_px",
-    "broken": "are broken: mend the file or overlay_px that the line above names",
+    "LEAKS": f"leak (excess above {MARGIN:g}): correct their boxes with 'ghostpad corpus set-mask'",
+    "broken": "are broken: correct the file, or the box with 'ghostpad corpus set-mask', as the line above says",
 }
 
 

@@ -41,7 +41,8 @@ GROUPS: Groups = {
         "corpus check-masks": Command(
             "ghostpad.cli.corpus_check_masks", "check_masks", "check that no button can be read beside the masks of drawn controllers"
         ),
-        "corpus proxy": Command("ghostpad.cli.corpus_proxy", "proxy", "make small copies of the videos that can be read at any frame"),
+        "corpus set-mask": Command("ghostpad.cli.corpus_set_mask", "set_mask", "say where a controller is drawn into videos"),
+        "corpus proxy": Command("ghostpad.cli.corpus_proxy", "proxy", "make small copies of the videos to look at"),
         "corpus status": Command(
             "ghostpad.cli.corpus_status", "status", "say what a corpus holds, what is missing and why, and what to run next"
         ),

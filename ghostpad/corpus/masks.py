@@ -8,9 +8,12 @@ so the box is scaled, padded, rounded outwards and clipped, and what is no box i
 import math
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 
-from ghostpad.base.errors import MediaError
+from ghostpad.base.errors import MediaError, MissingError, SettingsError, nearest
 from ghostpad.base.records import Video
+from ghostpad.corpus.folder import Corpus
 from ghostpad.video.paint import Box, Share
 from ghostpad.video.probe import video_size
 
@@ -78,3 +81,34 @@ def mask_shares(video: Video, path: str | os.PathLike[str]) -> tuple[Share, ...]
         return ()
     width_px, height_px = video_size(path)
     return tuple((left / width_px, top / height_px, right / width_px, bottom / height_px) for left, top, right, bottom in boxes)
+
+
+def set_masks(corpus: Corpus, ids: Sequence[str], box: tuple[float, float, float, float] | None, of_px: tuple[int, int] | None) -> None:
+    """Write the box of a controller (None: there is none) into the rows of videos, all or none of them.
+
+    Raises one `SettingsError` for every unknown id and every picture that the box does not fit.
+    """
+    known, problems = {video.id: video for video in corpus.list_videos()}, []
+    for id in ids:
+        if id not in known:
+            problems.append(f"no video called '{id}': {nearest(id, known)}")
+        elif box is not None:
+            try:
+                _check_box(known[id], corpus.path_of(known[id]), box, of_px)
+            except (MediaError, MissingError) as error:
+                problems.append(f"{id}: {error}")
+    if problems:
+        raise SettingsError(problems)
+    changed = [replace(known[id], overlay_px=box, overlay_of_px=of_px) for id in dict.fromkeys(ids)]
+    corpus.put_videos(changed, join=lambda old, new: replace(old, overlay_px=new.overlay_px, overlay_of_px=new.overlay_of_px))
+
+
+def _check_box(video: Video, path: Path, box: tuple[float, float, float, float], of_px: tuple[int, int] | None) -> None:
+    size = video_size(path) if path.exists() else (video.width_px or 0, video.height_px or 0)
+    width_px, height_px = of_px or size
+    if not width_px or not height_px:
+        raise MissingError("the size of its picture is not known: fetch it first, or say --of WIDTH HEIGHT")
+    x, y, wide, high = box
+    if x < 0 or y < 0 or x + wide > width_px or y + high > height_px:
+        raise MediaError(f"the box {list(box)} reaches beyond a picture of {width_px} x {height_px}: --of says what it was measured in")
+    mask_box(box, (width_px, height_px), *(size if all(size) else (width_px, height_px)))

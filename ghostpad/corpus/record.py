@@ -92,8 +92,7 @@ def record_corpus(
         episode = record_episode(engine, hands, own_seed, path, max_frames=frames, crf=crf, on_frame=on_frame, overlay=overlay)
         write_table(truth, lagged(_table(episode, overlay), lag_frames), "actions", {"licence": engine.spec.licence})
         video = _video(name, path, player, engine.spec, own_seed, episode, overlay)
-        # Written last: with its row, the episode is finished. One that was lost is the same again, and keeps what is known of it.
-        corpus.put_videos([video], join=lambda old, new: replace(old, sha256=new.sha256, status="ok", reason=None))
+        corpus.put_videos([video], _healed)  # written last: with its row, the episode is finished
         return video
 
     with engine:
@@ -166,6 +165,11 @@ def _video(name: str, path: Path, player: str, spec: GameSpec, seed: int, episod
         overlay_px=_overlay_px(overlay, spec),
         overlay_of_px=(spec.width_px, spec.height_px) if overlay else None,
     )
+
+
+def _healed(old: Video, new: Video) -> Video:
+    """An episode that was lost is the same when it is recorded again, and keeps what was learned about it since."""
+    return replace(old, sha256=new.sha256, status="ok", reason=None)
 
 
 def _overlay_px(overlay: Overlay | None, spec: GameSpec) -> tuple[float, float, float, float] | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ghostpad.base.records import Video
+from ghostpad.base.records import LABELS, Video
 from ghostpad.cli.main import main
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.proxies import make_proxies
@@ -146,3 +146,29 @@ def test_an_empty_corpus_has_a_status(tmp_path: Path, capsys: pytest.CaptureFixt
     assert make_proxies(Corpus.create(tmp_path)).made == 0
     assert main(["corpus", "status", str(tmp_path)]) == 0
     assert "0 videos" in capsys.readouterr().out
+
+
+def test_a_mask_is_set_checked_and_taken_away(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus, root = Corpus.create(tmp_path / "c"), str(tmp_path / "c")
+    write_sample(tmp_path / "c" / "videos" / "a.mp4", width_px=96, height_px=64, fps=30, frames=20)
+    corpus.put_videos([Video("a", game="doom"), Video("b", status="missing", width_px=1920, height_px=1080), Video("c", status="missing")])
+    assert main(["corpus", "set-mask", root, "a", "--box", "60", "40", "20.5", "16"]) == 0
+    assert f"next: ghostpad corpus check-masks {root}" in capsys.readouterr().out
+    assert corpus.video("a") == Video("a", game="doom", overlay_px=(60, 40, 20.5, 16)), "measured in its own picture"
+    before = corpus.list_videos()
+    assert main(["corpus", "set-mask", root, "a", "b", "c", "aa", "--box", "1200", "800", "300", "200"]) == 2
+    told = capsys.readouterr().err
+    assert "a: the box [1200.0, 800.0, 300.0, 200.0] reaches beyond a picture of 96 x 64: --of" in told
+    assert "c: the size of its picture is not known" in told and "no video called 'aa': did you mean 'a'?" in told
+    for box in (["0", "0", "96", "64"], ["5", "5", "0", "9"], ["nan", "0", "9", "9"], ["-4", "0", "9", "9"]):
+        assert main(["corpus", "set-mask", root, "a", "--box", *box]) == 2 and "error: a: " in capsys.readouterr().err
+    for flags in ([], ["--none", "--box", "1", "1", "9", "9"], ["--of", "9", "9"]):
+        assert main(["corpus", "set-mask", root, "a", *flags]) == 2 and "either --box" in capsys.readouterr().err
+    assert corpus.list_videos() == before, "nothing is written where something does not fit"
+    assert main(["corpus", "set-mask", root, "a", "b", "c", "--box", "1200", "800", "300", "200", "--of", "1920", "1080"]) == 0
+    assert [video.overlay_of_px for video in corpus.list_videos()] == [(1920, 1080)] * 3
+    corpus.write_actions("idm-x", "a", LABELS.empty_table())
+    capsys.readouterr()
+    assert main(["corpus", "set-mask", root, "a", "--none"]) == 0
+    assert "idm-x was read with the mask of before" in capsys.readouterr().out
+    assert corpus.video("a") == Video("a", game="doom") and corpus.video("b").overlay_px is not None

@@ -290,7 +290,7 @@ def test_of_processes_that_want_the_same_pictures_one_decodes(small: Any, tmp_pa
         "from ghostpad.feed.window import WindowSpec; real = p._decoded\n"
         "def told(*rest):\n    print('decoded'); return real(*rest)\n"
         "p._decoded = told; corpus = Corpus.open(Path(sys.argv[1]))\n"
-        "for id in corpus.ok_ids(): print(p.pictures(corpus, id, WindowSpec((0, 1), (0,), 16, 16, True))[1].shape)"
+        "for video in corpus.list_videos(): print(p.pictures(corpus, video, WindowSpec((0, 1), (0,), 16, 16, True))[1].shape)"
     )
     both = [subprocess.Popen([sys.executable, "-c", code, str(corpus.root)], stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = [process.communicate(timeout=120)[0] for process in both]

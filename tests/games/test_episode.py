@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -152,3 +153,17 @@ def test_settings_that_cannot_work_are_refused_before_anything_is_recorded(tmp_p
     with pytest.raises(SettingsError, match=message):
         record_corpus(settings.pop("game"), settings.pop("player"), **settings)
     assert not list(tmp_path.rglob("*.mp4"))
+
+
+def test_an_episode_whose_footage_is_lost_is_recorded_again(tmp_path: Path) -> None:
+    def run() -> Corpus:
+        record_corpus("doom", "novice", minutes=0.4, seed=3, out=tmp_path / "c")
+        return Corpus.open(tmp_path / "c")
+
+    corpus = run()
+    whole = {path: path.read_bytes() for path in sorted((tmp_path / "c").rglob("*")) if path.is_file()}
+    first, *_, last = corpus.ok_ids()
+    corpus.video_path(first).unlink()
+    corpus.add_video(replace(corpus.video(last), status="broken", reason="a passing outage, told by an older version"))
+    assert run().list_videos() == corpus.list_videos()
+    assert {path: path.read_bytes() for path in whole} == whole

@@ -12,7 +12,7 @@ import pytest
 
 from ghostpad.base.files import write_json
 from ghostpad.base.pad import PAD_DIM, pack, slot
-from ghostpad.base.records import VERDICTS, actions_table, labels_table, write_table
+from ghostpad.base.records import VERDICTS, Video, actions_table, labels_table, write_table
 from ghostpad.corpus.folder import Corpus
 from ghostpad.video.record import VideoRecorder
 from ghostpad.view.report import write_report
@@ -27,8 +27,8 @@ def write_video(corpus: Corpus, truth: Path, name: str, seed: int) -> None:
     with VideoRecorder(path, FPS) as video:
         for _ in range(FRAMES):
             video.add(rng.integers(0, 255, (48, 64, 3), dtype=np.uint8))
-    row = {"id": name, "game": "doom", "fps": str(FPS), "frames": FRAMES, "duration_s": float(FRAMES / FPS), "licence": "BSD-3-Clause"}
-    corpus.add_video(row)
+    length_s = float(FRAMES / FPS)
+    corpus.add_video(Video(name, game="doom", fps=str(FPS), frames=FRAMES, duration_s=length_s, licence="BSD-3-Clause"))
     _, known = pack({"left_y": 0.0, "right_x": 0.0, "south": False})
     pads = np.zeros((FRAMES - 1, PAD_DIM), np.float32)
     pads[:, [slot("left_y"), slot("right_x")]] = rng.uniform(-1, 1, (FRAMES - 1, 2))

@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from fractions import Fraction
 from html.parser import HTMLParser
 from pathlib import Path
@@ -54,7 +53,7 @@ def add(corpus: Corpus, truth: Path, id: str, seed: int, fps: Fraction = Fractio
     with VideoRecorder(corpus.root / "videos" / f"{id}.mp4", fps) as video:
         for _ in range(frames):
             video.add(rng.integers(0, 255, (48, 64, 3), dtype=np.uint8))
-    corpus.add_video(replace(Video(id=id, fps=str(fps), frames=frames, duration_s=float(frames / fps)), **row))
+    corpus.add_video(Video(id, fps=str(fps), frames=frames, duration_s=float(frames / fps), **row))
     _, known = pack({"left_y": 0.0, "south": False, "east": False})
     pads = np.zeros((frames - 1, PAD_DIM), np.float32)
     pads[:, slot("left_y")] = np.repeat(rng.uniform(-1, 1, frames), 6)[: frames - 1]

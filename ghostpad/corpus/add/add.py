@@ -171,6 +171,7 @@ class _Run:
         self._note(given, key, ADDED, joined)
         if video.sha256 == sha256:
             self.counts.back.append(video.id)
+            self.counts.gone = [id for id in self.counts.gone if id != video.id]
         else:
             self.counts.added += 1
             self.counts.joined += 1

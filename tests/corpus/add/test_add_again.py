@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -15,9 +16,11 @@ import pytest
 
 from ghostpad.base.pad import PAD_DIM
 from ghostpad.base.records import actions_table, write_table
+from ghostpad.cli.main import main
 from ghostpad.corpus.add import ledger as add_ledger
 from ghostpad.corpus.add.add import AddCounts, add_videos
 from ghostpad.corpus.add.find import find_videos
+from ghostpad.corpus.add.ledger import GONE
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.proxies import make_proxies
 from ghostpad.corpus.summary import summarise
@@ -167,3 +170,41 @@ def test_rows_that_come_later_are_taken_and_others_are_not_lost(folder: Path, tm
     counts = add(corpus, folder)
     assert corpus.labelled_ids("recorded") == ["3", "4"] and counts.unread.keys() == {"3"}
     assert first is not None and first.equals(corpus.actions("recorded", "3")) and "other rows" in counts.unread["3"]
+
+
+def test_a_source_that_was_away_and_is_back_leaves_all_fine(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus, away = Corpus.create(tmp_path / "c"), tmp_path / "away"
+    add(corpus, folder, link=True)
+    before = corpus.list_videos()
+    folder.rename(away)
+    assert main(["corpus", "proxy", str(corpus.root)]) == 0
+    assert "8 videos cannot be read" in capsys.readouterr().out and corpus.list_videos() == before, "reading changes no status"
+    counts = add(corpus, corpus.root / "videos")  # the corpus's own links, which lead nowhere
+    assert counts.gone == [str(number) for number in range(8)] and (counts.added, len(counts.broken)) == (0, 0) and not corpus.ok_ids()
+    assert {video.reason for video in corpus.list_videos() if video.status == "missing"} == {GONE}
+    assert main(["corpus", "status", str(corpus.root)]) == 0
+    assert f"missing: {GONE}: 8 videos" in capsys.readouterr().out
+    away.rename(folder)
+    counts = add(corpus, folder, link=True)
+    assert len(counts.back) == 8 and (counts.added, counts.gone) == (0, []) and corpus.list_videos() == before
+    assert main(["corpus", "proxy", str(corpus.root)]) == 0
+    assert "8 copies made" in capsys.readouterr().out
+
+
+def test_a_video_that_was_marked_by_an_outage_is_healed_and_a_lost_copy_is_made_again(folder: Path, tmp_path: Path) -> None:
+    corpus = Corpus.create(tmp_path / "c")
+    add(corpus, folder)
+    before = corpus.list_videos()
+    corpus.add_video(replace(corpus.video("3"), status="broken", reason="3.mp4 does not exist"))  # as older versions did
+    corpus.video_path("5").unlink()
+    counts = add(corpus, folder)
+    assert sorted(counts.back) == ["3", "5"] and counts.gone == [] and (counts.added, counts.joined) == (0, 0)
+    assert corpus.list_videos() == before and corpus.video_path("5").read_bytes() == (folder / "5.mp4").read_bytes()
+
+
+def test_a_corpus_inside_the_folder_does_not_take_its_own_files(folder: Path) -> None:
+    corpus = Corpus.create(folder / "c")
+    assert add(corpus, folder).added == 8
+    assert main(["corpus", "proxy", str(corpus.root), "--px", "64"]) == 0
+    counts = add(corpus, folder)
+    assert (counts.added, counts.same, len(corpus.ok_ids())) == (0, {}, 8)

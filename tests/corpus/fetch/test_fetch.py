@@ -216,3 +216,11 @@ def test_the_command_reports_by_site(site: Site, tmp_path: Path, capsys: pytest.
     assert main(["corpus", "fetch", str(corpus.root), "--rate-limit", "fast"]) == 2
     with pytest.raises(SettingsError, match="no video called 'aa'"):
         fetch_corpus(corpus, FAST, ["aa"])
+
+
+def test_footage_that_was_fetched_and_is_gone_is_fetched_again(site: Site, tmp_path: Path) -> None:
+    corpus = corpus_of(tmp_path / "c", {"a": site.url("good")})
+    assert fetch_corpus(corpus, FAST).fetched == 1 and fetch_corpus(corpus, FAST).fetched == 0
+    before, path = corpus.list_videos(), corpus.video_path("a")
+    path.unlink()
+    assert fetch_corpus(corpus, FAST).fetched == 1 and path.exists() and corpus.list_videos() == before
