@@ -39,39 +39,28 @@ class Video:
     """One row of the table of videos: the table's columns are these fields, in this order. None is unknown."""
 
     id: str
-    path: str = ""
-    """Its file, relative to the corpus folder; "" stands for videos/<id>.mp4."""
+    path: str = ""  # of its file, relative to the corpus folder; "" stands for videos/<id>.mp4
     game: str | None = None
     level: str | None = None
     player: str | None = None
-    source: str | None = None
-    """ "recorded by ghostpad", "added", a site or a dataset."""
+    source: str | None = None  # "recorded by ghostpad", "added", a site or a dataset
     url: str | None = None
     sha256: str | None = None
-    fps: str | None = None
-    """Frames a second, exact: "35/2"."""
+    fps: str | None = None  # frames a second, exact: "35/2"
     frames: int | None = None
     duration_s: float | None = None
     width_px: int | None = None
     height_px: int | None = None
-    seed: int | None = None
-    """The episode's seed; None for footage that ghostpad did not record."""
-    return_: float | None = None
-    """Sum of the rewards that the video shows."""
+    seed: int | None = None  # the episode's; None for footage that ghostpad did not record
+    return_: float | None = None  # sum of the rewards that the video shows
     licence: str | None = None
-    labels: str | None = None
-    """NitroGen's "raw" or "processed"; None where the recorded rows are not from there."""
-    overlay_px: tuple[float, float, float, float] | None = None
-    """x, y, width, height of a controller drawn into the picture; None for no controller."""
-    overlay_of_px: tuple[int, int] | None = None
-    """Width and height of the picture that `overlay_px` was measured in; None for the video's own."""
-    lag_ms: float | None = None
-    """How much later the picture shows what the recorded rows say."""
-    lag_confidence: float | None = None
-    """0...1; None where the lag was not measured."""
+    labels: str | None = None  # NitroGen's "raw" or "processed"; None where the recorded rows are not from there
+    overlay_px: tuple[float, float, float, float] | None = None  # x, y, width, height of a drawn controller; None for none
+    overlay_of_px: tuple[int, int] | None = None  # width, height of the picture that it was measured in; None for the video's own
+    lag_ms: float | None = None  # how much later the picture shows what the recorded rows say
+    lag_confidence: float | None = None  # 0...1; None where the lag was not measured
     status: Status = "ok"
-    reason: str | None = None
-    """Why it is not ok."""
+    reason: str | None = None  # why it is not ok
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", self.path or f"videos/{self.id}.mp4")

@@ -23,10 +23,10 @@ _BAR = 40
 def corpus_align(corpus: CorpusPath, reference: tuple[Path, ...] = ()) -> None:
     """Measure, for every video with footage and recorded rows, how late the picture shows what the rows say.
 
-    Writes lag_ms and lag_confidence of the table of videos, which training applies; lag.json with every measurement, how it was told and
+    Writes lag_ms and lag_confidence of the table of videos, which training applies; lag.json with every measurement, how it was found and
     why a lag is unknown; and lag.png, the distribution. One that is not clear is left unknown and taken as none. Without a reference a lag
     is counted from the game's first visible answer to the pad, up to 1.3 frames late in racing, more where there are only a few minutes of
-    footage: do not align footage that ghostpad recorded without a lag. Stopped, the same command goes on.
+    footage: do not align footage that ghostpad recorded without a lag. Safe to interrupt: re-run to resume.
 
     Args:
         reference: Corpora whose lags are known, of the same games: footage that ghostpad recorded (its --lag-frames is known), or videos
@@ -56,7 +56,7 @@ def align_text(found: list[dict[str, Any]]) -> str:
         lines.append(line)
     lines += _histogram([row["lag_frames"] for row in found if row["lag_ms"] is not None])
     ways = Counter(row["by"] for row in found if row["lag_ms"] is not None)
-    lines += [f"told {_WAYS[way]}: {count} videos" for way, count in ways.most_common()]
+    lines += [f"found {_WAYS[way]}: {count} videos" for way, count in ways.most_common()]
     reasons = Counter(row["reason"] for row in found if row["lag_ms"] is None)
     lines += [f"unknown: {reason}: {count} videos" for reason, count in reasons.most_common()]
     copied = [row for row in found if row["copies"]]

@@ -5,20 +5,20 @@ from ghostpad.base.progress import progress
 from ghostpad.cli.arguments import CorpusPath
 from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.corpus.leaks.picture import write_leak_picture
-from ghostpad.corpus.leaks.probe import MARGIN, Probe, probe_leaks
-from ghostpad.corpus.masks import PAD_PX
+from ghostpad.corpus.leaks.probe import LEAK_EXCESS, Probe, probe_leaks
+from ghostpad.corpus.masks import MARGIN_PX
 
 
-def check_masks(corpus: CorpusPath, *, pad_px: int = PAD_PX) -> None:
+def check_masks(corpus: CorpusPath, *, margin_px: int = MARGIN_PX) -> None:
     """Check that nothing beside the masks of drawn controllers gives the buttons away, and that no controller goes without a mask.
 
     Reads the pixels beside each side of a video's mask, or the corners of a video that has none, and prints a line a video: where
-    and for what they tell the pad best (AUC), how well pixels further out do, the same elsewhere in the picture, and labels moved in
+    and for what they read the pad best (AUC), how well pixels further out do, the same elsewhere in the picture, and labels moved in
     time; and the excess in log odds, which fails above 1. For a video that fails, leaks/<id>.png shows where. Ends with status 1
     if one fails: correct its box with 'ghostpad corpus set-mask'. What cannot be read is reported and stays as it is.
 
     Args:
-        pad_px: Pixels that the masks reach beyond the box, 8 as everywhere else; below 0 they are too small, on purpose.
+        margin_px: Pixels that the masks reach beyond the box, 8 as everywhere else; below 0 they are too small, on purpose.
     """
     opened = Corpus.open(corpus)
     recorded = set(opened.labelled_ids(RECORDED))
@@ -33,7 +33,7 @@ def check_masks(corpus: CorpusPath, *, pad_px: int = PAD_PX) -> None:
         for video in videos:
             picture = opened.root / "leaks" / f"{video.id}.png"
             try:
-                found = probe_leaks(opened, video, pad_px=pad_px)
+                found = probe_leaks(opened, video, margin_px=margin_px)
             except GhostpadError as error:
                 verdicts.append("broken")
                 print(f"{video.id:<28} broken   {error}")
@@ -49,12 +49,12 @@ def check_masks(corpus: CorpusPath, *, pad_px: int = PAD_PX) -> None:
     if wrong := [f"{verdicts.count(name)} {words}" for name, words in _WRONG.items() if name in verdicts]:
         raise GhostpadError(f"of {len(videos)} videos {'; '.join(wrong)}")
     drawn = sum(video.overlay_px is not None for video in videos)
-    unknown = f", {verdicts.count('unknown')} could not be told" if "unknown" in verdicts else ""
+    unknown = f", {verdicts.count('unknown')} could not be judged" if "unknown" in verdicts else ""
     print(f"{corpus}: {len(videos)} videos, {drawn} with a drawn controller, none leaks{unknown}")
 
 
 _WRONG = {
-    "LEAKS": f"leak (excess above {MARGIN:g}): correct their boxes with 'ghostpad corpus set-mask'",
+    "LEAKS": f"leak (excess above {LEAK_EXCESS:g}): correct their boxes with 'ghostpad corpus set-mask'",
     "broken": "are broken: correct the file, or the box with 'ghostpad corpus set-mask', as the line above says",
 }
 

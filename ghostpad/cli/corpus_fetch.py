@@ -1,7 +1,8 @@
 """`ghostpad corpus fetch`: the footage of videos whose labels are there."""
 
-import re
 from pathlib import Path
+
+from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from ghostpad.base.errors import SettingsError
 from ghostpad.cli.arguments import CorpusPath
@@ -10,6 +11,8 @@ from ghostpad.corpus.fetch.fetch import fetch_corpus
 from ghostpad.corpus.fetch.ledger import link_rot
 from ghostpad.corpus.fetch.settings import FetchSettings
 from ghostpad.corpus.folder import Corpus
+
+_DEFAULT = FetchSettings()
 
 
 def corpus_fetch(
@@ -20,8 +23,8 @@ def corpus_fetch(
     rate_limit: str | None = None,
     min_rate: str = "5K",
     cookies: Path | None = None,
-    workers: int = 4,
-    max_height: int = 720,
+    workers: int = _DEFAULT.workers,
+    max_height: int = _DEFAULT.max_height,
     retry_failed: bool = False,
     report: bool = False,
 ) -> None:
@@ -29,8 +32,8 @@ def corpus_fetch(
 
     Of a video whose labels cover less than 80 % only those stretches are asked for where the site allows (HLS, DASH, plain files with
     ranges); frames keep the time they have in the whole. A video appears in videos/ when it is complete, or not at all.
-    Two at a time from one site; a site that asks for fewer requests gets a pause. Every try is kept in fetch/ledger.jsonl. Stopped, the
-    same command goes on, also within a file.
+    Two at a time from one site; a site that asks for fewer requests gets a pause. Every try is kept in fetch/ledger.jsonl. Safe to
+    interrupt: re-run to resume, also within a file.
 
     Args:
         videos: Only these, by id, with commas (--videos=-abc for an id that begins with a dash).
@@ -77,6 +80,7 @@ def report_text(sites: dict[str, dict[str, int]]) -> str:
 
 def bytes_of(text: str) -> float:
     """Bytes out of 500K, 2M, 1.5G or plain digits. Raises `SettingsError` for anything else."""
-    if not (found := re.fullmatch(r"(\d+(?:\.\d+)?)([KMG]?)", text.upper())):
-        raise SettingsError(f"a rate is '{text}': write bytes a second, for example 500K or 2M")
-    return float(found[1]) * {"": 1, "K": 1e3, "M": 1e6, "G": 1e9}[found[2]]
+    try:
+        return float(TypeAdapter(ByteSize).validate_python(text))
+    except ValidationError:
+        raise SettingsError(f"a rate is '{text}': write bytes a second, for example 500K or 2M") from None

@@ -17,7 +17,7 @@ from ghostpad.corpus.folder import Corpus
 from ghostpad.video.paint import Box, Share
 from ghostpad.video.probe import video_size
 
-PAD_PX = 8
+MARGIN_PX = 8
 """Pixels of the footage that a mask reaches beyond the box on every side: a block of the codec, in which what changes in one pixel shows in
 all. Measured at crf 32: a trigger could be read 4 to 6 pixels above the box (AUC 0.96), and no more beyond 8 (others: 4 or more)."""
 
@@ -41,19 +41,19 @@ USUAL_MASKS = tuple(_usual_masks())
 example is 19 % of the width)."""
 
 
-def mask_box(overlay_px: Sequence[float], of_px: Sequence[int], width_px: int, height_px: int, *, pad_px: int = PAD_PX) -> Box:
+def mask_box(overlay_px: Sequence[float], of_px: Sequence[int], width_px: int, height_px: int, *, margin_px: int = MARGIN_PX) -> Box:
     """The mask in a frame of `width_px` x `height_px` for the box x, y, width, height in a picture of `of_px` = (width, height).
 
-    `pad_px` may be negative, to make a mask too small on purpose. Raises `MediaError`, saying why, for a box that is empty, not
+    `margin_px` may be negative, to make a mask too small on purpose. Raises `MediaError`, saying why, for a box that is empty, not
     finite, outside the picture, or so large that nothing would be left.
     """
     x, y, wide, high = (float(value) for value in overlay_px)
     if not all(map(math.isfinite, (x, y, wide, high))) or wide <= 0 or high <= 0 or min(of_px) <= 0:
         raise MediaError(f"its overlay box {list(overlay_px)} of a picture of {list(of_px)} is empty or no box")
     across, down = width_px / of_px[0], height_px / of_px[1]
-    left, top = max(0, math.floor(x * across) - pad_px), max(0, math.floor(y * down) - pad_px)
-    right = min(width_px, math.ceil((x + wide) * across) + pad_px)
-    bottom = min(height_px, math.ceil((y + high) * down) + pad_px)
+    left, top = max(0, math.floor(x * across) - margin_px), max(0, math.floor(y * down) - margin_px)
+    right = min(width_px, math.ceil((x + wide) * across) + margin_px)
+    bottom = min(height_px, math.ceil((y + high) * down) + margin_px)
     if right - left < _SMALLEST_PX or bottom - top < _SMALLEST_PX:
         raise MediaError(f"its overlay box {list(overlay_px)} lies outside the picture of {list(of_px)}")
     if (share := (right - left) * (bottom - top) / (width_px * height_px)) > LARGEST_SHARE:
@@ -61,7 +61,7 @@ def mask_box(overlay_px: Sequence[float], of_px: Sequence[int], width_px: int, h
     return left, top, right, bottom
 
 
-def video_mask(video: Video, path: str | os.PathLike[str], *, pad_px: int = PAD_PX) -> tuple[Box, ...]:
+def video_mask(video: Video, path: str | os.PathLike[str], *, margin_px: int = MARGIN_PX) -> tuple[Box, ...]:
     """The masks of a video in pixels of its file at `path`; none where nothing is drawn into it.
 
     Raises `MissingError` or `MediaError` for a file that cannot be read, and as `mask_box`.
@@ -70,7 +70,7 @@ def video_mask(video: Video, path: str | os.PathLike[str], *, pad_px: int = PAD_
         return ()
     width_px, height_px = video_size(path)
     try:
-        return (mask_box(video.overlay_px, video.overlay_of_px or (width_px, height_px), width_px, height_px, pad_px=pad_px),)
+        return (mask_box(video.overlay_px, video.overlay_of_px or (width_px, height_px), width_px, height_px, margin_px=margin_px),)
     except MediaError as error:
         raise MediaError(f"{path}: {error}") from None
 

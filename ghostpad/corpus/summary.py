@@ -32,41 +32,27 @@ class Group(Amount):
 class Undone(TypedDict):
     """Of the videos whose footage is here, how many wait for a command."""
 
-    align: int
-    """Their labels come from elsewhere and their lag was not measured."""
-    copy: int
-    """Without a small copy of the commonest size."""
-    label: int
-    """Without rows of any source."""
-    learn: int
-    """With recorded rows."""
+    align: int  # their labels come from elsewhere and their lag was not measured
+    copy: int  # without a small copy of the commonest size
+    label: int  # without rows of any source
+    learn: int  # with recorded rows
 
 
 class Summary(TypedDict):
     """What `ghostpad corpus status --json` prints. Every list is in a fixed order."""
 
     videos: int
-    chunks: int
-    """Pieces that a dataset's labels came in, good and broken."""
+    chunks: int  # pieces that a dataset's labels came in, good and broken
     hours: float
-    by_game: dict[str, Amount]
-    """ "" where no game is named."""
-    by_state: dict[str, Amount]
-    """By status: "ok", "missing", "broken"."""
-    broken: dict[str, int]
-    """Reason -> how many videos, chunks and shards. A video whose chunks are all broken is counted by their reasons."""
-    missing: dict[str, int]
-    """Reason -> how many videos."""
-    groups: list[Group]
-    """Most hours first."""
-    broken_videos: dict[str, list[str]]
-    """Reason -> ids."""
-    sources: dict[str, Amount]
-    """Source of rows -> the videos that have them."""
-    verdicts: dict[str, dict[str, float]]
-    """Set of verdicts -> hours by reason: "kept", the filter that dropped them, or "broken"."""
-    proxies: dict[str, int]
-    """Short side in pixels -> how many videos have a copy."""
+    by_game: dict[str, Amount]  # "" where no game is named
+    by_state: dict[str, Amount]  # by status
+    broken: dict[str, int]  # reason -> videos, chunks and shards; a video whose chunks are all broken counts by their reasons
+    missing: dict[str, int]  # reason -> videos
+    groups: list[Group]  # most hours first
+    broken_videos: dict[str, list[str]]  # reason -> ids
+    sources: dict[str, Amount]  # source of rows -> the videos that have them
+    verdicts: dict[str, dict[str, float]]  # name -> hours by reason: "kept", the filter that dropped them, or "broken"
+    proxies: dict[str, int]  # short side in pixels -> videos that have a copy
     undone: Undone
 
 

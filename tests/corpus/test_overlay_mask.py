@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ghostpad.base.errors import MediaError
 from ghostpad.corpus.folder import Corpus
-from ghostpad.corpus.masks import PAD_PX, USUAL_MASKS, mask_box, mask_shares
+from ghostpad.corpus.masks import MARGIN_PX, USUAL_MASKS, mask_box, mask_shares
 from ghostpad.corpus.record import record_corpus
 from ghostpad.feed.footage import load_footage, truth_rows
 from ghostpad.feed.window import WindowSpec
@@ -29,9 +29,9 @@ def test_a_box_is_scaled_padded_and_clipped() -> None:
 def test_a_mask_holds_the_whole_box_at_any_size(box: tuple[float, ...], width: int, height: int) -> None:
     left, top, right, bottom = mask_box(box, [1920, 1080], width, height)
     x, y, wide, high = box
-    assert 0 <= left <= max(0, x * width / 1920 - PAD_PX) + 1e-6 and 0 <= top <= max(0, y * height / 1080 - PAD_PX) + 1e-6
-    assert width >= right >= min(width, (x + wide) * width / 1920 + PAD_PX) - 1e-6
-    assert height >= bottom >= min(height, (y + high) * height / 1080 + PAD_PX) - 1e-6
+    assert 0 <= left <= max(0, x * width / 1920 - MARGIN_PX) + 1e-6 and 0 <= top <= max(0, y * height / 1080 - MARGIN_PX) + 1e-6
+    assert width >= right >= min(width, (x + wide) * width / 1920 + MARGIN_PX) - 1e-6
+    assert height >= bottom >= min(height, (y + high) * height / 1080 + MARGIN_PX) - 1e-6
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,13 @@
 
     videos/<id>.<ext>                  a copy, or a link with `link`, named when it is whole
     actions/recorded/<id>.parquet      where rows lie beside the video, see ghostpad.corpus.add.beside
-    cache/fingerprints/<id>.npy        what tells a video that was encoded anew, see ghostpad.corpus.add.fingerprint
+    cache/fingerprints/<id>.npy        recognises a video that was encoded anew, see ghostpad.corpus.add.fingerprint
     add/ledger.jsonl                   what came of each file, see ghostpad.corpus.add.ledger
     videos.parquet                     one row a video, last and in batches; what cannot be read becomes a row with the reason
 
 A file whose name is the id of a video that labels were indexed for and whose footage is missing, alone or in brackets at the end as
 yt-dlp names files (or whose manifest says so in the column id), becomes that video's footage. Any other file whose bytes (sha256) are
-there, or whose pictures are, is not added again. A file that was looked at is not read again while its size and time stay. So the same
+there, or whose pictures are, is not added again. A file that was read is not read again while its size and time stay. So the same
 command resumes after a kill, with the file it was at. Every run first looks whether the files of all added videos are there: one that is
 gone becomes missing, one that is back ok. Cost: reading each file once, and decoding parts of it for the fingerprint.
 """
@@ -25,7 +25,7 @@ from ghostpad.base.files import locked
 from ghostpad.base.progress import progress
 from ghostpad.base.records import Video
 from ghostpad.corpus.add.beside import check_within, rows_beside
-from ghostpad.corpus.add.find import Given
+from ghostpad.corpus.add.find import InputVideo
 from ghostpad.corpus.add.fingerprint import Fingerprints, fingerprint_video
 from ghostpad.corpus.add.ledger import ADDED, BROKEN, PRESENT, SAME, AddLedger
 from ghostpad.corpus.folder import RECORDED, Corpus
@@ -42,7 +42,7 @@ class AddCounts:
     joined: int = 0
     """Of them, those that are the footage of indexed labels."""
     present: int = 0
-    """The same bytes were there, or the file was looked at before."""
+    """The same bytes were there, or the file was read before."""
     back: list[str] = field(default_factory=list)
     """Ids of videos that were not ok and whose files are there again."""
     gone: list[str] = field(default_factory=list)
@@ -57,15 +57,15 @@ class AddCounts:
     """Id of a video that is there without the rows beside it -> why they were not taken."""
 
 
-def add_videos(corpus: Corpus, given: Sequence[Given], link: bool = False) -> AddCounts:
+def add_videos(corpus: Corpus, inputs: Sequence[InputVideo], link: bool = False) -> AddCounts:
     """Add videos to a corpus one by one. Raises `SettingsError` for a link to what is not on this machine."""
-    if link and any(not is_local(one.files) for one in given):
+    if link and any(not is_local(one.files) for one in inputs):
         raise SettingsError("--link needs files on this machine: leave it out for addresses")
-    with locked(corpus.root / "add" / ".lock"), progress("add", len(given), "videos") as advance:
+    with locked(corpus.root / "add" / ".lock"), progress("add", len(inputs), "videos") as advance:
         run = _Run(corpus, link)
         try:
             run.counts.back, run.counts.gone = run.ledger.check()
-            for one in given:
+            for one in inputs:
                 run.add(one)
                 advance(1)
         finally:
@@ -87,56 +87,56 @@ class _Run:
             stale.unlink()
         self._files = {path.stem: path for path in (corpus.root / "videos").iterdir()}
 
-    def add(self, given: Given) -> None:
+    def add(self, source: InputVideo) -> None:
         """Take one file in, or say why not."""
-        if self._own(given):
+        if self._own(source):
             return
-        key = given.key()
-        if self._known(given, key):
+        key = source.key()
+        if self._known(source, key):
             return
-        incoming = self._corpus.root / "videos" / f".add{PurePosixPath(given.path).suffix.lower()}"
+        incoming = self._corpus.root / "videos" / f".add{PurePosixPath(source.path).suffix.lower()}"
         try:
-            self._take(given, key, incoming)
+            self._take(source, key, incoming)
         finally:
             incoming.unlink(missing_ok=True)
 
-    def _own(self, given: Given) -> bool:
+    def _own(self, source: InputVideo) -> bool:
         """Whether the file is the corpus's own: a video of its table, or a small copy."""
-        path, root = Path(given.path), self._corpus.root.resolve()
-        if not is_local(given.files) or not path.parent.resolve().is_relative_to(root):
+        path, root = Path(source.path), self._corpus.root.resolve()
+        if not is_local(source.files) or not path.parent.resolve().is_relative_to(root):
             return False
         inside = (path.parent.resolve() / path.name).relative_to(root).as_posix()
         there = any(video.path == inside for video in self._videos.values())
         self.counts.present += there and path.exists()
         return there or not inside.startswith("videos/")
 
-    def _known(self, given: Given, key: str | None) -> bool:
-        """Whether the file was looked at before and nothing has changed."""
+    def _known(self, source: InputVideo, key: str | None) -> bool:
+        """Whether the file was read before and nothing has changed."""
         entry = self.ledger.seen.get(key or "")
         video = self._videos.get(entry["id"] or "") if entry else None
-        if not entry or not video or (self._wanted(given) not in (None, video.id)):
+        if not entry or not video or (self._wanted(source) not in (None, video.id)):
             return False
         if entry["outcome"] == SAME and video.status == "ok":
-            self.counts.same[given.path] = video.id
+            self.counts.same[source.path] = video.id
             return True
         if entry["outcome"] == SAME or entry["sha256"] != video.sha256 or (video.status != "ok" and entry["outcome"] != BROKEN):
             return False
         self.counts.present += 1
-        self._take_rows(given, video)
+        self._take_rows(source, video)
         return True
 
-    def _take(self, given: Given, key: str | None, incoming: Path) -> None:
-        wanted, reason, info = self._wanted(given), None, None
+    def _take(self, source: InputVideo, key: str | None, incoming: Path) -> None:
+        wanted, reason, info = self._wanted(source), None, None
         try:
-            sha256 = _copy(given, incoming, self._link)
+            sha256 = _copy(source, incoming, self._link)
         except MediaError as error:
-            key, reason, sha256 = None, str(error), hashlib.sha256(given.path.encode()).hexdigest()
+            key, reason, sha256 = None, str(error), hashlib.sha256(source.path.encode()).hexdigest()
         there = self._ids.get(sha256)
         if there is not None and wanted in (None, there):
             if (video := self._videos[there]).status == "ok":
                 self.counts.present += 1
-                self.ledger.note(key, given.path, sha256, PRESENT, there)
-                self._take_rows(given, video)
+                self.ledger.note(key, source.path, sha256, PRESENT, there)
+                self._take_rows(source, video)
                 return
             wanted = there if video.status == "missing" else wanted  # its file was lost, and these are its bytes
         try:
@@ -144,16 +144,16 @@ class _Run:
         except (MediaError, MissingError) as error:
             reason = _without_path(error, incoming)
         if wanted in self._videos:
-            self._join(given, key, incoming, sha256, self._videos[wanted], info, reason)
+            self._join(source, key, incoming, sha256, self._videos[wanted], info, reason)
         elif info is None:
-            id = self._free_id(given, sha256)
-            self.counts.broken[given.path] = str(reason)
-            self._note(given, key, BROKEN, replace(_video(id, incoming, sha256, given), status="broken", reason=reason))
+            id = self._free_id(source, sha256)
+            self.counts.broken[source.path] = str(reason)
+            self._note(source, key, BROKEN, replace(_video(id, incoming, sha256, source), status="broken", reason=reason))
         else:
-            self._add_new(given, key, incoming, sha256, info)
+            self._add_new(source, key, incoming, sha256, info)
 
     def _join(
-        self, given: Given, key: str | None, incoming: Path, sha256: str, video: Video, info: VideoInfo | None, reason: str | None
+        self, source: InputVideo, key: str | None, incoming: Path, sha256: str, video: Video, info: VideoInfo | None, reason: str | None
     ) -> None:
         """Make a file the footage of a video whose labels are there, or whose own file was lost."""
         end_s = self._label_ends_s().get(video.id)
@@ -162,60 +162,60 @@ class _Run:
         elif info and end_s is not None and info.duration_s < end_s - SLACK_S:
             reason = f"it is {info.duration_s:.1f} s long, the labels of '{video.id}' end at {end_s:.1f} s"
         if reason or info is None:
-            self.counts.unfit[given.path] = str(reason)
+            self.counts.unfit[source.path] = str(reason)
             return
-        facts = {name: value for name, value in given.facts.items() if getattr(video, name) is None}
+        facts = {name: value for name, value in source.facts.items() if getattr(video, name) is None}
         path = f"videos/{video.id}{incoming.suffix}"
         os.replace(incoming, self._corpus.root / path)
         joined = replace(video, **facts, **info.columns(), path=path, sha256=sha256, status="ok", reason=None)
-        self._note(given, key, ADDED, joined)
+        self._note(source, key, ADDED, joined)
         if video.sha256 == sha256:
             self.counts.back.append(video.id)
             self.counts.gone = [id for id in self.counts.gone if id != video.id]
         else:
             self.counts.added += 1
             self.counts.joined += 1
-        self._take_rows(given, joined)
+        self._take_rows(source, joined)
 
-    def _add_new(self, given: Given, key: str | None, incoming: Path, sha256: str, info: VideoInfo) -> None:
-        id = self._free_id(given, sha256)
+    def _add_new(self, source: InputVideo, key: str | None, incoming: Path, sha256: str, info: VideoInfo) -> None:
+        id = self._free_id(source, sha256)
         try:
             prints = fingerprint_video(incoming)
         except MediaError as error:
-            self.counts.broken[given.path] = reason = _without_path(error, incoming)
-            self._note(given, key, BROKEN, replace(_video(id, incoming, sha256, given), status="broken", reason=reason))
+            self.counts.broken[source.path] = reason = _without_path(error, incoming)
+            self._note(source, key, BROKEN, replace(_video(id, incoming, sha256, source), status="broken", reason=reason))
             return
         if (same := self._prints.same(prints, info.duration_s, self._videos.values())) is not None:
-            self.counts.same[given.path] = same
-            self.ledger.note(key, given.path, sha256, SAME, same)
+            self.counts.same[source.path] = same
+            self.ledger.note(key, source.path, sha256, SAME, same)
             return
-        video = replace(_video(id, incoming, sha256, given), **info.columns())
+        video = replace(_video(id, incoming, sha256, source), **info.columns())
         os.replace(incoming, self._corpus.path_of(video))
         self._prints.keep(id, prints)
-        self._take_rows(given, video)
-        self._note(given, key, ADDED, video)
+        self._take_rows(source, video)
+        self._note(source, key, ADDED, video)
         self.counts.added += 1
 
-    def _note(self, given: Given, key: str | None, outcome: str, video: Video) -> None:
-        self.ledger.note(key, given.path, video.sha256, outcome, video.id, video)
+    def _note(self, source: InputVideo, key: str | None, outcome: str, video: Video) -> None:
+        self.ledger.note(key, source.path, video.sha256, outcome, video.id, video)
         self._ids[video.sha256 or ""] = video.id
 
-    def _wanted(self, given: Given) -> str | None:
-        """The id that a file must become: its manifest's, or that of missing footage which its name tells."""
-        if given.id is not None:
-            return given.id
-        in_brackets = re.search(r"\[([^\[\]]+)\]$", given.stem)
-        for id in (given.stem, in_brackets and in_brackets[1]):
+    def _wanted(self, source: InputVideo) -> str | None:
+        """The id that a file must become: its manifest's, or that of the missing video that its name says."""
+        if source.id is not None:
+            return source.id
+        in_brackets = re.search(r"\[([^\[\]]+)\]$", source.stem)
+        for id in (source.stem, in_brackets and in_brackets[1]):
             if id in self._videos and self._videos[id].status != "ok" and self._videos[id].source != "added":
                 return id
         return None
 
-    def _free_id(self, given: Given, sha256: str) -> str:
+    def _free_id(self, source: InputVideo, sha256: str) -> str:
         """A name of letters, digits, '-', '_' and '.' for a video, with a part of its hash where the plain one is another video's."""
-        id = given.id or re.sub(r"[^\w.-]+", "_", given.stem, flags=re.ASCII).strip("._")[:100] or f"video-{sha256[:8]}"
+        id = source.id or re.sub(r"[^\w.-]+", "_", source.stem, flags=re.ASCII).strip("._")[:100] or f"video-{sha256[:8]}"
         there = self._videos.get(id)
         taken = there is not None and (there.source, there.status) != ("added", "broken")  # a better copy takes a broken one's place
-        if there is None and given.id is None and id in self._files:  # of a killed run the same bytes may lie there
+        if there is None and source.id is None and id in self._files:  # of a killed run the same bytes may lie there
             with open(self._files[id], "rb") as file:
                 taken = hashlib.file_digest(file, "sha256").hexdigest() != sha256
         return f"{id}-{sha256[:8]}" if taken else id
@@ -225,34 +225,34 @@ class _Run:
             self._ends_s = label_ends_s(self._corpus.chunks())
         return self._ends_s
 
-    def _take_rows(self, given: Given, video: Video) -> None:
+    def _take_rows(self, source: InputVideo, video: Video) -> None:
         """Keep the rows that lie beside a local video, unless others are there; the video stays without them if they cannot be used, since
         an IDM can label it, and the same command takes them once they are corrected."""
-        if not is_local(given.files):
+        if not is_local(source.files):
             return
         try:
-            rows, there = rows_beside(Path(given.path)), self._corpus.actions(RECORDED, video.id)
+            rows, there = rows_beside(Path(source.path)), self._corpus.actions(RECORDED, video.id)
             if rows is not None and there is None:
                 check_within(rows, self._corpus.path_of(video))
                 self._corpus.write_actions(RECORDED, video.id, rows)
             elif rows is not None and not rows.equals(there):
                 path = self._corpus.actions_path(RECORDED, video.id)
-                self.counts.unread[video.id] = f"it has other rows than those beside {given.path}: remove {path} to take those"
+                self.counts.unread[video.id] = f"it has other rows than those beside {source.path}: remove {path} to take those"
         except FormatError as error:
             self.counts.unread[video.id] = str(error)
 
 
-def _copy(given: Given, incoming: Path, link: bool) -> str:
+def _copy(source: InputVideo, incoming: Path, link: bool) -> str:
     """Put the file's bytes, or a link to it, at `incoming`: their sha256. Raises `MediaError` if it cannot be read; a full disk is no
     fault of the file."""
     digest = hashlib.sha256()
     if link:
-        incoming.symlink_to(os.path.abspath(given.path))
-        for block in _blocks(given):
+        incoming.symlink_to(os.path.abspath(source.path))
+        for block in _blocks(source):
             digest.update(block)
         return digest.hexdigest()
     with open(incoming, "wb") as out:
-        for block in _blocks(given):
+        for block in _blocks(source):
             digest.update(block)
             out.write(block)
         out.flush()
@@ -260,10 +260,10 @@ def _copy(given: Given, incoming: Path, link: bool) -> str:
     return digest.hexdigest()
 
 
-def _blocks(given: Given) -> Iterator[bytes]:
+def _blocks(source: InputVideo) -> Iterator[bytes]:
     try:
-        with given.files.open(given.path, "rb") as source:
-            while block := source.read(1 << 20):
+        with source.files.open(source.path, "rb") as file:
+            while block := file.read(1 << 20):
                 yield block
     except place_errors() as error:
         raise MediaError(f"it cannot be read: {getattr(error, 'strerror', None) or error}") from None  # strerror names no path
@@ -274,5 +274,5 @@ def _without_path(error: Exception, incoming: Path) -> str:
     return str(error).replace(str(incoming), "it")
 
 
-def _video(id: str, incoming: Path, sha256: str, given: Given) -> Video:
-    return Video(id, f"videos/{id}{incoming.suffix}", source="added", sha256=sha256, **given.facts)
+def _video(id: str, incoming: Path, sha256: str, source: InputVideo) -> Video:
+    return Video(id, f"videos/{id}{incoming.suffix}", source="added", sha256=sha256, **source.facts)

@@ -1,4 +1,4 @@
-"""The videos that someone gives: paths, folders, manifests (.csv) or addresses, listed before anything is read.
+"""The videos to add: paths, folders, manifests (.csv) or addresses, listed before anything is read.
 
 A manifest has one line a video and the column path (relative to the manifest, or an address), and as wanted id (the video's name in the
 corpus; one that labels were indexed for is that video), game, player and licence. Reads manifests and lists folders; writes nothing.
@@ -22,20 +22,20 @@ SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".ts", ".flv", ".m4v", ".mp
 _FACTS = ("game", "player", "licence")
 
 _STAMPS = ("mtime", "ETag", "etag", "LastModified", "last_modified", "updated", "modified", "created")
-"""What file systems call that by which a changed file can be told."""
+"""What file systems call the time or hash by which a changed file is recognised."""
 
 
 @dataclass(frozen=True)
-class Given:
+class InputVideo:
     """One video to add: where it lies, in which file system, and what was said about it."""
 
     path: str
     files: Any = field(repr=False)
     facts: dict[str, Any] = field(default_factory=dict)
     id: str | None = None
-    """What it shall be called in the corpus; None: after its file."""
+    """Its id in the corpus; None: after its file."""
     about: dict[str, Any] | None = field(default=None, repr=False)
-    """What the file system told of it when its folder was listed."""
+    """What the file system said about it when its folder was listed."""
 
     @property
     def stem(self) -> str:
@@ -43,8 +43,8 @@ class Given:
         return PurePosixPath(self.path).stem
 
     def key(self) -> str | None:
-        """A hash of place, size and time of change, by which a file that was looked at before is known without reading it; None where
-        the file system does not tell them."""
+        """A hash of place, size and time of change, by which a file is recognised without reading it; None where the file system does
+        not say them."""
         try:
             about = self.about or self.files.info(self.path)
         except place_errors():
@@ -52,11 +52,11 @@ class Given:
         stamp = next((about[name] for name in _STAMPS if about.get(name) is not None), None)
         if stamp is None or about.get("size") is None:
             return None
-        told = json.dumps([self.files.unstrip_protocol(self.path), about["size"], str(stamp)])
-        return hashlib.sha256(told.encode()).hexdigest()[:32]
+        about_it = json.dumps([self.files.unstrip_protocol(self.path), about["size"], str(stamp)])
+        return hashlib.sha256(about_it.encode()).hexdigest()[:32]
 
 
-def find_videos(places: Sequence[str], facts: dict[str, Any]) -> list[Given]:
+def find_videos(places: Sequence[str], facts: dict[str, Any]) -> list[InputVideo]:
     """The videos at paths, folders, manifests or addresses; `facts` holds of every one that says nothing else.
 
     Raises `MissingError` for what is not there and folders without a video, `FormatError` for a manifest without the column path, and
@@ -64,7 +64,7 @@ def find_videos(places: Sequence[str], facts: dict[str, Any]) -> list[Given]:
     """
     if not places:
         raise SettingsError("no videos are given: name files, folders, manifests (.csv) or addresses")
-    found: list[Given] = []
+    found: list[InputVideo] = []
     for place in places:
         if place.endswith(".csv"):
             if "://" in place:
@@ -76,12 +76,12 @@ def find_videos(places: Sequence[str], facts: dict[str, Any]) -> list[Given]:
             if not files.exists(path):
                 raise MissingError(f"there is no video at {place}")
             if not files.isdir(path):
-                found.append(Given(path, files, facts))
+                found.append(InputVideo(path, files, facts))
                 continue
             inner = sorted(files.find(path, detail=True).items())
         except place_errors() as error:
             raise MissingError(f"{place} cannot be listed: {error}") from None
-        videos = [Given(name, files, facts, about=about) for name, about in inner if _is_video(name)]
+        videos = [InputVideo(name, files, facts, about=about) for name, about in inner if _is_video(name)]
         if not videos:
             raise MissingError(f"{place} holds no video ({', '.join(SUFFIXES)}): name other files by themselves")
         found += videos
@@ -96,7 +96,7 @@ def _is_video(path: str) -> bool:
     return path.lower().endswith(SUFFIXES) and not PurePosixPath(path).name.startswith(".")
 
 
-def _manifest(path: Path, facts: dict[str, Any]) -> list[Given]:
+def _manifest(path: Path, facts: dict[str, Any]) -> list[InputVideo]:
     if not path.is_file():
         raise MissingError(f"there is no manifest at {path}")
     try:
@@ -117,7 +117,7 @@ def _manifest(path: Path, facts: dict[str, Any]) -> list[Given]:
             problems += [f"{path}, line {number}: {problem}" for problem in error.problems]
             continue
         files, inner = open_place(line["path"] if "://" in line["path"] else str(path.parent / line["path"]))
-        found.append(Given(inner, files, facts | {name: line[name] for name in _FACTS if line.get(name)}, id))
+        found.append(InputVideo(inner, files, facts | {name: line[name] for name in _FACTS if line.get(name)}, id))
     if problems:
         raise SettingsError(problems)
     return found

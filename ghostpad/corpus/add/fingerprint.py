@@ -2,7 +2,7 @@
 
 Of a second of video, counted from the first frame, a fingerprint holds how a picture of 16 x 12 gray blocks changes over four quarters of
 a second, as the mean of the frames in each, less the change of all blocks together. So size, quality, frame rate, brightness and what
-stands still (a level's walls, a score) fall out, and two episodes of one level differ. Up to 48 seconds are looked at, spread over the
+stands still (a level's walls, a score) fall out, and two episodes of one level differ. Up to 48 seconds are compared, spread over the
 video at a distance that is a power of two, so that videos of other lengths have seconds in common.
 
 Cost: decoding up to four minutes, or 48 short stretches of a longer video, once.
@@ -32,7 +32,7 @@ LEAST_SECONDS = 4
 """Seconds in which something happens that two videos must have in common; fewer say too little (a guess)."""
 
 MOST_SECONDS = 48
-"""Seconds that are looked at in a long video (a guess)."""
+"""Seconds that are compared in a long video (a guess)."""
 
 _QUARTERS, _WIDE, _HIGH = 4, 16, 12
 
@@ -42,10 +42,10 @@ _STILL = 1.5
 _TENTH = 0.1  # of the seconds may be less alike than the likeness says: a shared beginning or screen is no shared video
 
 _SEEK_STEP_S = 8
-"""Seconds looked at that lie this far apart are reached by seeking; nearer, decoding what lies between costs no more (a guess)."""
+"""Compared seconds that lie this far apart are reached by seeking; nearer, decoding what lies between costs no more (a guess)."""
 
 PRINT = np.dtype([("second", np.int32), ("change", np.float32), ("blocks", np.int8, (_QUARTERS * _HIGH * _WIDE,))])
-"""One looked-at second: which, how much it changes (root mean square, levels), and how, scaled to -127...127."""
+"""One compared second: which, how much it changes (root mean square, levels), and how, scaled to -127...127."""
 
 Prints = NDArray[np.void]
 """A fingerprint: `PRINT` [n], by second."""

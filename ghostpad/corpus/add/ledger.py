@@ -1,8 +1,8 @@
-"""The ledger of added files, `add/ledger.jsonl` of a corpus: one line a file that was looked at, appended and flushed to disk.
+"""The ledger of added files, `add/ledger.jsonl` of a corpus: one line a file that was read, appended and flushed to disk.
 
-It tells files that need not be read again, and holds the rows of videos until they are written to the table of videos, which happens in
+It knows the files that need not be read again, and holds the rows of videos until they are written to the table of videos, which happens in
 batches: the table is rewritten eight times for 10,000 files, not 10,000 times. A kill loses at most the line in flight. Lines
-are JSON: key (see `Given.key`), path, sha256, outcome, id, row; a line {"written": true} says that all rows before it are in the table.
+are JSON: key (see `InputVideo.key`), path, sha256, outcome, id, row; {"written": true} says that all rows before it are in the table.
 """
 
 from dataclasses import replace

@@ -13,7 +13,7 @@ from ghostpad.base.errors import FormatError, GhostpadError, MediaError, Missing
 from ghostpad.base.files import safe_name
 from ghostpad.base.records import read_table
 from ghostpad.corpus.add.add import add_videos
-from ghostpad.corpus.add.find import Given
+from ghostpad.corpus.add.find import InputVideo
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.places import open_place
 from ghostpad.video.probe import probe_video
@@ -52,9 +52,9 @@ def take_files(corpus: Corpus, videos: Sequence[Path], game: str | None) -> list
     return ids
 
 
-def _given(video: Path, game: str | None) -> Given:
+def _given(video: Path, game: str | None) -> InputVideo:
     files, path = open_place(str(video))
-    return Given(path, files, {"game": game or video.stem}, safe_name(video.stem))
+    return InputVideo(path, files, {"game": game or video.stem}, safe_name(video.stem))
 
 
 def _check_rows_beside(video: Path) -> None:

@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 KINDS: dict[str, str] = {
     "dead": "the site no longer has it",
-    "private": "its owner shows it to few",
-    "geo-blocked": "the site does not show it in this country",
+    "private": "private video",
+    "geo-blocked": "not available in this country",
     "login": "the site wants a login, an age check or proof of a person: give --cookies",
     "refused": "the site refused without saying why (HTTP 403)",
-    "live": "it is still live, or has not begun",
+    "live": "still live, or not begun",
     "format": "yt-dlp finds no video at this address",
     "not a video": "what came cannot be read as a video",
     "wrong length": "what came is not as long as it should be",
@@ -23,10 +23,10 @@ KINDS: dict[str, str] = {
 }
 """Every kind of failure and what it means."""
 
-PASSING = ("throttled", "server", "network")
-"""Kinds that pass: tried again after a wait in this run, and in every later one."""
+TRANSIENT = ("throttled", "server", "network")
+"""Failures that pass: tried again after a wait in this run, and in every later one."""
 
-LATER = (*PASSING, "live")
+RETRIED_LATER = (*TRANSIENT, "live")
 """Kinds that are tried again in every later run."""
 
 _WORDS = {

@@ -1,6 +1,6 @@
 """Fetch the footage of videos that a corpus knows but does not have, with yt-dlp as a library (the extra `fetch`).
 
-    fetch/<id>/           downloads in flight, see ghostpad.corpus.fetch.site; a killed run goes on with them
+    fetch/<id>/           downloads in flight, see ghostpad.corpus.fetch.site; a killed run resumes them
     fetch/ledger.jsonl    every try, see ghostpad.corpus.fetch.ledger
     videos/<id>.<ext>     the footage, probed and of the right length, or not at all; its first frame is at 0 s
 
@@ -27,7 +27,7 @@ from ghostpad.base.files import safe_name
 from ghostpad.base.progress import progress
 from ghostpad.base.records import Video
 from ghostpad.corpus.fetch.copy import part_of_s, rate_within
-from ghostpad.corpus.fetch.errors import LATER, PASSING, Failure
+from ghostpad.corpus.fetch.errors import RETRIED_LATER, TRANSIENT, Failure
 from ghostpad.corpus.fetch.ledger import OK, compact, note, read_ledger
 from ghostpad.corpus.fetch.queue import FetchQueue
 from ghostpad.corpus.fetch.settings import FetchSettings
@@ -51,7 +51,7 @@ class FetchCounts:
 
 
 def fetch_corpus(corpus: Corpus, settings: FetchSettings, ids: Sequence[str] | None = None) -> FetchCounts:
-    """Fetch the missing videos that have an address (`ids`: only these). Ctrl-C stops it; the same call goes on.
+    """Fetch the missing videos that have an address (`ids`: only these). Safe to interrupt: call again to resume.
 
     Raises `SettingsError` for impossible settings or unknown ids and `MissingError` without yt-dlp or the file of cookies.
     """
@@ -94,7 +94,7 @@ class _Run:
         while video := self._queue.take():
             failure = self._once(video)
             self._tries[video.id] = tries = self._tries.get(video.id, 0) + 1
-            if failure and failure.kind in PASSING and tries < self._settings.tries and not self._stop.is_set():
+            if failure and failure.kind in TRANSIENT and tries < self._settings.tries and not self._stop.is_set():
                 wait_s = failure.wait_s or self._settings.wait_s * 2 ** (tries - 1) * rng.uniform(0.5, 1.5)
                 self._queue.again(video, min(wait_s, _LONGEST_WAIT_S), failure.kind != "network")
                 continue
@@ -139,9 +139,9 @@ class _Run:
         broken = failure.kind in ("not a video", "wrong length")
         if broken and resumed:
             # A kill between yt-dlp's two writes for a segment doubles it, and a site may have changed the file since.
-            failure, broken = Failure("network", f"what an earlier run had begun did not go on well ({failure.words})"), False
+            failure, broken = Failure("network", f"resuming the partial download failed ({failure.words})"), False
             shutil.rmtree(folder, ignore_errors=True)
-        if failure.kind not in PASSING:
+        if failure.kind not in TRANSIENT:
             shutil.rmtree(folder, ignore_errors=True)
         if not self._stop.is_set():  # it was stopped and did not fail
             note(self._corpus.root, video.id, video.url or "", failure.kind, failure.words)
@@ -161,7 +161,7 @@ def _wanted(corpus: Corpus, settings: FetchSettings, ids: Sequence[str] | None) 
         there = video.status == "ok" and (last != OK or corpus.path_of(video).exists())  # what was fetched and is gone is fetched again
         if not video.url or there or (video.status == "broken" and last is None) or (ids is not None and id not in ids):
             continue
-        if last in (None, OK, *LATER) or settings.retry_failed:
+        if last in (None, OK, *RETRIED_LATER) or settings.retry_failed:
             wanted.append(video)
         else:
             counts.skipped += 1

@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 from ghostpad.base.files import append_json, atomic_path, locked, read_json_lines
 
 OK = "ok"
-"""The outcome of a download that succeeded; all others are `fetch_errors.KINDS`."""
+"""The outcome of a download that succeeded; all others are `ghostpad.corpus.fetch.errors.KINDS`."""
 
 Entry = dict[str, Any]
-"""video, site, url, first and date (ISO, UTC), outcome, words (the site's), tries, part ("whole" or None), bytes."""
+"""video, site, url, first and date (ISO, UTC), outcome, words (the site's), tries, part ("whole", "stretches", or None for a failure),
+bytes."""
 
 
 def ledger_path(root: Path) -> Path:

@@ -1,10 +1,10 @@
 """The lag of every video of a corpus: measured from the footage, written as a fact of the video.
 
 Reads the first three minutes that rows cover of each video at 64x48. Writes `lag_ms` and `lag_confidence` of videos.parquet, null where
-the lag is not known, and `lag.json` (every video with its measurements and the reason why its lag is unknown). What was seen is kept in
-`cache/lag/<id>.npz`, so the same command goes on where it was stopped and looks only at what is new.
+the lag is not known, and `lag.json` (every video with its measurements and the reason why its lag is unknown). Motion features are
+cached in `cache/lag/<id>.npz`: re-run to resume, and only new videos are decoded.
 
-How a lag is told, which `lag.json` names per video:
+Ways to estimate a lag, which `lag.json` names per video:
 
     reference    by the game's reader, taught by other footage whose lags are known (`ghostpad.corpus.lag.teach`); the best
     together     by readers that the corpus's own videos of that game taught each other
@@ -27,9 +27,9 @@ from ghostpad.base.files import write_json
 from ghostpad.base.progress import progress
 from ghostpad.base.records import Video, pads_of
 from ghostpad.corpus.folder import RECORDED, Corpus
-from ghostpad.corpus.lag.estimate import MAX_LAG_FRAMES, SHORT, Follow, follow
-from ghostpad.corpus.lag.features import Seen, first_look_s, seen_of
-from ghostpad.corpus.lag.teach import ROUNDS, read_by, reference_readers, together
+from ghostpad.corpus.lag.estimate import MAX_LAG_FRAMES, SHORT, LagEstimate, estimate_lag
+from ghostpad.corpus.lag.features import MotionFeatures, features_of, first_needed_s
+from ghostpad.corpus.lag.teach import ROUNDS, estimate_by_reader, estimate_together, reference_readers
 
 
 @dataclass(frozen=True)
@@ -43,34 +43,36 @@ class Aligned:
 def align_corpus(corpus: Corpus, references: Sequence[Corpus] = ()) -> Aligned:
     """Measure the lag of every video that is here and has recorded rows, and write it; one that cannot be read keeps the lag it has.
 
-    A row has id, game, player, lag_ms and lag_frames (None where unknown), confidence, reason, shown_fps, copies and what `Follow` holds.
-    Games that a reference shows are told by it, the others by themselves. Shows its progress. Raises `MissingError` if references teach
-    no game of these, and `SettingsError` for a corpus that is its own reference.
+    A row has id, game, player, lag_ms and lag_frames (None where unknown), confidence, reason, shown_fps, copies and the fields of
+    `LagEstimate`. Games that a reference shows are estimated by it, the others by themselves. Shows its progress. Raises `MissingError`
+    if references teach no game of these, and `SettingsError` for a corpus that is its own reference.
     """
     videos = {video.id: video for video in corpus.list_videos()}
     wanted = [id for id in corpus.labelled_ids(RECORDED) if id in videos and videos[id].status == "ok"]
     if any(reference.root.resolve() == corpus.root.resolve() for reference in references):
         raise SettingsError(f"{corpus.root} is its own reference: name another corpus, one whose lags are known")
     readers = reference_readers(references, {videos[id].game for id in wanted}) if references and wanted else {}
-    measured: dict[str, Follow] = {}
+    measured: dict[str, LagEstimate] = {}
     unreadable: dict[str, str] = {}
     with progress("align", len(wanted), "videos") as advance:
         for id in wanted:
             try:
-                seen, table = _footage(corpus, videos[id])
+                features, table = _footage(corpus, videos[id])
                 reader = readers.get(videos[id].game)
-                measured[id] = follows(seen, table) if reader is None else read_by(reader, seen, table, by="reference")
+                measured[id] = (
+                    estimate_alone(features, table) if reader is None else estimate_by_reader(reader, features, table, by="reference")
+                )
             except _NoOverlap:
-                measured[id] = Follow(1.0, 0.0, reason=SHORT, by="")
+                measured[id] = LagEstimate(1.0, 0.0, reason=SHORT, by="")
             except FormatError:
-                measured[id] = Follow(1.0, 0.0, reason="its recorded rows cannot be read", by="")
+                measured[id] = LagEstimate(1.0, 0.0, reason="its recorded rows cannot be read", by="")
             except (MediaError, MissingError) as error:
                 unreadable[id] = str(error)
             advance(1)
     for game in {videos[id].game for id in measured} - set(readers) - {None}:
         own = {id: one for id, one in measured.items() if videos[id].game == game and one.by == "alone"}
-        with progress(f"{game}: videos teach each other", ROUNDS * len(own), "videos") as told:
-            measured |= together(own, lambda id: _footage(corpus, videos[id]), told)
+        with progress(f"{game}: videos teach each other", ROUNDS * len(own), "videos") as advance:
+            measured |= estimate_together(own, lambda id: _footage(corpus, videos[id]), advance)
     found = lags(measured, {id: (videos[id].game, videos[id].player) for id in measured})
     aligned = [replace(videos[row["id"]], lag_ms=row["lag_ms"], lag_confidence=row["confidence"]) for row in found]
     corpus.put_videos(aligned, join=lambda old, new: replace(old, lag_ms=new.lag_ms, lag_confidence=new.lag_confidence))
@@ -78,10 +80,10 @@ def align_corpus(corpus: Corpus, references: Sequence[Corpus] = ()) -> Aligned:
     return Aligned(found, unreadable)
 
 
-def lags(measured: dict[str, Follow], groups: dict[str, tuple[str | None, str | None]]) -> list[dict[str, Any]]:
+def lags(measured: dict[str, LagEstimate], groups: dict[str, tuple[str | None, str | None]]) -> list[dict[str, Any]]:
     """The rows of lag.json: each video's lag is its shift less the inertia of its group (game, player), the median over its videos.
 
-    There is no inertia where a reader told the shift.
+    There is no inertia where a reader found the shift.
     """
     inertia_s: dict[tuple[str | None, str | None], float] = {}
     for group in set(groups.values()):
@@ -95,10 +97,10 @@ def lags(measured: dict[str, Follow], groups: dict[str, tuple[str | None, str | 
         reason = one.reason
         if lag_s is not None and abs(lag_s) > (MAX_LAG_FRAMES + 0.5) * one.step_s:
             lag_s, reason = None, f"the lag is beyond {MAX_LAG_FRAMES} frames"
-        told = {"lag_ms": None, "lag_frames": None} if lag_s is None else {"lag_ms": 1000 * lag_s, "lag_frames": lag_s / one.step_s}
+        lag = {"lag_ms": None, "lag_frames": None} if lag_s is None else {"lag_ms": 1000 * lag_s, "lag_frames": lag_s / one.step_s}
         about = {"confidence": one.confidence, "reason": reason, "shown_fps": 1 / one.step_s, "copies": one.copies}
         found.append(
-            {"id": id, "game": game, "player": player, **told, **about, "follow_s": one.follow_s, "onset_s": one.onset_s, "by": one.by}
+            {"id": id, "game": game, "player": player, **lag, **about, "follow_s": one.follow_s, "onset_s": one.onset_s, "by": one.by}
         )
     return found
 
@@ -111,21 +113,21 @@ def on_pictures(table: pa.Table, lag_ms: float | None) -> pa.Table:
     return table.set_column(at, table.schema.field(at), pa.array(table.column("pts_s").to_numpy() + lag_ms / 1000, pa.float64()))
 
 
-def follows(seen: Seen, rows: pa.Table) -> Follow:
-    """How what was `seen` follows recorded rows."""
-    return follow(seen.pts_s, seen.signals, rows.column("pts_s").to_numpy(), *pads_of(rows), copies=seen.copies)
+def estimate_alone(features: MotionFeatures, rows: pa.Table) -> LagEstimate:
+    """The lag of recorded rows, from their video alone."""
+    return estimate_lag(features.pts_s, features.signals, rows.column("pts_s").to_numpy(), *pads_of(rows), copies=features.copies)
 
 
 class _NoOverlap(Exception):
     """The rows cover nothing of the video."""
 
 
-def _footage(corpus: Corpus, video: Video) -> tuple[Seen, pa.Table]:
-    """What is seen of a video, from a second before its recorded rows on, and these rows."""
+def _footage(corpus: Corpus, video: Video) -> tuple[MotionFeatures, pa.Table]:
+    """The features of a video, from a second before its recorded rows on, and these rows."""
     table = corpus.actions(RECORDED, video.id)
     if table is None:
         raise MissingError(f"the recorded rows of {video.id} are gone")
-    start_s = first_look_s(table)
+    start_s = first_needed_s(table)
     if start_s >= (video.duration_s or math.inf):
         raise _NoOverlap
-    return seen_of(corpus, video, start_s), table
+    return features_of(corpus, video, start_s), table

@@ -9,7 +9,7 @@ A game has inertia: a car's picture turns most some frames after its wheel. So `
 where the picture begins to answer, less sharply measured. `ghostpad.corpus.lag.align` takes the inertia, which a game and a player have in
 common, as the median difference of the two over their videos. Lag is therefore counted from the game's first answer, as far as that can be
 seen: footage without lag comes out within 0.3 frames of 0 in Doom, but 0.5 to 1.6 frames late in racing, whose car answers slowly
-(measured; docs/design.md). A game whose first answer cannot be seen at once looks late by that much.
+(measured; docs/design.md). A game whose first answer is too small to see comes out late by that much.
 
 The confidence compares the peak with the peaks that the same rows reach when shifted by seconds, where nothing can follow anything.
 
@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from ghostpad.base.pad import BUTTONS, STICKS
 
 MAX_LAG_FRAMES = 15
-"""Lags beyond this are not looked for."""
+"""The largest lag that is searched."""
 SURE = 0.65
-"""Confidence from which a lag is told; with less it is called unknown. Of 246 pairs of a video and another's rows one reached it, of 85
+"""Confidence from which a lag counts; with less it is unknown. Of 246 pairs of a video and another's rows one reached it, of 85
 videos and their own rows 63 (measured, seeds 77 to 79)."""
 
 SHORT = "rows and pictures share too little time"
@@ -45,8 +45,9 @@ Series = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Follow:
-    """How one video follows its rows; `reason` says why it is not known how, "" where it is; `by` who found it.
+class LagEstimate:
+    """The lag of one video behind its rows, game inertia included; `reason` says why it is unknown, "" where it is known; `by` how it was
+    found.
 
     step_s   time between pictures that differ, seconds: half of what the file says where every picture comes twice
     copies   share of pictures that repeat the one before in the midst of motion
@@ -60,8 +61,8 @@ class Follow:
     reason: str = ""
     by: str = "alone"
 
-    def moved(self, more_s: float) -> "Follow":
-        """The same, the picture later by `more_s`; what is told is the lag itself, without inertia."""
+    def moved(self, more_s: float) -> "LagEstimate":
+        """The same, later by `more_s`; it is the lag itself, without inertia."""
         return replace(self, follow_s=self.follow_s + more_s, onset_s=self.follow_s + more_s)
 
 
@@ -82,25 +83,25 @@ def distinct(changes: NDArray[np.float32]) -> NDArray[np.bool_]:
     return keep if within and repeats.sum() / within >= _COPIES else np.ones(len(changes) + 1, bool)
 
 
-def follow(
+def estimate_lag(
     pts_s: Series, signals: NDArray[np.float32], row_pts_s: Series, pads: NDArray[np.float32], known: NDArray[np.bool_], copies: float
-) -> Follow:
+) -> LagEstimate:
     """How the motion `signals` [N-1, S] between pictures at pts_s [N] follows the rows: pads and known [R, 25] at row_pts_s [R]."""
     if len(pts_s) < _MIN_STEPS or len(row_pts_s) < 2:
-        return Follow(1.0, copies, reason=SHORT)
+        return LagEstimate(1.0, copies, reason=SHORT)
     step_s = float(np.median(np.diff(pts_s)))
     start_s, end_s = max(pts_s[0], row_pts_s[0]), min(pts_s[-1], row_pts_s[-1])
     steps = int((end_s - start_s) / step_s + 1e-6)
     if steps < _MIN_STEPS:
-        return Follow(step_s, copies, reason=SHORT)
+        return LagEstimate(step_s, copies, reason=SHORT)
     grid_s = start_s + step_s * np.arange(steps + 1)
     rows = _row_signals(grid_s, row_pts_s, pads, known)
     if rows is None:
-        return Follow(step_s, copies, reason="the rows do not change")
+        return LagEstimate(step_s, copies, reason="the rows do not change")
     moved = on_grid(pts_s, signals.astype(np.float64), grid_s)
     moved = moved[:, moved.std(0) > _MIN_MOTION]
     if not moved.shape[1]:
-        return Follow(step_s, copies, reason="the picture does not move")
+        return LagEstimate(step_s, copies, reason="the picture does not move")
     moved = _standard(moved)
     fit = _fit(moved, rows, 2.0)
     near = np.concatenate([fit[-_REACH:], fit[: _REACH + 1]])
@@ -111,13 +112,13 @@ def follow(
     confidence = float(np.clip(1 - rival / max(1e-12, float(near.max()) - ground), 0, 1))
     peak = int(near.argmax())
     if confidence < SURE:
-        return Follow(step_s, copies, confidence=confidence, reason="the picture does not clearly follow the rows")
+        return LagEstimate(step_s, copies, confidence=confidence, reason="the picture does not clearly follow the rows")
     if peak in (0, len(near) - 1):
-        return Follow(step_s, copies, confidence=confidence, reason=f"the picture follows best beyond {MAX_LAG_FRAMES} frames")
+        return LagEstimate(step_s, copies, confidence=confidence, reason=f"the picture follows best beyond {MAX_LAG_FRAMES} frames")
     sharp = _fit(_uncorrelated(moved, 0.3), rows, 1.0)[np.arange(-_NEAR, _NEAR + 1) + peak - _REACH]
     answer = _answer(moved, rows, peak - _REACH)
     follow_s = (top(sharp) - _NEAR + peak - _REACH) * step_s
-    return Follow(step_s, copies, follow_s, (top(answer) - _REACH) * step_s, confidence)
+    return LagEstimate(step_s, copies, follow_s, (top(answer) - _REACH) * step_s, confidence)
 
 
 def _row_signals(grid_s: Series, row_pts_s: Series, pads: NDArray[np.float32], known: NDArray[np.bool_]) -> Series | None:

@@ -1,8 +1,8 @@
-"""What is seen of a video when its lag is measured: small gray pictures, what moved between them, and which of them are repeats.
+"""The motion features that a lag is measured from: small gray pictures, what moved between them, and which of them are repeats.
 
-`seen_of` looks once and keeps what it saw in `cache/lag/<id>.npz` of the corpus, for as long as the file of the video is the same: about
+`features_of` decodes a video once and keeps its features in `cache/lag/<id>.npz` of the corpus, as long as the file stays the same: about
 5 MB for a minute at 30 Hz, which may be deleted (a guess from the size of the pictures). A controller drawn into the picture is painted
-black first, or its own time would be measured, not the game's.
+grey first, or the controller's lag would be measured, not the game's.
 
 Cost: about 0.8 ms of CPU a frame of 320x240, most of it block matching (measured).
 """
@@ -28,15 +28,15 @@ from ghostpad.corpus.masks import video_mask
 from ghostpad.video.decode import decode_array
 
 MOST_S = 180.0
-"""Footage looked at, seconds a video (a guess: a minute of play is enough in the games here)."""
+"""Footage that is read, seconds a video (a guess: a minute of play is enough in the games here)."""
 
 _VERSION = 2
-"""Of what is kept: what another version saw is looked at again."""
+"""Of the cached features: those of another version are extracted again."""
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """What moved in a video.
+class MotionFeatures:
+    """Motion in a video.
 
     pts_s      float64 [N]            of the pictures that are not repeats, seconds
     signals    float32 [N-1, S]       motion between them
@@ -50,28 +50,28 @@ class Seen:
     pictures: NDArray[np.uint8] | None = None
 
 
-def look(path: Path, start_s: float, most_s: float = MOST_S, mask: tuple[tuple[int, int, int, int], ...] = ()) -> Seen:
-    """What is seen in `most_s` seconds of the video at `path`. Raises `MediaError` if it cannot be decoded or ends before."""
+def extract(path: Path, start_s: float, most_s: float = MOST_S, mask: tuple[tuple[int, int, int, int], ...] = ()) -> MotionFeatures:
+    """The features of `most_s` seconds of the video at `path`. Raises `MediaError` if it cannot be decoded or ends before."""
     pts_s, frames = decode_array(
         path, width_px=WIDTH_PX, height_px=HEIGHT_PX, gray=True, start_s=start_s, end_s=start_s + most_s, mask=mask
     )
-    return seen_in(pts_s, frames[..., 0])
+    return extract_from(pts_s, frames[..., 0])
 
 
-def seen_in(pts_s: NDArray[np.float64], frames: NDArray[np.uint8]) -> Seen:
-    """What is seen in pictures uint8 [N, 48, 64] at pts_s [N] seconds."""
+def extract_from(pts_s: NDArray[np.float64], frames: NDArray[np.uint8]) -> MotionFeatures:
+    """The features of pictures uint8 [N, 48, 64] at pts_s [N] seconds."""
     changes = np.array([np.abs(after.astype(np.int16) - before).mean() for before, after in pairwise(frames)], np.float32)
     keep = distinct(changes)
-    return Seen(pts_s[keep], motion(frames[keep]), float(1 - keep.mean()), frames[keep])
+    return MotionFeatures(pts_s[keep], motion(frames[keep]), float(1 - keep.mean()), frames[keep])
 
 
-def first_look_s(rows: pa.Table) -> float:
-    """Where to begin to look at a video, seconds: one before its rows do, inf without rows."""
+def first_needed_s(rows: pa.Table) -> float:
+    """The second from which footage is needed: one before the first row, inf without rows."""
     return max(0.0, rows.column("pts_s")[0].as_py() - 1.0) if rows.num_rows else math.inf
 
 
-def seen_of(corpus: Corpus, video: Video, start_s: float) -> Seen:
-    """What is seen in a video of a corpus from `start_s` on; looked at once and kept.
+def features_of(corpus: Corpus, video: Video, start_s: float) -> MotionFeatures:
+    """The features of a video of a corpus from `start_s` on; extracted once and cached.
 
     Raises `MissingError` if the file is gone and `MediaError` if it cannot be decoded or ends before.
     """
@@ -83,20 +83,25 @@ def seen_of(corpus: Corpus, video: Video, start_s: float) -> Seen:
     made_of = repr((_VERSION, about.st_size, about.st_mtime_ns, start_s, video.overlay_px, video.overlay_of_px))
     if (earlier := _kept(kept, made_of)) is not None:
         return earlier
-    seen = look(path, start_s, mask=video_mask(video, path))
-    assert seen.pictures is not None
+    features = extract(path, start_s, mask=video_mask(video, path))
+    assert features.pictures is not None
     with atomic_path(kept) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(
-            file, made_of=made_of, pts_s=seen.pts_s, signals=seen.signals, copies=np.float64(seen.copies), pictures=seen.pictures
+            file,
+            made_of=made_of,
+            pts_s=features.pts_s,
+            signals=features.signals,
+            copies=np.float64(features.copies),
+            pictures=features.pictures,
         )
-    return seen
+    return features
 
 
-def _kept(path: Path, made_of: str) -> Seen | None:
+def _kept(path: Path, made_of: str) -> MotionFeatures | None:
     try:
         with open(path, "rb") as file, np.load(file) as kept:
             if str(kept["made_of"]) == made_of:
-                return Seen(kept["pts_s"], kept["signals"], float(kept["copies"]), kept["pictures"])
+                return MotionFeatures(kept["pts_s"], kept["signals"], float(kept["copies"]), kept["pictures"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
-        pass  # derived, and not there or damaged: it is looked at again
+        pass  # derived, and not there or damaged: it is made again
     return None

@@ -1,11 +1,11 @@
 """A game's reader: what the pad did, read from the picture, and the lag at which that is what the rows say.
 
-    footage whose lag is known ── learn ──► Reader ── tell ──► the shift, and how sure, of any other video of that game
+    footage whose lag is known ── learn ──► Reader ── read_shift ──► shift and confidence of any other video of that game
 
 The reader is linear (ridge). Per slot of the pad it mixes two kinds of eyes: one sees the motion signals around a moment, the others see
 the pixels of one tile of the picture each, which serve where the picture shows the hand itself, such as a car's front wheels. Only what
 changes is read, not what is held: a held stick says nothing about when. Whatever the game takes to answer is learned with it, so the
-shift that is told is the lag itself if the footage was without lag.
+shift that it finds is the lag itself if the footage was without lag.
 
     evidence(s) = sum over slots of -n/2 log(1 - r(s)^2),   r(s): correlation of the reading with the rows s later, at least 0
 
@@ -26,13 +26,13 @@ from ghostpad.corpus.lag.estimate import MAX_LAG_FRAMES, Series, on_grid, top
 from ghostpad.corpus.lag.motion import HEIGHT_PX, WIDTH_PX
 
 SURE = 0.5
-"""Confidence from which a reader's lag is told. Of 60 pairs of a video and another's rows none came beyond 0.2, of 30 videos and their own
+"""Confidence from which a reader's lag counts. Of 60 pairs of a video and another's rows none came beyond 0.2, of 30 videos and their own
 rows none stayed below 0.65 (measured, seed 79, taught by 77 and 78)."""
 LEARN_STEPS = 15_000
 """Footage learned from, steps (ten minutes at 25 Hz); more is left out."""
 
 _TAP_S = 0.05
-"""Steps shorter than this are looked at several at a time, so that the windows below last as long at 60 Hz."""
+"""Steps shorter than this are taken several at a time, so that the windows below last as long at 60 Hz."""
 _MOTION_TAPS, _TILE_TAPS = range(-3, 7), range(5)
 _KEPT = 0.9
 """How much of the last value is taken off each; 0.8 and 0.95 did about as well (measured)."""
@@ -52,7 +52,7 @@ class Clip:
     """A video and its rows on one grid of steps.
 
     signals    float64 [n, S]       motion in each step, as if every step were one picture
-    pictures   uint8 [n, 48, 64]    the picture at the end of each step; None: only motion is looked at
+    pictures   uint8 [n, 48, 64]    the picture at the end of each step; None: only motion is read
     values     float64 [n+2R, 25]   what the rows say, from R steps before the first picture to R after the last
     valid      bool [n+2R, 25]      whether they say it
     """
@@ -84,7 +84,7 @@ class Reader:
 
 
 @dataclass(frozen=True)
-class Told:
+class Shift:
     """By how much a video's picture comes after its rows, seconds, and how sure that is, 0 to 1."""
 
     shift_s: float
@@ -148,20 +148,20 @@ def learn(clips: Sequence[Clip]) -> Reader | None:
         return None
     weights, skills, read = {}, {}, {}
     for eye in (_MOTION, *(range(_TILES_ALL) if all(clip.pictures is not None for clip in clips) else ())):
-        seen = np.concatenate([_view(clip, eye, scale) for clip in clips])
-        weights[eye], skills[eye] = _learn_eye(seen[good], wanted[good], _MOTION_RIDGE if eye == _MOTION else _TILE_RIDGE)
-        read[eye] = seen @ weights[eye]
+        features = np.concatenate([_view(clip, eye, scale) for clip in clips])
+        weights[eye], skills[eye] = _learn_eye(features[good], wanted[good], _MOTION_RIDGE if eye == _MOTION else _TILE_RIDGE)
+        read[eye] = features @ weights[eye]
     eyes, mix = [], []
     for at in range(len(slots)):
         tiles = sorted((eye for eye in skills if eye != _MOTION and skills[eye][at] >= _TILE_LEAST), key=lambda eye: -skills[eye][at])
         eyes.append((_MOTION, *tiles[:_TILES]))
-        seen = np.stack([read[eye][good, at] for eye in eyes[-1]], 1)
-        mix.append(_ridge(seen.T @ seen, seen.T @ wanted[good, at], _MIX_RIDGE))
+        features = np.stack([read[eye][good, at] for eye in eyes[-1]], 1)
+        mix.append(_ridge(features.T @ features, features.T @ wanted[good, at], _MIX_RIDGE))
     used = {eye: weights[eye] for eye in sorted({eye for each in eyes for eye in each})}
     return Reader(clips[0].step_s, slots, scale, used, tuple(eyes), tuple(mix), wanted)
 
 
-def tell(reader: Reader, clip: Clip) -> Told:
+def read_shift(reader: Reader, clip: Clip) -> Shift:
     """The shift at which the rows of `clip`, of the reader's step, are most like what the reader reads in its pictures."""
     stride, slots = _stride(reader.step_s), list(reader.slots)
     read = _read(reader, clip)
@@ -174,7 +174,7 @@ def tell(reader: Reader, clip: Clip) -> Told:
     peaks = [[_evidence(read, each, valid, clip.reach, stride).max() for each in _stretches(other, rows.shape)] for other in wrong]
     rival = max(float(np.quantile(each, _RIVAL)) for each in peaks)
     confidence = float(np.clip(1 - rival / max(1e-9, float(curve[peak])), 0, 1)) if 0 < peak < len(curve) - 1 else 0.0
-    return Told((top(curve) - clip.reach) * reader.step_s, confidence)
+    return Shift((top(curve) - clip.reach) * reader.step_s, confidence)
 
 
 def _stretches(rows: Series, shape: tuple[int, ...]) -> Iterator[Series]:
@@ -196,7 +196,7 @@ def _changes(values: Series, stride: int) -> Series:
 
 
 def _steady(valid: NDArray[np.bool_], stride: int) -> NDArray[np.bool_]:
-    """Where a change [n, K] can be told: the values now and a stride before are valid."""
+    """Where a change [n, K] is known: the values now and a stride before are valid."""
     return valid & np.concatenate([valid[:1] & False] * stride + [valid[:-stride]])
 
 
@@ -212,14 +212,15 @@ def _view(clip: Clip, eye: int, scale: Series) -> Series:
     stride = _stride(clip.step_s)
     changes = _changes(values, stride)
     at = np.arange(len(changes))[:, None] + stride * np.array(taps)
-    seen: Series = changes[at.clip(0, len(changes) - 1)].reshape(len(changes), -1)
-    return seen
+    features: Series = changes[at.clip(0, len(changes) - 1)].reshape(len(changes), -1)
+    return features
 
 
-def _learn_eye(seen: Series, wanted: Series, strength: float) -> tuple[Series, Series]:
+def _learn_eye(features: Series, wanted: Series, strength: float) -> tuple[Series, Series]:
     """Weights [features, K] from all steps, and the correlations [K] that either half reaches with weights of the other."""
-    halves = [(part.T @ part, part.T @ want, (want**2).sum(0)) for part, want in
-              ((seen[:len(seen) // 2], wanted[:len(seen) // 2]), (seen[len(seen) // 2:], wanted[len(seen) // 2:]))]  # fmt: skip
+    middle = len(features) // 2
+    parts = ((features[:middle], wanted[:middle]), (features[middle:], wanted[middle:]))
+    halves = [(part.T @ part, part.T @ want, (want**2).sum(0)) for part, want in parts]
     skills = []
     for (both, cross, _), (other_both, other_cross, power) in (halves, halves[::-1]):
         weights = _ridge(both, cross, strength)
@@ -250,9 +251,9 @@ def _evidence(read: Series, rows: Series, valid: NDArray[np.bool_], reach: int, 
         part = slice(reach - shift, reach - shift + len(read))
         weight = valid[part].astype(np.float64)
         count = weight.sum(0)
-        told, said = read * weight, rows[part] * weight
-        told, said = (each - weight * each.sum(0) / np.maximum(count, 1) for each in (told, said))
-        alike = (told * said).sum(0) / np.sqrt((told**2).sum(0) * (said**2).sum(0) + 1e-12)
+        mine, said = read * weight, rows[part] * weight
+        mine, said = (each - weight * each.sum(0) / np.maximum(count, 1) for each in (mine, said))
+        alike = (mine * said).sum(0) / np.sqrt((mine**2).sum(0) * (said**2).sum(0) + 1e-12)
         shares = np.where(count >= _MIN_STEPS, alike, 0).clip(0, 0.999)
         found[shift + reach] = float((-0.5 * count / stride * np.log(1 - shares**2)).sum())
     return found

@@ -1,13 +1,13 @@
 """Lags by a game's reader: one that footage of a known lag taught, or one that a corpus teaches itself.
 
-    reference    footage recorded by `ghostpad record`, whose flags say the lag, or with lag_ms in its table of videos ── learn ──► tell
-    together     a game's videos in two halves, their rows moved by first estimates: each half teaches the reader that tells the other
+    reference    footage recorded by `ghostpad record`, whose flags say the lag, or with lag_ms in its table of videos: teaches the reader
+    together     a game's videos in two halves, their rows moved by first estimates: each half teaches the reader that finds the other
                  half's lags; two rounds
 
 The first knows what no lag looks like. The second only knows how its videos lie to each other; their common shift is taken so that the
 picture begins to answer when `ghostpad.corpus.lag.estimate` sees it begin, in the earlier videos: it sees some begin late, none early.
 
-Pure, but for what `seen` and `rows` read: they are asked for a video whenever it is needed, so that one is in memory at a time.
+Pure but for `Footage`, which is called for a video whenever it is needed, so that one is in memory at a time.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,9 +19,9 @@ from ghostpad.base.errors import FormatError, MediaError, MissingError
 from ghostpad.base.progress import progress
 from ghostpad.base.records import Video, pads_of
 from ghostpad.corpus.folder import RECORDED, Corpus
-from ghostpad.corpus.lag.estimate import MAX_LAG_FRAMES, SHORT, Follow
-from ghostpad.corpus.lag.features import Seen, first_look_s, seen_of
-from ghostpad.corpus.lag.reader import LEARN_STEPS, SURE, Clip, Reader, learn, make_clip, tell
+from ghostpad.corpus.lag.estimate import MAX_LAG_FRAMES, SHORT, LagEstimate
+from ghostpad.corpus.lag.features import MotionFeatures, features_of, first_needed_s
+from ghostpad.corpus.lag.reader import LEARN_STEPS, SURE, Clip, Reader, learn, make_clip, read_shift
 from ghostpad.corpus.record import recorded_lag_ms
 
 ROUNDS = 2
@@ -29,21 +29,21 @@ ROUNDS = 2
 EARLY = 0.8
 """Which quantile of how much earlier than its lag a video is seen to begin is taken as beginning (0.5: 73 right of 85; 0.9: 82)."""
 
-Footage = Callable[[str], tuple[Seen, pa.Table]]
-"""What is seen in a video, by its id, and its recorded rows."""
+Footage = Callable[[str], tuple[MotionFeatures, pa.Table]]
+"""The features of a video, by its id, and its recorded rows."""
 
 
-def read_by(reader: Reader, seen: Seen, rows: pa.Table, by: str) -> Follow:
-    """How what was `seen` follows recorded rows, told by a reader; `by` says whose."""
-    step_s = float(np.median(np.diff(seen.pts_s))) if len(seen.pts_s) > 1 else 1.0
-    clip = _clip(seen, rows, reader.step_s)
+def estimate_by_reader(reader: Reader, features: MotionFeatures, rows: pa.Table, by: str) -> LagEstimate:
+    """The lag of recorded rows, found by a reader; `by` says whose."""
+    step_s = float(np.median(np.diff(features.pts_s))) if len(features.pts_s) > 1 else 1.0
+    clip = _clip(features, rows, reader.step_s)
     if clip is None:
-        return Follow(step_s, seen.copies, reason=SHORT, by=by)
-    told = tell(reader, clip)
-    reason = "" if told.confidence >= SURE else "the picture does not clearly show what the rows say"
-    if not reason and abs(told.shift_s) > (MAX_LAG_FRAMES + 5) * step_s:
+        return LagEstimate(step_s, features.copies, reason=SHORT, by=by)
+    shift = read_shift(reader, clip)
+    reason = "" if shift.confidence >= SURE else "the picture does not clearly show what the rows say"
+    if not reason and abs(shift.shift_s) > (MAX_LAG_FRAMES + 5) * step_s:
         reason = f"the picture shows the rows beyond {MAX_LAG_FRAMES} frames"
-    return Follow(step_s, seen.copies, told.shift_s, told.shift_s, told.confidence, reason, by)
+    return LagEstimate(step_s, features.copies, shift.shift_s, shift.shift_s, shift.confidence, reason, by)
 
 
 def reference_readers(references: Sequence[Corpus], games: set[str | None]) -> dict[str | None, Reader]:
@@ -55,9 +55,9 @@ def reference_readers(references: Sequence[Corpus], games: set[str | None]) -> d
     videos = [(corpus, video) for corpus in references for video in corpus.list_videos() if video.status == "ok"]
     with progress("learn from the reference", len(games - {None}), "games") as advance:
         for game in sorted(games - {None}, key=str):
-            pieces: list[tuple[Seen, pa.Table, float]] = []
+            pieces: list[tuple[MotionFeatures, pa.Table, float]] = []
             for corpus, video in videos:
-                if video.game == game and sum(len(seen.pts_s) for seen, _, _ in pieces) < LEARN_STEPS:
+                if video.game == game and sum(len(features.pts_s) for features, _, _ in pieces) < LEARN_STEPS:
                     pieces += filter(None, [_piece(corpus, video)])
             if (reader := _learn(pieces)) is not None:
                 found[game] = reader
@@ -68,40 +68,42 @@ def reference_readers(references: Sequence[Corpus], games: set[str | None]) -> d
     return found
 
 
-def together(measured: dict[str, Follow], footage: Footage, advance: Callable[[float], None] = lambda done: None) -> dict[str, Follow]:
-    """The lags of a game's videos, told by readers that they teach each other, from first estimates; these if they are too few to learn.
+def estimate_together(
+    measured: dict[str, LagEstimate], footage: Footage, advance: Callable[[float], None] = lambda done: None
+) -> dict[str, LagEstimate]:
+    """The lags of a game's videos, by readers that they teach each other, from first estimates; these if they are too few to learn.
 
-    `advance` is told of each of them in each of `ROUNDS`.
+    `advance` is called for each of them in each of `ROUNDS`.
     """
     halves = [sorted(measured)[start::2] for start in (0, 1)]
     late_s = {id: one.follow_s for id, one in measured.items() if not one.reason}
-    told: dict[str, Follow] = {}
+    found: dict[str, LagEstimate] = {}
     for _ in range(ROUNDS):
-        told = {}
+        found = {}
         for own, other in (halves, halves[::-1]):
             reader = _learn([(*footage(id), late_s[id]) for id in _enough(own, late_s, measured)])
             if reader is None:
                 return measured
             new = {}
             for id in other:
-                new[id] = read_by(reader, *footage(id), by="together")
+                new[id] = estimate_by_reader(reader, *footage(id), by="together")
                 advance(1)
             begins = [one.follow_s - measured[id].onset_s for id, one in new.items() if not one.reason and not measured[id].reason]
             if not begins:
                 return measured
-            told |= {id: one.moved(-float(np.quantile(begins, EARLY))) for id, one in new.items()}
-        late_s = {id: one.follow_s for id, one in told.items() if not one.reason}
-    return told
+            found |= {id: one.moved(-float(np.quantile(begins, EARLY))) for id, one in new.items()}
+        late_s = {id: one.follow_s for id, one in found.items() if not one.reason}
+    return found
 
 
-def _enough(ids: Sequence[str], late_s: dict[str, float], measured: dict[str, Follow]) -> list[str]:
+def _enough(ids: Sequence[str], late_s: dict[str, float], measured: dict[str, LagEstimate]) -> list[str]:
     """Those with an estimate, as many as are learned from if each is as long as the shortest may be; the surest first."""
     known = sorted((id for id in ids if id in late_s), key=lambda id: -measured[id].confidence)
     return sorted(known[: max(1, LEARN_STEPS // 300)])
 
 
-def _piece(corpus: Corpus, video: Video) -> tuple[Seen, pa.Table, float] | None:
-    """What is seen of a video of a reference, its rows and its lag in seconds; None where one of them is not known or cannot be read."""
+def _piece(corpus: Corpus, video: Video) -> tuple[MotionFeatures, pa.Table, float] | None:
+    """The features of a video of a reference, its rows and its lag in seconds; None where one of them is not known or cannot be read."""
     recorded_ms = recorded_lag_ms(corpus, video)
     lag_ms = video.lag_ms if recorded_ms is None else recorded_ms
     if lag_ms is None:
@@ -110,20 +112,20 @@ def _piece(corpus: Corpus, video: Video) -> tuple[Seen, pa.Table, float] | None:
         rows = corpus.actions(RECORDED, video.id)
         if rows is None or rows.num_rows == 0:
             return None
-        return seen_of(corpus, video, first_look_s(rows)), rows, lag_ms / 1000
+        return features_of(corpus, video, first_needed_s(rows)), rows, lag_ms / 1000
     except (FormatError, MediaError, MissingError):
         return None  # a reference that cannot be read is none
 
 
-def _learn(pieces: Sequence[tuple[Seen, pa.Table, float]]) -> Reader | None:
+def _learn(pieces: Sequence[tuple[MotionFeatures, pa.Table, float]]) -> Reader | None:
     """The reader that pictures, rows and their lags in seconds teach, on the grid of their median step; None if they are too few."""
-    steps_s = [float(np.median(np.diff(seen.pts_s))) for seen, _, _ in pieces if len(seen.pts_s) > 1]
+    steps_s = [float(np.median(np.diff(features.pts_s))) for features, _, _ in pieces if len(features.pts_s) > 1]
     if not steps_s:
         return None
-    clips = [_clip(seen, rows, float(np.median(steps_s)), late_s) for seen, rows, late_s in pieces]
+    clips = [_clip(features, rows, float(np.median(steps_s)), late_s) for features, rows, late_s in pieces]
     return learn([clip for clip in clips if clip is not None])
 
 
-def _clip(seen: Seen, rows: pa.Table, step_s: float, late_s: float = 0.0) -> Clip | None:
+def _clip(features: MotionFeatures, rows: pa.Table, step_s: float, late_s: float = 0.0) -> Clip | None:
     pads, known = pads_of(rows)
-    return make_clip(seen.pts_s, seen.signals, seen.pictures, rows.column("pts_s").to_numpy() + late_s, pads, known, step_s)
+    return make_clip(features.pts_s, features.signals, features.pictures, rows.column("pts_s").to_numpy() + late_s, pads, known, step_s)

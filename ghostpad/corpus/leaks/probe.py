@@ -2,7 +2,7 @@
 
 A ridge regression per button and stick direction reads, in frames at the video's own size, the strip just outside each side of the
 mask, 8 pixels wide at a picture 320 px wide. It is scored by AUC on stretches of time that it has not learned from. A strip also shows
-the game, whose picture does tell something of the pad; so a leak is what a strip reads better than the rings further out, which see
+the game, whose picture does say something about the pad; so a leak is what a strip reads better than the rings further out, which see
 the same part of the game, or than the same strips mirrored into other parts of the picture, and in both cases **better than labels
 moved in time**. Where no mask is, because its box is too small to leave one, the box itself is read; in a video without a box the four
 corners are, each against the others. Reads the video and its recorded rows, writes nothing. Cost: decoding, at most `FRAMES_MAX` frames,
@@ -22,19 +22,19 @@ from ghostpad.base.records import Video, pads_of
 from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.corpus.lag.align import on_pictures
 from ghostpad.corpus.leaks.strips import Places, around, corners, whole_box
-from ghostpad.corpus.masks import PAD_PX, video_mask
+from ghostpad.corpus.masks import MARGIN_PX, video_mask
 from ghostpad.video.decode import decode_frames
 from ghostpad.video.paint import Box
 from ghostpad.video.probe import video_size
 
-MARGIN = 1.0
+LEAK_EXCESS = 1.0
 """How much better than the controls a strip must read before it is a leak: the difference of log odds, 1 is e times the odds.
 
 Chosen on 16 recordings: right masks came to -0.7...0.4, masks 8 px too small to 3.5...5.1 (docs/design.md has what it does on 16 others).
 """
 
 FRAMES_MAX, FRAMES_READ = 3000, 1000
-"""Frames that are looked at, from the start of the video, and how many of them at most are learned from, evenly chosen."""
+"""Frames that are read, from the start of the video, and how many of them at most are learned from, evenly chosen."""
 
 FOLDS, SHIFTS = 5, 8
 _RIDGE = 0.3  # of the mean variance times the number of frames
@@ -49,7 +49,7 @@ class Probe:
     """What the probe found in a video, at the place and for the target that leak most.
 
     place    "top", "bottom", "left" or "right" of the mask; "box", where there is no mask left; or a corner of a video without a box
-    excess   log odds of the AUC there less those of the best control; a leak if above `MARGIN`
+    excess   log odds of the AUC there less those of the best control; a leak if above `LEAK_EXCESS`
     """
 
     video: str
@@ -73,16 +73,16 @@ class Probe:
     @property
     def leaks(self) -> bool:
         """Whether the pad can be read beside the mask, or where one is missing."""
-        return self.excess > MARGIN
+        return self.excess > LEAK_EXCESS
 
 
-def probe_leaks(corpus: Corpus, video: Video, *, pad_px: int = PAD_PX) -> Probe | None:
-    """Probe the mask of a video, or its corners where it has none; None where there is too little to tell: no rows, or nothing ever
+def probe_leaks(corpus: Corpus, video: Video, *, margin_px: int = MARGIN_PX) -> Probe | None:
+    """Probe the mask of a video, or its corners where it has none; None where there is too little to judge: no rows, or nothing ever
     pressed. Raises `MediaError` or `MissingError` if the video or its box cannot be read.
     """
     path, table = corpus.path_of(video), corpus.actions(RECORDED, video.id)
     width_px, height_px = video_size(path)
-    mask, box = _mask(video, path, pad_px)
+    mask, box = _mask(video, path, margin_px)
     if table is None:
         return None
     if mask is not None:
@@ -91,28 +91,28 @@ def probe_leaks(corpus: Corpus, video: Video, *, pad_px: int = PAD_PX) -> Probe 
         places = whole_box(box, width_px, height_px) if box is not None else corners(width_px, height_px)
     pads, known = pads_of(table)
     pts_s = on_pictures(table, video.lag_ms).column("pts_s").to_numpy()
-    seen, rows = _Seen(places, (height_px, width_px)), []
+    pixels, rows = _Pixels(places, (height_px, width_px)), []
     for at, image in _matched(path, pts_s, mask):
-        seen.add(image)
+        pixels.add(image)
         rows.append(at)
     if len(rows) < 10 * FOLDS:
         return None
     targets = _targets(pads[rows], known[rows])
-    return _probed(video.id, seen, mask, targets) if targets else None
+    return _probed(video.id, pixels, mask, targets) if targets else None
 
 
-def _mask(video: Video, path: Path, pad_px: int) -> tuple[Box | None, Box | None]:
+def _mask(video: Video, path: Path, margin_px: int) -> tuple[Box | None, Box | None]:
     """The mask of a video, and the box of its controller: no mask where the box is too small to leave one, neither where none is drawn."""
-    box = next(iter(video_mask(video, path, pad_px=0)), None)
+    box = next(iter(video_mask(video, path, margin_px=0)), None)
     try:
-        return next(iter(video_mask(video, path, pad_px=pad_px)), None), box
+        return next(iter(video_mask(video, path, margin_px=margin_px)), None), box
     except MediaError:
-        if pad_px >= 0:
+        if margin_px >= 0:
             raise
         return None, box
 
 
-class _Seen:
+class _Pixels:
     """Pixels of the places in the frames that were added: uint8 by place, so that no frame is kept whole."""
 
     def __init__(self, places: Places, shape: tuple[int, int]):
@@ -143,32 +143,32 @@ class _Seen:
         return heat / max(1.0, float(heat.max()))
 
 
-def _probed(video: str, seen: _Seen, mask: Box | None, targets: dict[str, NDArray[np.bool_]]) -> Probe:
-    wanted, places = np.stack(list(targets.values()), 1), seen.places
+def _probed(video: str, pixels: _Pixels, mask: Box | None, targets: dict[str, NDArray[np.bool_]]) -> Probe:
+    wanted, places = np.stack(list(targets.values()), 1), pixels.places
     frames = len(wanted)
     moved = [np.roll(wanted, round(share * frames), 0) for share in np.linspace(0.15, 0.85, SHIFTS)]
     read: dict[str, NDArray[np.float64]] = {}
     by_chance: dict[str, NDArray[np.float64]] = {}
     for name in places.read:
-        found = _aucs(seen.features(name), np.concatenate([wanted, *moved], 1)).reshape(1 + SHIFTS, -1)
+        found = _aucs(pixels.features(name), np.concatenate([wanted, *moved], 1)).reshape(1 + SHIFTS, -1)
         read[name], by_chance[name] = found[0], found[1:].max(0)
     chance = np.max([*by_chance.values(), np.full(len(targets), 0.5)], axis=0)
-    beside, elsewhere = ([_aucs(seen.features(name), wanted) for name in names] for names in (places.beside, places.elsewhere))
+    beside, elsewhere = ([_aucs(pixels.features(name), wanted) for name in names] for names in (places.beside, places.elsewhere))
     worst: tuple[float, str, int, list[float]] = (-np.inf, "", 0, [])
-    for name, told in read.items():
+    for name, auc_of in read.items():
         others = [read[other] for other in read if other != name] if places.each_other else elsewhere
         controls = [np.max([*some, np.full(len(targets), 0.5)], axis=0) for some in (beside, others, [chance])]
-        over = [_odds(told) - _odds(control) for control in controls]
+        over = [_odds(auc_of) - _odds(control) for control in controls]
         nearby = over[1] if not beside else over[0] if not others else np.maximum(over[0], over[1])
         excess = np.minimum(nearby, over[2])
         at = int(np.argmax(excess))
         if excess[at] > worst[0]:
-            worst = float(excess[at]), name, at, [float(value[at]) for value in (told, *controls)]
+            worst = float(excess[at]), name, at, [float(value[at]) for value in (auc_of, *controls)]
     excess_, place, at, (auc, *shown) = worst
     beside_auc, elsewhere_auc, moved_auc = shown
     return Probe(
         video, place, list(targets)[at], auc, beside_auc, elsewhere_auc, moved_auc, excess_, frames,
-        seen.heat(wanted[:, at]), seen.image, mask,
+        pixels.heat(wanted[:, at]), pixels.image, mask,
     )  # fmt: skip
 
 

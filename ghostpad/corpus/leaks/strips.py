@@ -15,7 +15,7 @@ OUTER = (2, 3)
 _THINNEST_PX = 2
 
 Named = Mapping[str, tuple[Box, ...]]
-"""Boxes that are looked at as one, by name."""
+"""Boxes that are read as one, by name."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Places:
     each_other: bool = False
 
     def all(self) -> Named:
-        """Everything that is looked at, by name."""
+        """Every box, by name."""
         return {**self.read, **self.beside, **self.elsewhere}
 
 

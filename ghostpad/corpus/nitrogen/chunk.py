@@ -63,52 +63,52 @@ def game_name(label: str) -> str | None:
 def parse_metadata(body: bytes) -> dict[str, Any]:
     """What a metadata.json holds. Raises `BrokenChunkError` if it is no JSON object."""
     try:
-        told = json.loads(body)
+        metadata = json.loads(body)
     except (ValueError, RecursionError):
         raise BrokenChunkError("metadata.json is not JSON") from None
-    if not isinstance(told, dict):
+    if not isinstance(metadata, dict):
         raise BrokenChunkError("metadata.json is not an object")
-    return told
+    return metadata
 
 
-def game_of(told: dict[str, Any]) -> str | None:
+def game_of(metadata: dict[str, Any]) -> str | None:
     """The name of the game of a chunk, None if its metadata names none."""
-    label = _text(told.get("game"))
+    label = _text(metadata.get("game"))
     return game_name(label) if label else None
 
 
-def describe(told: dict[str, Any]) -> dict[str, Any]:
-    """The columns of `CHUNKS` that a parsed metadata.json tells.
+def describe(metadata: dict[str, Any]) -> dict[str, Any]:
+    """The columns of `CHUNKS` that a parsed metadata.json gives.
 
     A field that is absent or of the wrong type is null; what a chunk cannot do without is asked for by `read_chunk`.
     """
-    video = told.get("original_video")
+    video = metadata.get("original_video")
     video = video if isinstance(video, dict) else {}
     start_s, end_s, duration_s = (_number(video.get(key)) for key in ("start_time", "end_time", "duration"))
     if duration_s is None and start_s is not None and end_s is not None:
         duration_s = end_s - start_s
     height_px, width_px = _size(video.get("resolution"))
     return {
-        "chunk": _number_of(told.get("chunk_id")),
-        "game": game_of(told),
-        "game_label": _text(told.get("game")),
-        "controller": _text(told.get("controller_type")),
+        "chunk": _number_of(metadata.get("chunk_id")),
+        "game": game_of(metadata),
+        "game_label": _text(metadata.get("game")),
+        "controller": _text(metadata.get("controller_type")),
         "source": _text(video.get("source")),
         "url": _text(video.get("url")),
         "start_s": start_s,
         "duration_s": duration_s,
-        "rows": _whole(told.get("chunk_size")),
+        "rows": _whole(metadata.get("chunk_size")),
         "start_frame": _whole(video.get("start_frame")),
         "end_frame": _whole(video.get("end_frame")),
         "width_px": width_px,
         "height_px": height_px,
-        "overlay_px": box_px(told.get("bbox_controller_overlay"), width_px, height_px),
-        "game_area_px": box_px(told.get("bbox_game_area"), width_px, height_px),
+        "overlay_px": box_px(metadata.get("bbox_controller_overlay"), width_px, height_px),
+        "game_area_px": box_px(metadata.get("bbox_game_area"), width_px, height_px),
     }
 
 
 def read_chunk(about: dict[str, Any], body: bytes, number: int) -> Chunk:
-    """A chunk from what its metadata tells, the bytes of its parquet file and its number; broken with a reason where it must be."""
+    """A chunk from its described metadata, the bytes of its parquet file and its number; broken with a reason where it must be."""
     row = dict.fromkeys(CHUNKS.names) | about | {"chunk": number, "status": "ok"}
     try:
         start_s, duration_s = about["start_s"], about["duration_s"]
@@ -135,19 +135,19 @@ def broken(row: dict[str, Any], reason: str) -> Chunk:
     return Chunk(dict.fromkeys(CHUNKS.names) | row | {"status": "broken", "reason": reason})
 
 
-def box_px(told: Any, width_px: int | None, height_px: int | None) -> list[float] | None:
+def box_px(box: Any, width_px: int | None, height_px: int | None) -> list[float] | None:
     """A box as x, y, width, height in pixels, cut to the picture; None for no box, an empty one, or no resolution.
 
     Both conventions are read: a list of four is x, y, w, h in pixels, an object with `xtl, ytl, xbr, ybr` is relative corners.
     """
     if width_px is None or height_px is None:
         return None
-    if isinstance(told, dict):
-        corners = [_number(told.get(key)) for key in ("xtl", "ytl", "xbr", "ybr")]
+    if isinstance(box, dict):
+        corners = [_number(box.get(key)) for key in ("xtl", "ytl", "xbr", "ybr")]
         scale = (width_px, height_px, width_px, height_px)
         found = [value * size for value, size in zip(corners, scale, strict=True) if value is not None]
-    elif isinstance(told, list) and len(told) == 4:
-        found = [value for value in map(_number, told) if value is not None]
+    elif isinstance(box, list) and len(box) == 4:
+        found = [value for value in map(_number, box) if value is not None]
         found = [*found[:2], found[0] + found[2], found[1] + found[3]] if len(found) == 4 else []
     else:
         return None

@@ -172,8 +172,8 @@ def _join(corpus: Corpus, held: dict[str, list[Chunk]], labels: str) -> None:
                 stretches[chunk.row["chunk"]] = Stretch(chunk.row["start_s"], chunk.row["duration_s"], chunk.row["rows"])
                 tables.append(chunk.actions)
         table = pa.concat_tables([table.replace_schema_metadata(None) for table in tables])
-        told = json.dumps([[number, *stretches[number]] for number in sorted(stretches)])
-        facts = {"dataset": "nvidia/NitroGen", "licence": "CC BY-NC 4.0", "labels": labels, "chunks": told}
+        spans = json.dumps([[number, *stretches[number]] for number in sorted(stretches)])
+        facts = {"dataset": "nvidia/NitroGen", "licence": "CC BY-NC 4.0", "labels": labels, "chunks": spans}
         corpus.write_actions(RECORDED, video, keep_first(table, stretches).cast(ACTIONS).combine_chunks(), facts)
 
 

@@ -1,10 +1,11 @@
 """Reads the NitroGen dataset's labels (nvidia/NitroGen, arXiv:2601.02427): shards in, chunks out, nothing written.
 
-    nitrogen_source  archives and folders, on disk or behind a URL
-    nitrogen_tar     the members of an archive as a stream, past damage
-    nitrogen_chunk   one chunk: metadata and parquet as one row and its actions
-    nitrogen_index   many shards into a corpus
-    nitrogen_sample  made-up shards, for tests and measures
+    source.py    archives and folders, on disk or behind a URL
+    tar.py       the members of an archive as a stream, past damage
+    chunk.py     one chunk: metadata and parquet as one row and its actions
+    timeline.py  how the chunks of a video join
+    videos.py    what chunks say about their video
+    index.py     many shards into a corpus
 
 A chunk lies in `<anything>/<video>/<video>_chunk_NNNN/` as metadata.json, actions_raw.parquet and sometimes actions_processed.parquet, in
 any order and not always side by side: the first half of a chunk waits for the other, within 256 MB. Of games that nobody wants only the
@@ -103,14 +104,14 @@ class ShardReader:
 
     def _learn(self, key: _Key, half: _Half, body: bytes) -> Iterator[Chunk]:
         try:
-            told = parse_metadata(body)
+            metadata = parse_metadata(body)
         except BrokenChunkError as error:
             yield self._broken(key, half, str(error))
             return
-        game = game_of(told)
+        game = game_of(metadata)
         self.seen[game] += 1
         if self._games is None or game in self._games:
-            half.about = describe(told)
+            half.about = describe(metadata)
         else:
             self._finish(key)
 
@@ -132,8 +133,8 @@ class ShardReader:
 
     def _row(self, key: _Key, about: dict[str, Any]) -> tuple[dict[str, Any], int | None]:
         video, folder = key
-        told = re.search(r"_chunk_(\d{1,9})(?:_actions)?$", folder, re.ASCII)
-        number = int(told[1]) if told else about.get("chunk")
+        numbered = re.search(r"_chunk_(\d{1,9})(?:_actions)?$", folder, re.ASCII)
+        number = int(numbered[1]) if numbered else about.get("chunk")
         return about | {"video": safe_name(video), "shard": self._source.name, "chunk": number}, number
 
     def _fault(self, fault: Fault) -> Iterator[Chunk]:

@@ -66,7 +66,7 @@ def video_row(id: str, chunks: Sequence[dict[str, Any]], labels: str) -> Video:
 
 
 def keep_footage(old: Video, new: Video) -> Video:
-    """The new row, but for a video that was fetched or looked for: then only what labels say is new, and the footage's facts stay."""
+    """The new row, but for a video that was fetched or tried: then only what labels say is new, and the footage's facts stay."""
     return new if old.reason in (NOT_FETCHED, NO_GOOD_CHUNK) else with_labels_of(old, new)
 
 

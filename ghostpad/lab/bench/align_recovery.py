@@ -14,11 +14,11 @@ import pyarrow as pa
 
 from ghostpad.base.progress import progress
 from ghostpad.corpus.folder import RECORDED, Corpus
-from ghostpad.corpus.lag.align import follows, lags, on_pictures
-from ghostpad.corpus.lag.estimate import Follow
-from ghostpad.corpus.lag.features import Seen, look
+from ghostpad.corpus.lag.align import estimate_alone, lags, on_pictures
+from ghostpad.corpus.lag.estimate import LagEstimate
+from ghostpad.corpus.lag.features import MotionFeatures, extract
 from ghostpad.corpus.lag.reader import Reader
-from ghostpad.corpus.lag.teach import read_by, reference_readers, together
+from ghostpad.corpus.lag.teach import estimate_by_reader, estimate_together, reference_readers
 from ghostpad.corpus.record import record_corpus
 from ghostpad.games.spec import game_spec
 
@@ -72,7 +72,7 @@ def recover(
     Right is within a frame. One call of `advance` a lag. Without a reference all videos of the game teach each other, as in a corpus, which
     takes long: only the first and the last lag are tried.
     """
-    seen: dict[str, Seen] = {}
+    features: dict[str, MotionFeatures] = {}
     rows: dict[str, pa.Table] = {}
     for player in players:
         record_corpus(game, player, minutes=minutes, seed=seed, out=folder, crf=crf)
@@ -81,37 +81,42 @@ def recover(
     for id in corpus.ok_ids():
         table = corpus.actions(RECORDED, id)
         if table is not None:
-            seen[id], rows[id] = look(corpus.video_path(id), 0.0), table
+            features[id], rows[id] = extract(corpus.video_path(id), 0.0), table
     ways = ("reference", "alone") if reader is not None else ("alone",)
     found = {(player, way): Recovery(game, player, crf, way) for way in ways for player in players}
     frame_ms = float(1000 / game_spec(game).fps)
     for lag in lags_frames:
         moved = {id: on_pictures(table, -lag * frame_ms) for id, table in rows.items()}
         for way in ways if lag in (lags_frames[0], lags_frames[-1]) else ways[:-1]:
-            _count(found, way, by_player, _measured(seen, moved, reader if way == "reference" else None), lag * frame_ms, frame_ms)
+            _count(found, way, by_player, _measured(features, moved, reader if way == "reference" else None), lag * frame_ms, frame_ms)
         advance(1)
-    for id in seen:
+    for id in features:
         for other in rows:
             if other != id and by_player[other] == by_player[id]:
                 for way in ways:
                     one = found[by_player[id], way]
                     one.wrong_rows += 1
-                    one.wrong_told += not _wrong(seen[id], rows[other], reader if way == "reference" else None).reason
+                    one.wrong_told += not _wrong(features[id], rows[other], reader if way == "reference" else None).reason
     return list(found.values())
 
 
-def _measured(seen: dict[str, Seen], rows: dict[str, pa.Table], reader: Reader | None) -> dict[str, Follow]:
+def _measured(features: dict[str, MotionFeatures], rows: dict[str, pa.Table], reader: Reader | None) -> dict[str, LagEstimate]:
     if reader is not None:
-        return {id: read_by(reader, seen[id], rows[id], by="reference") for id in seen}
-    return together({id: follows(seen[id], rows[id]) for id in seen}, lambda id: (seen[id], rows[id]))
+        return {id: estimate_by_reader(reader, features[id], rows[id], by="reference") for id in features}
+    return estimate_together({id: estimate_alone(features[id], rows[id]) for id in features}, lambda id: (features[id], rows[id]))
 
 
-def _wrong(seen: Seen, rows: pa.Table, reader: Reader | None) -> Follow:
-    return follows(seen, rows) if reader is None else read_by(reader, seen, rows, by="reference")
+def _wrong(features: MotionFeatures, rows: pa.Table, reader: Reader | None) -> LagEstimate:
+    return estimate_alone(features, rows) if reader is None else estimate_by_reader(reader, features, rows, by="reference")
 
 
 def _count(
-    found: dict[tuple[str, str], Recovery], way: str, by_player: dict[str, str], measured: dict[str, Follow], lag_ms: float, frame_ms: float
+    found: dict[tuple[str, str], Recovery],
+    way: str,
+    by_player: dict[str, str],
+    measured: dict[str, LagEstimate],
+    lag_ms: float,
+    frame_ms: float,
 ) -> None:
     some = next(iter(found.values()))
     for row in lags(measured, {id: (some.game, player) for id, player in by_player.items() if id in measured}):

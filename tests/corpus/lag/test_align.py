@@ -15,11 +15,11 @@ from ghostpad.base.records import Video, actions_table, pads_of
 from ghostpad.cli.main import main
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.lag import teach as align_readers
-from ghostpad.corpus.lag.align import align_corpus, follows, lags, on_pictures
-from ghostpad.corpus.lag.estimate import MAX_LAG_FRAMES, Follow, distinct
-from ghostpad.corpus.lag.features import Seen, seen_in, seen_of
+from ghostpad.corpus.lag.align import align_corpus, estimate_alone, lags, on_pictures
+from ghostpad.corpus.lag.estimate import MAX_LAG_FRAMES, LagEstimate, distinct
+from ghostpad.corpus.lag.features import MotionFeatures, extract_from, features_of
 from ghostpad.corpus.lag.motion import HEIGHT_PX, SIGNALS, WIDTH_PX, motion
-from ghostpad.corpus.lag.teach import read_by, reference_readers, together
+from ghostpad.corpus.lag.teach import estimate_by_reader, estimate_together, reference_readers
 from ghostpad.corpus.record import lagged, record_corpus
 from ghostpad.games.overlay import Overlay
 from ghostpad.games.spec import game_spec
@@ -38,8 +38,8 @@ def doom(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 
 @pytest.fixture(scope="module")
-def seen(doom: Corpus) -> Seen:
-    return seen_of(doom, doom.list_videos()[0], 0.0)
+def features(doom: Corpus) -> MotionFeatures:
+    return features_of(doom, doom.list_videos()[0], 0.0)
 
 
 def rows_of(corpus: Corpus) -> pa.Table:
@@ -48,35 +48,35 @@ def rows_of(corpus: Corpus) -> pa.Table:
     return table
 
 
-def lag_frames(seen: Seen, rows: pa.Table) -> float | None:
-    (row,) = lags({"v": follows(seen, rows)}, {"v": ("doom", "expert")})
+def lag_frames(features: MotionFeatures, rows: pa.Table) -> float | None:
+    (row,) = lags({"v": estimate_alone(features, rows)}, {"v": ("doom", "expert")})
     return None if row["lag_ms"] is None else float(row["lag_ms"] / FRAME_MS)
 
 
 @pytest.mark.parametrize("lag", [-12, -5, 0, 0.5, 1, 12])
-def test_a_lag_is_found_again(doom: Corpus, seen: Seen, lag: float) -> None:
-    assert lag_frames(seen, on_pictures(rows_of(doom), -lag * FRAME_MS)) == pytest.approx(lag, abs=0.7)
+def test_a_lag_is_found_again(doom: Corpus, features: MotionFeatures, lag: float) -> None:
+    assert lag_frames(features, on_pictures(rows_of(doom), -lag * FRAME_MS)) == pytest.approx(lag, abs=0.7)
 
 
-def test_what_cannot_be_known_is_called_unknown(doom: Corpus, seen: Seen) -> None:
+def test_what_cannot_be_known_is_called_unknown(doom: Corpus, features: MotionFeatures) -> None:
     rows = rows_of(doom)
     pads, known = pads_of(rows)
     pts_s = rows.column("pts_s").to_numpy()
     other = actions_table(pts_s, np.roll(pads, 200, axis=0)[::-1], known)
-    still = Seen(seen.pts_s, np.zeros_like(seen.signals), 0.0)
+    still = MotionFeatures(features.pts_s, np.zeros_like(features.signals), 0.0)
     cases = {
-        "do not change": (seen, actions_table(pts_s, np.ones_like(pads), known)),
-        "does not clearly follow": (seen, other),
+        "do not change": (features, actions_table(pts_s, np.ones_like(pads), known)),
+        "does not clearly follow": (features, other),
         "does not move": (still, rows),
-        "too little time": (seen, rows.slice(0, 100)),
+        "too little time": (features, rows.slice(0, 100)),
     }
     for reason, (pictures, table) in cases.items():
-        assert reason in follows(pictures, table).reason
+        assert reason in estimate_alone(pictures, table).reason
     far = on_pictures(rows, (MAX_LAG_FRAMES + 25) * FRAME_MS)
-    assert follows(seen, far).reason and lag_frames(seen, far) is None
+    assert estimate_alone(features, far).reason and lag_frames(features, far) is None
 
 
-def test_rows_may_come_at_another_rate_have_holes_and_unknown_slots(doom: Corpus, seen: Seen) -> None:
+def test_rows_may_come_at_another_rate_have_holes_and_unknown_slots(doom: Corpus, features: MotionFeatures) -> None:
     rows = rows_of(doom)
     pads, known = pads_of(rows)
     pts_s = rows.column("pts_s").to_numpy()
@@ -85,7 +85,7 @@ def test_rows_may_come_at_another_rate_have_holes_and_unknown_slots(doom: Corpus
     known = known.copy()
     known[:, slot("left_x")] = False
     fine = actions_table(fine_s, pads[at], known[at]).filter(pa.array((fine_s < 5) | (fine_s > 7)))
-    assert lag_frames(seen, on_pictures(fine, -4 * FRAME_MS)) == pytest.approx(4, abs=0.7)
+    assert lag_frames(features, on_pictures(fine, -4 * FRAME_MS)) == pytest.approx(4, abs=0.7)
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +97,9 @@ def shown(doom: Corpus) -> tuple[np.ndarray, np.ndarray]:
 def test_pictures_that_come_twice_are_found_and_left_out(doom: Corpus, shown: tuple[np.ndarray, np.ndarray]) -> None:
     pts_s, frames = shown
     twice_s = np.stack([pts_s, pts_s + FRAME_MS / 2000], 1).reshape(-1)
-    seen = seen_in(twice_s, np.repeat(frames, 2, axis=0))
-    assert seen.copies == pytest.approx(0.5, abs=0.05)
-    found = follows(seen, on_pictures(rows_of(doom), -6 * FRAME_MS))
+    features = extract_from(twice_s, np.repeat(frames, 2, axis=0))
+    assert features.copies == pytest.approx(0.5, abs=0.05)
+    found = estimate_alone(features, on_pictures(rows_of(doom), -6 * FRAME_MS))
     assert found.step_s == pytest.approx(FRAME_MS / 1000) and found.follow_s / found.step_s == pytest.approx(6, abs=0.7)
 
 
@@ -112,7 +112,7 @@ def test_a_game_that_stands_still_is_no_repeat() -> None:
 def test_time_is_the_stamp_where_the_rate_varies(doom: Corpus, shown: tuple[np.ndarray, np.ndarray]) -> None:
     pts_s, frames = shown
     kept = np.random.default_rng(1).random(len(pts_s)) > 0.25
-    found = follows(seen_in(pts_s[kept], frames[kept]), on_pictures(rows_of(doom), -6 * FRAME_MS))
+    found = estimate_alone(extract_from(pts_s[kept], frames[kept]), on_pictures(rows_of(doom), -6 * FRAME_MS))
     assert not found.reason and found.follow_s * 1000 / FRAME_MS == pytest.approx(6, abs=0.7)
 
 
@@ -127,8 +127,8 @@ def test_the_motion_of_a_picture_that_is_moved_is_the_way_it_moved() -> None:
 
 
 def test_the_inertia_of_a_game_is_taken_off_by_group() -> None:
-    measured = {"a": Follow(0.04, 0, 0.12, 0.0, 0.9), "b": Follow(0.04, 0, 0.22, 0.1, 0.9), "c": Follow(0.04, 0, reason="?"),
-                "d": Follow(0.04, 0, 2.0, 1.9, 0.9)}  # fmt: skip
+    measured = {"a": LagEstimate(0.04, 0, 0.12, 0.0, 0.9), "b": LagEstimate(0.04, 0, 0.22, 0.1, 0.9), "c": LagEstimate(0.04, 0, reason="?"),
+                "d": LagEstimate(0.04, 0, 2.0, 1.9, 0.9)}  # fmt: skip
     found = lags(measured, dict.fromkeys("abcd", ("racing", None)))
     assert [row["lag_ms"] for row in found[:2]] == pytest.approx([0, 100]) and found[1]["lag_frames"] == pytest.approx(2.5)
     assert found[2]["lag_ms"] is None and found[2]["reason"] == "?"
@@ -200,7 +200,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Corpus]:
                 record_corpus(game, player, minutes=length, seed=seed, out=root)
             found[name] = Corpus.open(root)
             for row in found[name].list_videos():
-                seen_of(found[name], row, 0.0)
+                features_of(found[name], row, 0.0)
     return found
 
 
@@ -296,26 +296,29 @@ def test_a_reference_may_have_another_rate(taught: tuple[str, Corpus, Corpus]) -
     table = played.actions("recorded", id)
     assert table is not None
     step_s = float(1 / game_spec(game).fps)
-    found = read_by(reader, seen_in(pts_s[::2], frames[::2, ..., 0]), on_pictures(table, -4000 * step_s), by="reference")
+    found = estimate_by_reader(reader, extract_from(pts_s[::2], frames[::2, ..., 0]), on_pictures(table, -4000 * step_s), by="reference")
     assert found.step_s == pytest.approx(2 * step_s)
     assert found.reason if game == "doom" else found.follow_s / step_s == pytest.approx(4, abs=1.5)
 
 
-def test_a_short_video_is_told_if_its_evidence_suffices_and_else_unknown(recordings: dict[str, Corpus], doom: Corpus, seen: Seen) -> None:
+def test_a_short_video_is_told_if_its_evidence_suffices_and_else_unknown(
+    recordings: dict[str, Corpus], doom: Corpus, features: MotionFeatures
+) -> None:
     reader = reference_readers([recordings["doom"]], {"doom"})["doom"]
-    assert seen.pictures is not None
+    assert features.pictures is not None
     rows = on_pictures(rows_of(doom), -4 * FRAME_MS)
-    short = Seen(seen.pts_s[:160], seen.signals[:159], 0.0, seen.pictures[:160])
-    found = read_by(reader, short, rows, by="reference")
+    short = MotionFeatures(features.pts_s[:160], features.signals[:159], 0.0, features.pictures[:160])
+    found = estimate_by_reader(reader, short, rows, by="reference")
     assert not found.reason and found.follow_s * 1000 / FRAME_MS == pytest.approx(4, abs=1)
-    assert "too little time" in read_by(reader, Seen(seen.pts_s[:20], seen.signals[:19], 0.0, seen.pictures[:20]), rows, by="x").reason
-    assert "does not clearly show" in read_by(reader, short, rows.slice(300), by="reference").reason
-    still = Seen(seen.pts_s, np.zeros_like(seen.signals), 0.0, np.zeros_like(seen.pictures))
-    assert "does not clearly show" in read_by(reader, still, rows, by="reference").reason
+    few = MotionFeatures(features.pts_s[:20], features.signals[:19], 0.0, features.pictures[:20])
+    assert "too little time" in estimate_by_reader(reader, few, rows, by="x").reason
+    assert "does not clearly show" in estimate_by_reader(reader, short, rows.slice(300), by="reference").reason
+    still = MotionFeatures(features.pts_s, np.zeros_like(features.signals), 0.0, np.zeros_like(features.pictures))
+    assert "does not clearly show" in estimate_by_reader(reader, still, rows, by="reference").reason
 
 
 def test_videos_of_a_game_teach_each_other(
-    recordings: dict[str, Corpus], doom: Corpus, seen: Seen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recordings: dict[str, Corpus], doom: Corpus, features: MotionFeatures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every other one by id is a half, here a minute or more each: a novice and an expert, and two episodes of an expert."""
     corpus = Corpus.create(tmp_path / "c")
@@ -333,15 +336,15 @@ def test_videos_of_a_game_teach_each_other(
     assert [row["by"] for row in told] == ["together"] * 4
     assert [row["lag_frames"] for row in told] == pytest.approx([5] * 4, abs=0.7)
 
-    def footage(id: str) -> tuple[Seen, pa.Table]:
+    def footage(id: str) -> tuple[MotionFeatures, pa.Table]:
         rows = corpus.actions("recorded", id)
         assert rows is not None
-        return seen_of(corpus, row_of[id], 0.0), rows
+        return features_of(corpus, row_of[id], 0.0), rows
 
     row_of = {video.id: video for video in corpus.list_videos()}
-    earlier = {id: replace(one, onset_s=one.onset_s - 0.2) for id, one in ((id, follows(*footage(id))) for id in row_of)}
+    earlier = {id: replace(one, onset_s=one.onset_s - 0.2) for id, one in ((id, estimate_alone(*footage(id))) for id in row_of)}
     monkeypatch.setattr(align_readers, "ROUNDS", 1)
-    shifts_s = [one.follow_s for one in together(earlier, footage).values()]
+    shifts_s = [one.follow_s for one in estimate_together(earlier, footage).values()]
     expected_s = [row["follow_s"] - 0.2 for row in told]
     assert shifts_s == pytest.approx(expected_s, abs=0.03), "a lag is counted from where the game begins to answer"
 
@@ -360,10 +363,10 @@ def test_a_controller_in_the_picture_is_not_seen(tmp_path: Path) -> None:
     record_corpus("doom", "expert", minutes=0.1, seed=5, out=tmp_path / "c", overlay=Overlay("xbox"))
     corpus = Corpus.open(tmp_path / "c")
     (row,) = corpus.list_videos()
-    seen = seen_of(corpus, row, 0.0)
-    assert seen.pictures is not None
+    features = features_of(corpus, row, 0.0)
+    assert features.pictures is not None
     (x, y, wide, high), (of_x, of_y) = row.overlay_px, row.overlay_of_px
-    inside = seen.pictures[
+    inside = features.pictures[
         :, int(y / of_y * 48) + 2 : int((y + high) / of_y * 48) - 1, int(x / of_x * 64) + 2 : int((x + wide) / of_x * 64) - 1
     ]
     assert inside.size and inside.max() == inside.min(), "painted over in one tone"
@@ -372,10 +375,10 @@ def test_a_controller_in_the_picture_is_not_seen(tmp_path: Path) -> None:
 def test_the_printed_distribution_is_in_frames() -> None:
     from ghostpad.cli.corpus_align import align_text
 
-    measured = {f"v{at}": Follow(0.04, 0, lag * 0.04, lag * 0.04, 0.9, by="reference") for at, lag in enumerate((-1, -1, 2))}
-    text = align_text(lags(measured | {"u": Follow(0.04, 0, reason="no idea")}, dict.fromkeys([*measured, "u"], ("racing", None))))
+    measured = {f"v{at}": LagEstimate(0.04, 0, lag * 0.04, lag * 0.04, 0.9, by="reference") for at, lag in enumerate((-1, -1, 2))}
+    text = align_text(lags(measured | {"u": LagEstimate(0.04, 0, reason="no idea")}, dict.fromkeys([*measured, "u"], ("racing", None))))
     assert [line.split() for line in text.splitlines()[3:7]] == [["-1", "2", "#" * 40], ["+0", "0"], ["+1", "0"], ["+2", "1", "#" * 20]]
-    assert "told by the reference: 3 videos" in text and "unknown: no idea: 1 videos" in text
+    assert "found by the reference: 3 videos" in text and "unknown: no idea: 1 videos" in text
 
 
 def test_the_check_runs_and_prints_a_line_for_each_kind(recordings: dict[str, Corpus], tmp_path: Path) -> None:

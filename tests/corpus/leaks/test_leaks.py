@@ -13,9 +13,9 @@ from ghostpad.base.pad import PAD_DIM, slot
 from ghostpad.base.records import Video, actions_table
 from ghostpad.cli.main import main
 from ghostpad.corpus.folder import Corpus
-from ghostpad.corpus.leaks.probe import MARGIN, Probe, probe_leaks
+from ghostpad.corpus.leaks.probe import LEAK_EXCESS, Probe, probe_leaks
 from ghostpad.corpus.leaks.strips import around, corners, whole_box
-from ghostpad.corpus.masks import PAD_PX
+from ghostpad.corpus.masks import MARGIN_PX
 from ghostpad.corpus.record import record_corpus
 from ghostpad.games.overlay import Overlay
 from ghostpad.video.record import VideoRecorder
@@ -29,16 +29,16 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return Corpus.open(root)
 
 
-def probed(corpus: Corpus, pad_px: int = PAD_PX, **changes: Any) -> Probe:
-    found = probe_leaks(corpus, replace(corpus.list_videos()[0], **changes), pad_px=pad_px)
+def probed(corpus: Corpus, margin_px: int = MARGIN_PX, **changes: Any) -> Probe:
+    found = probe_leaks(corpus, replace(corpus.list_videos()[0], **changes), margin_px=margin_px)
     assert found is not None
     return found
 
 
 def test_a_right_mask_passes_and_one_that_is_8_px_too_small_does_not(drawn: Corpus) -> None:
     right, small = probed(drawn), probed(drawn, -8)
-    assert not right.leaks and right.excess < MARGIN
-    assert small.leaks and small.auc > 0.95 and small.excess > 2 * MARGIN
+    assert not right.leaks and right.excess < LEAK_EXCESS
+    assert small.leaks and small.auc > 0.95 and small.excess > 2 * LEAK_EXCESS
     left, top, edge, bottom = small.mask or (0, 0, 0, 0)
     assert small.heat[top:bottom, left:edge].max() == 0 and small.heat.max() == 1
 
@@ -46,7 +46,7 @@ def test_a_right_mask_passes_and_one_that_is_8_px_too_small_does_not(drawn: Corp
 @pytest.mark.parametrize("side", ["left", "bottom"])
 def test_one_side_that_is_too_small_is_found_and_named(drawn: Corpus, side: str) -> None:
     x, y, wide, high = drawn.list_videos()[0].overlay_px
-    less = PAD_PX + 8  # the pad stands on the other sides
+    less = MARGIN_PX + 8  # the pad stands on the other sides
     box = [x + less, y, wide - less, high] if side == "left" else [x, y, wide, high - less]
     found = probed(drawn, overlay_px=box)
     assert found.leaks and found.place == side
@@ -101,7 +101,7 @@ def test_a_controller_that_nobody_told_of_is_found_in_its_corner(drawn: Corpus, 
 def test_the_command_shows_where_a_mask_leaks(drawn: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["corpus", "check-masks", str(drawn.root)]) == 0
     assert "passes" in capsys.readouterr().out and not list(drawn.root.glob("leaks/*"))
-    assert main(["corpus", "check-masks", str(drawn.root), "--pad-px", "-30"]) == 1
+    assert main(["corpus", "check-masks", str(drawn.root), "--margin-px", "-30"]) == 1
     told = capsys.readouterr()
     assert (
         "LEAKS    box" in told.out
