@@ -101,14 +101,14 @@ class _Run:
             incoming.unlink(missing_ok=True)
 
     def _own(self, source: InputVideo) -> bool:
-        """Whether the file is the corpus's own: a video of its table, or a small copy."""
+        """Whether the file is the corpus's own: a video of its table, a small copy or a download in flight."""
         path, root = Path(source.path), self._corpus.root.resolve()
         if not is_local(source.files) or not path.parent.resolve().is_relative_to(root):
             return False
         inside = (path.parent.resolve() / path.name).relative_to(root).as_posix()
         there = any(video.path == inside for video in self._videos.values())
         self.counts.present += there and path.exists()
-        return there or not inside.startswith("videos/")
+        return there or inside.startswith(("proxy/", "fetch/"))
 
     def _known(self, source: InputVideo, key: str | None) -> bool:
         """Whether the file was read before and nothing has changed."""
@@ -122,7 +122,8 @@ class _Run:
         if entry["outcome"] == SAME or entry["sha256"] != video.sha256 or (video.status != "ok" and entry["outcome"] != BROKEN):
             return False
         self.counts.present += 1
-        self._take_rows(source, video)
+        if video.status == "ok":
+            self._take_rows(source, video)
         return True
 
     def _take(self, source: InputVideo, key: str | None, incoming: Path) -> None:
@@ -165,11 +166,12 @@ class _Run:
             self.counts.unfit[source.path] = str(reason)
             return
         facts = {name: value for name, value in source.facts.items() if getattr(video, name) is None}
-        path = f"videos/{video.id}{incoming.suffix}"
-        os.replace(incoming, self._corpus.root / path)
+        lost = video.sha256 == sha256
+        path = video.path if lost else f"videos/{video.id}{incoming.suffix}"
         joined = replace(video, **facts, **info.columns(), path=path, sha256=sha256, status="ok", reason=None)
+        os.replace(incoming, self._corpus.path_of(joined))
         self._note(source, key, ADDED, joined)
-        if video.sha256 == sha256:
+        if lost:
             self.counts.back.append(video.id)
             self.counts.gone = [id for id in self.counts.gone if id != video.id]
         else:
@@ -238,7 +240,7 @@ class _Run:
             elif rows is not None and not rows.equals(there):
                 path = self._corpus.actions_path(RECORDED, video.id)
                 self.counts.unread[video.id] = f"it has other rows than those beside {source.path}: remove {path} to take those"
-        except FormatError as error:
+        except (FormatError, MediaError, MissingError) as error:
             self.counts.unread[video.id] = str(error)
 
 

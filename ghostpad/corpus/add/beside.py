@@ -43,9 +43,10 @@ def rows_beside(video: Path) -> pa.Table | None:
         if name in columns:
             values, known[:, index] = columns[name]
             low = 0 if name in BUTTONS else -1
-            wrong = np.flatnonzero(known[:, index] & ~((values >= low) & (values <= 1)))
+            inside = (values >= low) & (values <= 1)
+            wrong = np.flatnonzero(known[:, index] & ~inside)
             problems += [f"{name} is {values[wrong[0]]:g} in row {wrong[0] + 1}: it must lie in {low}...1"] if len(wrong) else []
-            pads[:, index] = np.nan_to_num(values)
+            pads[:, index] = np.where(inside, values, 0)
     problems += _stamp_problems(*columns["pts_s"]) if "pts_s" in columns else []
     if problems:
         raise FormatError(f"{path.name}: {'; '.join(problems)}")

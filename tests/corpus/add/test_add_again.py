@@ -208,3 +208,8 @@ def test_a_corpus_inside_the_folder_does_not_take_its_own_files(folder: Path) ->
     assert main(["corpus", "proxy", str(corpus.root), "--px", "64"]) == 0
     counts = add(corpus, folder)
     assert (counts.added, counts.same, len(corpus.ok_ids())) == (0, {}, 8)
+
+
+def test_footage_inside_the_corpus_folder_is_footage(folder: Path) -> None:
+    corpus = Corpus.create(folder.parent)
+    assert add(corpus, folder).added == 8 and add(corpus, folder).present == 9

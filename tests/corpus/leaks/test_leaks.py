@@ -124,7 +124,7 @@ def test_what_cannot_be_told_is_said(drawn: Corpus, tmp_path: Path, capsys: pyte
     corpus.add_video(row)
     assert probe_leaks(corpus, row) is None, "no rows"
     assert main(["corpus", "check-masks", str(corpus.root)]) == 0
-    assert "unknown" in (told := capsys.readouterr().out) and "1 could not be told" in told
+    assert "unknown" in (told := capsys.readouterr().out) and "1 could not be judged" in told
     corpus.add_video(replace(row, overlay_px=[900.0, 900.0, 10.0, 10.0]))
     assert main(["corpus", "check-masks", str(corpus.root)]) == 1
     assert "broken" in (shown := capsys.readouterr()).out and "1 are broken" in shown.err
