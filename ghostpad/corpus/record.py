@@ -11,7 +11,6 @@ whose footage is gone is recorded again.
 Cost: 2 minutes of footage take 5 s (Doom) or 8 s (racing) and about 12 MB (measured, one loaded core).
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
@@ -23,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from ghostpad.base.errors import SettingsError
-from ghostpad.base.files import read_json, write_json
+from ghostpad.base.files import file_sha256, read_json, write_json
 from ghostpad.base.records import ACTIONS, Video, actions_table, write_table
 from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.games.episode import Episode, record_episode
@@ -145,15 +144,13 @@ def _table(episode: Episode, overlay: Overlay | None) -> pa.Table:
 
 
 def _video(name: str, path: Path, player: str, spec: GameSpec, seed: int, episode: Episode, overlay: Overlay | None) -> Video:
-    with open(path, "rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return Video(
         id=name,
         game=spec.name,
         level=spec.title,
         player=player,
         source=SOURCE,
-        sha256=sha256,
+        sha256=file_sha256(path),
         fps=str(spec.fps),
         frames=episode.frames,
         duration_s=float(episode.frames / spec.fps),

@@ -18,18 +18,20 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from ghostpad.base.errors import FormatError, MediaError, MissingError, SettingsError
-from ghostpad.base.files import locked
+from ghostpad.base.files import file_sha256, locked
 from ghostpad.base.progress import progress
 from ghostpad.base.records import Video
 from ghostpad.corpus.add.beside import check_within, rows_beside
 from ghostpad.corpus.add.find import InputVideo
 from ghostpad.corpus.add.fingerprint import Fingerprints, fingerprint_video
 from ghostpad.corpus.add.ledger import ADDED, BROKEN, PRESENT, SAME, AddLedger
+from ghostpad.corpus.fetch.stretches import Span, label_spans
 from ghostpad.corpus.folder import RECORDED, Corpus
-from ghostpad.corpus.nitrogen.videos import SLACK_S, label_ends_s
+from ghostpad.corpus.nitrogen.videos import SLACK_S
 from ghostpad.corpus.places import is_local, place_errors
 from ghostpad.video.probe import VideoInfo, probe_video
 
@@ -81,7 +83,6 @@ class _Run:
         self._corpus, self._link, self._videos = corpus, link, self.ledger.videos
         self._prints = Fingerprints(corpus)
         self._ids = {video.sha256: id for id, video in self._videos.items() if video.sha256}
-        self._ends_s: dict[str, float] | None = None
         (corpus.root / "videos").mkdir(exist_ok=True)
         for stale in (corpus.root / "videos").glob(".add.*"):
             stale.unlink()
@@ -157,10 +158,10 @@ class _Run:
         self, source: InputVideo, key: str | None, incoming: Path, sha256: str, video: Video, info: VideoInfo | None, reason: str | None
     ) -> None:
         """Make a file the footage of a video whose labels are there, or whose own file was lost."""
-        end_s = self._label_ends_s().get(video.id)
+        end_s = max((span.end_s for span in self._spans.get(video.id, ())), default=0.0)
         if video.status == "ok":
             reason = f"the corpus has another '{video.id}': give it another id"
-        elif info and end_s is not None and info.duration_s < end_s - SLACK_S:
+        elif info and info.duration_s < end_s - SLACK_S:
             reason = f"it is {info.duration_s:.1f} s long, the labels of '{video.id}' end at {end_s:.1f} s"
         if reason or info is None:
             self.counts.unfit[source.path] = str(reason)
@@ -198,6 +199,10 @@ class _Run:
         self._note(source, key, ADDED, video)
         self.counts.added += 1
 
+    @cached_property
+    def _spans(self) -> dict[str, list[Span]]:
+        return label_spans(self._corpus.chunks().select(["video", "status", "start_s", "duration_s"]).to_pylist())
+
     def _note(self, source: InputVideo, key: str | None, outcome: str, video: Video) -> None:
         self.ledger.note(key, source.path, video.sha256, outcome, video.id, video)
         self._ids[video.sha256 or ""] = video.id
@@ -218,14 +223,8 @@ class _Run:
         there = self._videos.get(id)
         taken = there is not None and (there.source, there.status) != ("added", "broken")  # a better copy takes a broken one's place
         if there is None and source.id is None and id in self._files:  # of a killed run the same bytes may lie there
-            with open(self._files[id], "rb") as file:
-                taken = hashlib.file_digest(file, "sha256").hexdigest() != sha256
+            taken = file_sha256(self._files[id]) != sha256
         return f"{id}-{sha256[:8]}" if taken else id
-
-    def _label_ends_s(self) -> dict[str, float]:
-        if self._ends_s is None:
-            self._ends_s = label_ends_s(self._corpus.chunks())
-        return self._ends_s
 
     def _take_rows(self, source: InputVideo, video: Video) -> None:
         """Keep the rows that lie beside a local video, unless others are there; the video stays without them if they cannot be used, since

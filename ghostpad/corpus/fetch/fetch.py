@@ -10,7 +10,6 @@ rate of at least that of the labels comes before height: small renditions are of
 Two downloads at a time from one site.
 """
 
-import hashlib
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -23,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from ghostpad.base.errors import MediaError, MissingError, unknown
-from ghostpad.base.files import safe_name
+from ghostpad.base.files import file_sha256, safe_name
 from ghostpad.base.progress import progress
 from ghostpad.base.records import Video
 from ghostpad.corpus.fetch.copy import part_of_s, rate_within
@@ -34,10 +33,10 @@ from ghostpad.corpus.fetch.settings import FetchSettings
 from ghostpad.corpus.fetch.site import DownloadFailed, download, yt_dlp_module
 from ghostpad.corpus.fetch.stretches import Span, label_spans
 from ghostpad.corpus.folder import Corpus
+from ghostpad.corpus.nitrogen.videos import SLACK_S
 from ghostpad.video.probe import VideoInfo, probe_video, read_stamps
 
 _LONGEST_WAIT_S = 600.0
-_SLACK_S = 2.0  # between the length a site or the labels promise and the file's; sites round to seconds (a guess)
 
 
 @dataclass
@@ -182,18 +181,16 @@ def _finished(corpus: Corpus, id: str) -> Path | None:
 
 
 def _wrong_length(length_s: float, promised_s: float | None, labels_end_s: float) -> Failure | None:
-    if promised_s and abs(length_s - promised_s) > _SLACK_S:
+    if promised_s and abs(length_s - promised_s) > SLACK_S:
         return Failure("wrong length", f"it is {length_s:.1f} s long, the site says {promised_s:.1f} s")
-    if length_s < labels_end_s - _SLACK_S:
+    if length_s < labels_end_s - SLACK_S:
         return Failure("wrong length", f"it is {length_s:.1f} s long, its labels end at {labels_end_s:.1f} s")
     return None
 
 
 def _fetched(video: Video, path: Path, info: VideoInfo, part: bool) -> Video:
-    with open(path, "rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     columns = info.columns() | ({"fps": str(rate_within(read_stamps(path)))} if part else {})
-    return replace(video, **columns, path=f"videos/{path.name}", sha256=sha256, status="ok", reason=None)
+    return replace(video, **columns, path=f"videos/{path.name}", sha256=file_sha256(path), status="ok", reason=None)
 
 
 def _keep_labels(old: Video, new: Video) -> Video:

@@ -13,6 +13,7 @@ import zlib
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -86,14 +87,8 @@ def features_of(corpus: Corpus, video: Video, start_s: float) -> MotionFeatures:
     features = extract(path, start_s, mask=video_mask(video, path))
     assert features.pictures is not None
     with atomic_path(kept) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(
-            file,
-            made_of=made_of,
-            pts_s=features.pts_s,
-            signals=features.signals,
-            copies=np.float64(features.copies),
-            pictures=features.pictures,
-        )
+        known: dict[str, Any] = {"pts_s": features.pts_s, "signals": features.signals, "pictures": features.pictures}
+        np.savez_compressed(file, made_of=made_of, copies=np.float64(features.copies), **known)
     return features
 
 

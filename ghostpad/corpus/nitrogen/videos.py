@@ -11,8 +11,6 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-import pyarrow as pa
-
 from ghostpad.base.records import Video
 from ghostpad.corpus.nitrogen.timeline import kept_rows, stretches_of
 
@@ -28,15 +26,6 @@ LICENCE = "labels CC BY-NC 4.0 (NitroGen)"
 
 SLACK_S = 2.0
 """How much shorter than its labels footage may be: sites round lengths to seconds (a guess)."""
-
-
-def label_ends_s(chunks: pa.Table) -> dict[str, float]:
-    """Where each video's labels end, s, from the table of chunks: footage that ends before is not the one that was labelled."""
-    ends: dict[str, float] = {}
-    for row in chunks.select(["video", "status", "start_s", "duration_s"]).to_pylist():
-        if row["status"] == "ok":
-            ends[row["video"]] = max(ends.get(row["video"], 0.0), row["start_s"] + row["duration_s"])
-    return ends
 
 
 def video_row(id: str, chunks: Sequence[dict[str, Any]], labels: str) -> Video:

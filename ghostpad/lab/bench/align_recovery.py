@@ -110,14 +110,10 @@ def _wrong(features: MotionFeatures, rows: pa.Table, reader: Reader | None) -> L
     return estimate_alone(features, rows) if reader is None else estimate_by_reader(reader, features, rows, by="reference")
 
 
-def _count(
-    found: dict[tuple[str, str], Recovery],
-    way: str,
-    by_player: dict[str, str],
-    measured: dict[str, LagEstimate],
-    lag_ms: float,
-    frame_ms: float,
-) -> None:
+_Found = dict[tuple[str, str], Recovery]
+
+
+def _count(found: _Found, way: str, by_player: dict[str, str], measured: dict[str, LagEstimate], lag_ms: float, frame_ms: float) -> None:
     some = next(iter(found.values()))
     for row in lags(measured, {id: (some.game, player) for id, player in by_player.items() if id in measured}):
         one = found[row["player"], way]
