@@ -48,7 +48,6 @@ GROUPS: Groups = {
     },
     "Inverse dynamics model": {
         "train idm": Command("ghostpad.cli.train", "train_idm", "learn to read the pad between frames from footage with known pads"),
-        "adapt idm": Command("ghostpad.cli.adapt", "adapt_idm", "teach an IDM another game from a few minutes of known pads"),
         "eval idm": Command("ghostpad.cli.eval_idm", "eval_idm", "measure an IDM against withheld pads, beside baselines"),
     },
     "Pseudo-labels": {

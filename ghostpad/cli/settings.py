@@ -11,10 +11,11 @@ import tyro
 
 from ghostpad.base.errors import unknown
 from ghostpad.base.settings import Settings
-from ghostpad.idm.settings import AdaptRun, IdmRun
+from ghostpad.idm.settings import FinetuneRun as IdmFinetuneRun
+from ghostpad.idm.settings import IdmRun
 from ghostpad.policy.settings import FinetuneRun, PolicyRun
 
-RUNS: dict[str, type[Settings]] = {"idm": IdmRun, "adapt": AdaptRun, "policy": PolicyRun, "finetune": FinetuneRun}
+RUNS: dict[str, type[Settings]] = {"idm": IdmRun, "finetune-idm": IdmFinetuneRun, "policy": PolicyRun, "finetune": FinetuneRun}
 """What can be trained, adapted or fine-tuned (`train policy --init`), and the class of all its settings."""
 
 Kind = Annotated[
@@ -39,7 +40,7 @@ def recipe_text(run: Settings) -> str:
     is one that a fine-tuned policy takes from the run that it starts from."""
     parts = [f"# {_about(run)}"]
     for name in type(run).model_fields:
-        part, taken = getattr(run, name), name == "model" and isinstance(run, FinetuneRun)
+        part, taken = getattr(run, name), name == "model" and isinstance(run, FinetuneRun | IdmFinetuneRun)
         parts.append("\n".join([f"# {_about(part)}", f"[{name}]", *_lines(part, taken)]))
     return "\n\n".join(parts)
 

@@ -129,8 +129,7 @@ def read_run(run: str | Path, kind: str) -> dict[str, Any]:
     if description.get("kind") != kind:
         raise FormatError(f"{run} holds a model of kind '{description.get('kind')}', a '{kind}' is needed here")
     if not (run / "model.safetensors").exists():
-        verb = "adapt" if "adapted_from" in description["facts"] else "train"
-        raise MissingError(f"{run} is not finished: run its 'ghostpad {verb} {kind}' command again, it continues")
+        raise MissingError(f"{run} is not finished: run its 'ghostpad train {kind}' command again, it continues")
     return description
 
 

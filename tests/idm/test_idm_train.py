@@ -45,12 +45,12 @@ def test_a_round_of_self_training_learns_from_labelled_videos_beside_the_truth(
     monkeypatch.setattr(Idm, "loss", noting)
     words = [*small_idm, "train.steps=20", f"data.labels={source}", "data.truth_share=0.75"]
     trained = train_idm([mixed.root], tmp_path / "run", load_settings(IdmRun, None, words))
-    assert trained.label_minutes == pytest.approx(1 / 6, rel=0.02) and 0 < trained.train_minutes < 1 / 3
+    assert trained.pseudo_label_minutes == pytest.approx(1 / 6, rel=0.02) and 0 < trained.learned_minutes < 1 / 3
     assert 5 < sum(video in wild for video in seen) < 40 and len(seen) == 80  # a quarter of each batch of four
     assert read_json(tmp_path / "run" / "run.json")["facts"]["labels"] == source
     seen.clear()
     alone = train_idm([mixed.root], tmp_path / "alone", load_settings(IdmRun, None, [*small_idm, "train.steps=2"]))
-    assert alone.label_minutes == 0 and not set(seen) & set(wild)
+    assert alone.pseudo_label_minutes == 0 and not set(seen) & set(wild)
 
 
 def test_a_run_keeps_its_thresholds_and_an_evaluation_says_what_they_keep(
