@@ -114,6 +114,30 @@ def test_inside_windows_never_leave_the_video_and_short_videos_give_one() -> Non
     assert dataset[0, 7][2][:, 0].tolist() == [1, 1, 1, 0]
 
 
+SPARSE = WindowSpec(tuple(range(5)), tuple(range(4)), 8, 8, True, inside=True)
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=40))
+def test_inside_windows_stand_where_any_of_their_rows_weighs(known: list[bool]) -> None:
+    clip = clip_of(len(known))
+    clip.weight[~np.array(known)] = 0
+    dataset = WindowDataset([[clip]], SPARSE)
+    everywhere = range(max(1, len(known) - 3))
+    assert dataset.places[0].tolist() == [[0, row] for row in everywhere if any(known[row : row + 4])]
+    assert all(dataset[0, index][2].any() for index in range(dataset.sizes[0]))
+
+
+def test_where_every_row_is_known_windows_and_their_order_are_what_they_were() -> None:
+    """Every row that a window fits at, clip by clip: weights of any size above 0 change nothing."""
+    clips = [clip_of(10), clip_of(3), clip_of(25)]
+    clips[2].weight[:, :-1] = 0
+    clips[2].weight[:] *= 0.01
+    dataset = WindowDataset([clips], SPARSE)
+    assert dataset.places[0].tolist() == [[0, row] for row in range(7)] + [[1, 0]] + [[2, row] for row in range(22)]
+    order = Order(dataset.sizes, [1.0], 6, 0)
+    assert [index for _, index in order.at(0)] == [2, 11, 26, 21, 10, 4], "as drawn before windows looked at weights"
+
+
 def test_processes_share_a_batch_and_worker_processes_change_nothing() -> None:
     dataset = WindowDataset([[clip_of(20)]], SPEC)
     order = Order(dataset.sizes, [1.0], 4, 3)
