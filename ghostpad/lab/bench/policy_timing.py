@@ -85,7 +85,7 @@ def gpu_memory_mb() -> float | None:
 
 def _twin(policy: Policy) -> Policy:
     """Another policy over the same weights, in evaluation mode."""
-    twin = Policy.hollow(policy.settings, policy.facts)
+    twin = Policy.on_meta(policy.settings, policy.facts)
     twin.load_state_dict(policy.state_dict(), assign=True)
     twin.to(policy.device).eval()  # for buffers that no checkpoint holds; the weights are there
     return twin
