@@ -6,7 +6,7 @@ embedding. Slots that are new get heads of their own. docs/design.md has what th
 whatever the minutes (measured).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,12 @@ from ghostpad.train.checkpoint import read_run
 from ghostpad.train.finetune import finetune_run, inherited_facts
 
 
-def finetune_settings(init: Path, recipe: Path | None, overrides: Sequence[str]) -> FinetuneRun:
-    """The settings of a training that starts from the run `init`: its own of the model, and what a recipe and overrides say.
+def finetune_settings(init: Path, recipe: Path | None, flags: Mapping[str, Any]) -> FinetuneRun:
+    """The settings of a training that starts from the run `init`: its own of the model, and what a recipe and flags say.
 
     Raises as `ghostpad.train.finetune.finetune_run` does.
     """
-    return finetune_run(FinetuneRun, "idm", CHANGEABLE, init, recipe, overrides)
+    return finetune_run(FinetuneRun, "idm", CHANGEABLE, init, recipe, flags)
 
 
 def finetune_facts(init: Path, out: Path, facts: dict[str, Any], tune: TuneSettings) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Reads a run folder of a policy, trained here or imported from NitroGen. Its sett
 it learns or plays (`CHANGEABLE`); the facts of the new run keep those of the old, licences among them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,12 @@ from ghostpad.train.finetune import finetune_run, inherited_facts
 from ghostpad.train.model import Model
 
 
-def finetune_settings(init: Path, recipe: Path | None, overrides: Sequence[str]) -> FinetuneRun:
-    """The settings of a training that starts from the run `init`: its own of the model, and what a recipe and overrides say.
+def finetune_settings(init: Path, recipe: Path | None, flags: Mapping[str, Any]) -> FinetuneRun:
+    """The settings of a training that starts from the run `init`: its own of the model, and what a recipe and flags say.
 
     Raises as `ghostpad.train.finetune.finetune_run` does.
     """
-    return finetune_run(FinetuneRun, "policy", CHANGEABLE, init, recipe, overrides)
+    return finetune_run(FinetuneRun, "policy", CHANGEABLE, init, recipe, flags)
 
 
 def finetune_facts(init: Path, out: Path, facts: dict[str, Any]) -> dict[str, Any]:

@@ -3,34 +3,31 @@
 Reads a run folder, which stays as it is.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from ghostpad.base.errors import SettingsError
-from ghostpad.base.settings import SettingsType, build_settings, given_values
+from ghostpad.base.settings import SettingsType, load_settings
 from ghostpad.train.checkpoint import read_run, run_fingerprint
 from ghostpad.train.facts import FACTS
 
 
 def finetune_run(
-    cls: type[SettingsType], kind: str, changeable: Collection[str], init: Path, recipe: Path | None, overrides: Sequence[str]
+    cls: type[SettingsType], kind: str, changeable: Collection[str], init: Path, recipe: Path | None, flags: Mapping[str, Any]
 ) -> SettingsType:
-    """The settings `cls` of a training that starts from the run `init`: its own of the model, and what a recipe and overrides say.
+    """The settings `cls` of a training that starts from the run `init`: its own of the model, and what a recipe and flags say.
 
     Raises `SettingsError` for a setting of the model that is neither `changeable` nor as `init` has it, and for all problems that
     `load_settings` tells; `MissingError` and `FormatError` as `read_run` does.
     """
-    values = given_values(recipe, overrides)
-    built, asked = read_run(init, kind)["model"], values.get("model", {})
-    if isinstance(asked, Mapping):
-        wrong = [name for name, value in asked.items() if name in built and name not in changeable and value != built[name]]
-        if wrong:
-            raise SettingsError(
-                [f"model.{name} is {asked[name]!r}, but {init} was built with {built[name]!r}: leave it out" for name in wrong]
-            )
-        values = {**values, "model": built | dict(asked)}
-    return build_settings(cls, values, str(recipe or "--set"))
+    built = read_run(init, kind)["model"]
+    run = load_settings(cls, recipe, flags, {"model": built})
+    asked = run.model_dump(mode="json")["model"]
+    wrong = [name for name, value in built.items() if name not in changeable and asked[name] != value]
+    if wrong:
+        raise SettingsError([f"model.{name} is {asked[name]!r}, but {init} was built with {built[name]!r}: leave it out" for name in wrong])
+    return run
 
 
 def inherited_facts(init: Path, out: Path, kind: str, facts: Mapping[str, Any]) -> dict[str, Any]:

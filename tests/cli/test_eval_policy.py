@@ -23,15 +23,15 @@ from ghostpad.policy.model import Policy
 from ghostpad.policy.play import PolicyActor, watch_episode
 from ghostpad.policy.settings import PolicySettings
 
-SMALL = ["model.width_px=32", "model.height_px=24", "model.dim=16", "model.heads=2", "model.depth=2", "model.conv_width=4", "model.draws=1",
-         "data.batch_size=8", "train.steps=3", "train.threads=1"]  # fmt: skip
+SMALL = ["--model.width-px=32", "--model.height-px=24", "--model.dim=16", "--model.heads=2", "--model.depth=2", "--model.conv-width=4",
+         "--model.draws=1", "--data.batch-size=8", "--train.steps=3", "--train.threads=1"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def run(small: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished policy of Doom that has learned next to nothing."""
     out = tmp_path_factory.mktemp("policy") / "run"
-    assert main(["train", "policy", str(small.novice), "--out", str(out), "--set", *SMALL]) == 0
+    assert main(["train", "policy", str(small.novice), "--out", str(out), *SMALL]) == 0
     return out
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ghostpad.base.errors import FormatError, MissingError, SettingsError, TrainingError
 from ghostpad.base.pad import PAD_DIM, slot
 from ghostpad.base.records import VERDICTS, actions_table, labels_table, pads_of
-from ghostpad.base.settings import load_settings
+from ghostpad.base.settings import build_settings
 from ghostpad.corpus.folder import Corpus
 from ghostpad.feed.dataset import WindowDataset, batches
 from ghostpad.feed.footage import Footage, align, label_source, labelled_rows, load_footage, truth_rows, withheld_rows
@@ -227,7 +227,7 @@ def test_soft_targets_are_the_probabilities_and_hard_ones_the_likelier_side(tmp_
         np.testing.assert_allclose(values[:, [slot("east"), slot("right_x")]], [[east, -0.25]] * ROWS, atol=1e-3)
         assert (still_known == known).all() and not found[1][:, ~known].any(), "what is unknown stays unknown and weighs nothing"
     with pytest.raises(SettingsError, match="data.targets"):
-        load_settings(IdmRun, None, ["data.targets=softt"])
+        build_settings(IdmRun, {"data": {"targets": "softt"}}, "test")
 
 
 def test_without_verdicts_nothing_is_dropped(tmp_path: Path) -> None:
@@ -289,10 +289,10 @@ def test_footage_encoded_again_has_the_same_rows_under_other_pictures_and_a_cach
     assert {path.name for path in (corpus.root / "videos").iterdir()} == {f"{row['id']}.mp4" for row in corpus.rows()}
 
 
-@pytest.mark.parametrize("crf", ["[52]", "[-1]", "[23, 99]", "[2.5]"])
-def test_a_quality_that_does_not_exist_is_refused(crf: str) -> None:
+@pytest.mark.parametrize("crf", [[52], [-1], [23, 99], [2.5]])
+def test_a_quality_that_does_not_exist_is_refused(crf: list[float]) -> None:
     with pytest.raises(SettingsError, match="data.reencode_crf"):
-        load_settings(IdmRun, None, [f"data.reencode_crf={crf}"])
+        build_settings(IdmRun, {"data": {"reencode_crf": crf}}, "test")
 
 
 def test_a_video_that_was_replaced_is_decoded_again(small: Any, tmp_path: Path) -> None:

@@ -10,12 +10,10 @@ import torch
 from torch import Tensor
 
 from ghostpad.base.files import read_json
-from ghostpad.base.settings import load_settings
 from ghostpad.cli.main import main
 from ghostpad.corpus.folder import Corpus
 from ghostpad.feed.batch import Batch
 from ghostpad.idm.model import Idm
-from ghostpad.idm.settings import IdmRun
 from ghostpad.idm.train import train_idm
 from ghostpad.label.label import label_corpus
 
@@ -31,7 +29,7 @@ def mixed(small: Any, tmp_path: Path) -> Corpus:
 
 
 def test_a_round_of_self_training_learns_from_labelled_videos_beside_the_truth(
-    small: Any, small_idm: list[str], mixed: Corpus, idm_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small: Any, small_idm: Any, mixed: Corpus, idm_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = label_corpus(mixed, idm_run).source
     wild = Corpus.open(small.wild).ok_ids()
@@ -43,13 +41,13 @@ def test_a_round_of_self_training_learns_from_labelled_videos_beside_the_truth(
         return loss(self, batch, generator)
 
     monkeypatch.setattr(Idm, "loss", noting)
-    words = [*small_idm, "train.steps=20", f"data.labels={source}", "data.truth_share=0.75"]
-    trained = train_idm([mixed.root], tmp_path / "run", load_settings(IdmRun, None, words))
+    run = small_idm(train={"steps": 20}, data={"labels": source, "truth_share": 0.75})
+    trained = train_idm([mixed.root], tmp_path / "run", run)
     assert trained.pseudo_label_minutes == pytest.approx(1 / 6, rel=0.02) and 0 < trained.learned_minutes < 1 / 3
     assert 5 < sum(video in wild for video in seen) < 40 and len(seen) == 80  # a quarter of each batch of four
     assert read_json(tmp_path / "run" / "run.json")["facts"]["labels"] == source
     seen.clear()
-    alone = train_idm([mixed.root], tmp_path / "alone", load_settings(IdmRun, None, [*small_idm, "train.steps=2"]))
+    alone = train_idm([mixed.root], tmp_path / "alone", small_idm(train={"steps": 2}))
     assert alone.pseudo_label_minutes == 0 and not set(seen) & set(wild)
 
 

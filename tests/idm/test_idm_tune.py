@@ -34,11 +34,14 @@ from ghostpad.label.label import label_corpus
 from ghostpad.train import loop
 from ghostpad.train.checkpoint import run_fingerprint, save_checkpoint
 
-QUICK = ["data.batch_size=4", "train.threads=1", "train.steps=4", "data.validation_share=0"]
+QUICK: dict[str, dict[str, Any]] = {"data": {"batch_size": 4, "validation_share": 0}, "train": {"threads": 1, "steps": 4}}
+QUICK_FLAGS = ["--data.batch-size=4", "--data.validation-share=0", "--train.threads=1", "--train.steps=4"]
 
 
-def tuned(base: Path, corpora: list[Path], out: Path, *words: str) -> TrainedIdm:
-    return train_idm(corpora, out, finetune_settings(base, None, [*QUICK, *words]), base)
+def tuned(base: Path, corpora: list[Path], out: Path, **parts: dict[str, Any]) -> TrainedIdm:
+    return train_idm(
+        corpora, out, finetune_settings(base, None, {name: QUICK.get(name, {}) | parts.get(name, {}) for name in {*QUICK, *parts}}), base
+    )
 
 
 @pytest.fixture(scope="session")
@@ -116,7 +119,7 @@ def test_an_idm_that_met_no_game_by_name_gives_a_new_one_a_plain_start() -> None
 def tuned_run(idm_run: Path, mirrored: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("tuned") / "run"
     before = {path: path.read_bytes() for path in idm_run.rglob("*") if path.is_file()}
-    found = tuned(idm_run, [mirrored], out, "train.steps=60", "data.validation_share=0.5", "train.lr=0.01")
+    found = tuned(idm_run, [mirrored], out, train={"steps": 60, "lr": 0.01}, data={"validation_share": 0.5})
     assert found.new_slots == ["west"] and found.learned_minutes > 0 < found.held_out_minutes and set(found.r2) == {"right_x"}
     assert {path: path.read_bytes() for path in idm_run.rglob("*") if path.is_file()} == before
     return out
@@ -165,7 +168,7 @@ def test_what_is_frozen_does_not_move_and_is_not_in_the_optimiser(
         assert count == len(averaged)
 
     monkeypatch.setattr(loop, "save_checkpoint", noting)
-    tuned(idm_run, [mirrored], tmp_path / "new", "train.checkpoint_every=2", f"tune.encoder={encoder}")
+    tuned(idm_run, [mirrored], tmp_path / "new", train={"checkpoint_every": 2}, tune={"encoder": encoder})
     before, after = load_file(idm_run / "model.safetensors"), load_file(tmp_path / "new" / "model.safetensors")
     batch_norms = r"motion\.(map_scale|shift_scale)\."
     pattern = batch_norms if encoder == "trainable" else rf"{batch_norms}|(motion\.map_conv\.[0-3]|picture\.[0-4])\."
@@ -187,7 +190,7 @@ def test_frozen_parts_stay_in_evaluation_mode() -> None:
 def test_without_enough_held_out_the_calibration_of_before_is_kept_and_that_is_said(
     idm_run: Path, mirrored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["train", "idm", str(mirrored), "--init", str(idm_run), "--out", str(tmp_path / "new"), "--set", *QUICK]
+    words = ["train", "idm", str(mirrored), "--init", str(idm_run), "--out", str(tmp_path / "new"), *QUICK_FLAGS]
     assert main(words) == 0
     told = capsys.readouterr().out
     assert "new: west" in told and "keeps its calibration" in told
@@ -197,12 +200,12 @@ def test_without_enough_held_out_the_calibration_of_before_is_kept_and_that_is_s
 def test_how_it_learns_may_change_and_a_round_of_self_training_may_start_there(small: Any, idm_run: Path, tmp_path: Path) -> None:
     wild = Path(shutil.copytree(small.wild, tmp_path / "wild"))
     source = label_corpus(Corpus.open(wild), idm_run).source
-    words = [f"data.labels={source}", "data.verdicts=none", "model.light=0.1", "model.clip_rows=8"]
-    found = tuned(idm_run, [small.novice, wild], tmp_path / "new", *words)
+    data, model = {"labels": source, "verdicts": "none"}, {"light": 0.1, "clip_rows": 8}
+    found = tuned(idm_run, [small.novice, wild], tmp_path / "new", data=data, model=model)
     after = read_json(tmp_path / "new" / "run.json")
     assert found.pseudo_label_minutes == pytest.approx(1 / 6, rel=0.02) and after["facts"]["labels"] == source
     assert after["model"] == read_json(idm_run / "run.json")["model"] | {"light": 0.1, "clip_rows": 8}
-    assert FinetuneRun().train.steps == 150 and finetune_settings(idm_run, None, []).train == FinetuneRun().train
+    assert FinetuneRun().train.steps == 150 and finetune_settings(idm_run, None, {}).train == FinetuneRun().train
 
 
 def test_runs_of_the_command_that_there_was_before_still_load_and_are_built_on(small: Any, idm_run: Path, tmp_path: Path) -> None:
@@ -222,8 +225,8 @@ def test_runs_of_the_command_that_there_was_before_still_load_and_are_built_on(s
 
 def test_a_killed_fine_tuning_continues_to_the_same_bytes(idm_run: Path, mirrored: Path, tmp_path: Path) -> None:
     def words(out: Path) -> list[str]:
-        more = ["train.steps=40", "train.checkpoint_every=3", "data.validation_share=0.5"]
-        return ["train", "idm", str(mirrored), "--init", str(idm_run), "--out", str(out), "--set", *QUICK, *more]
+        more = ["--train.steps=40", "--train.checkpoint-every=3", "--data.validation-share=0.5"]
+        return ["train", "idm", str(mirrored), "--init", str(idm_run), "--out", str(out), *QUICK_FLAGS, *more]
 
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert main(words(whole)) == 0
@@ -256,11 +259,11 @@ def test_what_does_not_fit_together_is_refused(small: Any, idm_run: Path, mirror
         tuned(idm_run, [small.novice], idm_run)
     assert (idm_run / "run.json").read_bytes() == before
     with pytest.raises(SettingsError, match=r"model\.dim is 40, but .* was built with"):
-        tuned(idm_run, [small.novice], tmp_path / "a", "model.dim=40")
-    with pytest.raises(SettingsError, match=r"did you mean 'tune\.encoder'"):
-        tuned(idm_run, [small.novice], tmp_path / "a", "tune.encodr=frozen")
+        tuned(idm_run, [small.novice], tmp_path / "a", model={"dim": 40})
+    with pytest.raises(SettingsError, match=r"did you mean '--tune\.encoder'"):
+        tuned(idm_run, [small.novice], tmp_path / "a", tune={"encodr": "frozen"})
     tuned(idm_run, [mirrored], tmp_path / "b")
     with pytest.raises(SettingsError, match=r"holds a run with another .*choose another --out"):
         tuned(idm_run, [small.novice], tmp_path / "b")
     with pytest.raises(SettingsError, match="holds a run with another settings"):
-        tuned(idm_run, [mirrored], tmp_path / "b", "train.steps=5")
+        tuned(idm_run, [mirrored], tmp_path / "b", train={"steps": 5})

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from ghostpad.base.errors import SettingsError
-from ghostpad.base.settings import load_settings
 from ghostpad.games.spec import game_names
 from ghostpad.idm.settings import IdmRun
 from ghostpad.lab.study.pseudo_labels.plan import ARMS, DOMAINS, PARTS, QUICK, TUNED, Scale, Unit, parts_named, units_of
@@ -72,16 +71,16 @@ def test_the_most_telling_units_come_first() -> None:
 
 
 @pytest.mark.parametrize("scale", [FULL, QUICK])
-def test_every_command_comes_after_what_it_needs_and_every_setting_exists(scale: Scale, tmp_path: Path) -> None:
+def test_every_command_comes_after_what_it_needs_and_every_setting_exists(scale: Scale, tmp_path: Path, read_flags: Any) -> None:
     one, given = study(tmp_path, scale), set[str]()
     for units in units_of(PARTS, scale, SEEDS).values():
         for task in (planned.task for planned in planned_tasks(one, units)):
             assert set(task.needs) <= given, task
             given.add(task.name)
-            if "--set" in task.words:
-                words = list(task.words[task.words.index("--set") + 1 :])
+            if task.words[0] == "train":
                 settings = FinetuneRun if "--init" in task.words else PolicyRun
-                load_settings(IdmRun if task.stage == "train idm" else settings, None, words)
+                words = [word for word in task.words if word.startswith("--") and "." in word]
+                read_flags(IdmRun() if task.stage == "train idm" else settings(), words)
     for domain in DOMAINS.values():
         assert {*domain.games, *domain.footage, *domain.tests} <= set(game_names())
 
@@ -93,11 +92,11 @@ def test_arms_differ_only_in_what_they_are_named_for(tmp_path: Path) -> None:
         return {word.replace(unit.name, "RUN") for word in task.words}
 
     pseudo = words("pseudo")
-    assert words("shuffled") - pseudo == {"data.shuffle_seed=1"} and not pseudo - words("shuffled")
-    assert words("unfiltered") ^ pseudo == {"data.verdicts=none", "data.confidence_power=0", "data.verdicts=idm-racing-5-s1"}
-    labels = {f"data.labels=@{tmp_path}/runs/idm-racing-5-s1", "data.verdicts=idm-racing-5-s1"}
+    assert words("shuffled") - pseudo == {"--data.shuffle-seed=1"} and not pseudo - words("shuffled")
+    assert words("unfiltered") ^ pseudo == {"--data.verdicts=none", "--data.confidence-power=0", "--data.verdicts=idm-racing-5-s1"}
+    labels = {f"--data.labels=@{tmp_path}/runs/idm-racing-5-s1", "--data.verdicts=idm-racing-5-s1"}
     assert pseudo - words("oracle") == labels and words("oracle") - pseudo == {"--oracle", str(tmp_path / "truth")}
-    truth = {f"{tmp_path}/footage/racing-expert", "data.truth_share=0.02", "data.label_minutes=60"}
+    truth = {f"{tmp_path}/footage/racing-expert", "--data.truth-share=0.02", "--data.label-minutes=60"}
     assert words("oracle") - words("truth") == truth | {"--oracle", str(tmp_path / "truth")}
 
 
@@ -105,7 +104,7 @@ def test_a_tuned_agent_starts_from_the_one_that_learned_from_labels(tmp_path: Pa
     tasks = {one.task.name: one.task for one in planned_tasks(study(tmp_path), [Unit("supreme", "tuned", 5, 30, 2)])}
     task, first = tasks["supreme-tuned-5-30-s2"], "doom-pseudo-5-60-s2"
     assert task.words[task.words.index("--init") + 1] == str(tmp_path / "runs" / first) and first in task.needs
-    assert "train.steps=300" in task.words and f"data.labels=@{tmp_path}/runs/idm-doom-5-s2" in task.words
+    assert "--train.steps=300" in task.words and f"--data.labels=@{tmp_path}/runs/idm-doom-5-s2" in task.words
     assert list(tasks).index(first) < list(tasks).index(task.name)
 
 

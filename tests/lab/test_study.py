@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ghostpad.base.errors import GhostpadError, SettingsError
-from ghostpad.base.settings import load_settings
 from ghostpad.games.spec import game_spec, player_names
 from ghostpad.idm.settings import IdmRun
 from ghostpad.lab.study.idm.plan import FOOTAGE, PARTS, evaluations
@@ -67,10 +66,10 @@ def test_all_seeds_of_an_arm_come_before_the_next_arm(tmp_path: Path) -> None:
     assert [arm for arm, _, _ in tests] == sorted((arm for arm, _, _ in tests), key=arms.index)
 
 
-def test_every_setting_of_every_arm_exists_and_every_corpus_can_be_recorded() -> None:
+def test_every_setting_of_every_arm_exists_and_every_corpus_can_be_recorded(read_flags: Any) -> None:
     for arms in PARTS.values():
         for arm in arms:
-            load_settings(IdmRun, None, list(arm.settings))
+            read_flags(IdmRun(), arm.settings)
             assert {*arm.corpora, *arm.tests} <= set(FOOTAGE)
             learned = {(FOOTAGE[name].game, FOOTAGE[name].seed) for name in arm.corpora}
             assert not learned & {(FOOTAGE[name].game, FOOTAGE[name].seed) for name in arm.tests}, "a test's seed was trained on"

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from ghostpad.base.errors import FormatError, SettingsError
-from ghostpad.base.settings import load_settings
 from ghostpad.cli.main import main
 from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.corpus.masks import video_mask
@@ -90,14 +89,14 @@ def test_a_copy_whose_masks_are_ignored_has_the_same_videos_and_rows_and_no_box(
     assert before == {path: path.stat().st_mtime_ns for path in copy.root.rglob("*.parquet")}, "what is done is left alone"
 
 
-def test_commands_follow_what_they_need_and_no_test_was_learned_from(tmp_path: Path) -> None:
+def test_commands_follow_what_they_need_and_no_test_was_learned_from(tmp_path: Path, read_flags: Any) -> None:
     study = MaskStudy(tmp_path, (0,), 2, 0.1)
     words = [task.words for task in recordings(study)]
     assert len(set(words)) == len(words) == 2 * len(GAMES) * (len(MINUTES[LEARN]) + len(MINUTES[TEST]))
     assert SEEDS[LEARN] != SEEDS[TEST] and all("--withhold" in one for one in words if str(SEEDS[TEST]) in one)
     assert all(game_spec(game) and set(players) <= set(player_names(game)) for game in GAMES for players in MINUTES.values())
     for arm in ARMS:
-        load_settings(IdmRun, None, list(arm.settings))
+        read_flags(IdmRun(), arm.settings)
         train, *tests = readings(study, arm, 0)
         assert f"learn-{arm.corpus}" in train.words[2] and [task.needs for task in tests] == [(train.name,)] * len(TESTS)
     assert study.truth(UNMASKED) == study.truth(MASKED) != study.truth(CLEAN)

@@ -132,9 +132,9 @@ def _record(study: Study, name: str) -> Task:
 def _train(study: Study, arm: Arm, seed: int) -> list[Task]:
     """The recordings that a training needs, its teacher's training and labels, and the training itself."""
     tasks, needs = [_record(study, name) for name in arm.corpora], list(arm.corpora)
-    settings = (f"train.seed={seed}", "train.threads=1", *arm.settings)
+    settings = (f"--train.seed={seed}", "--train.threads=1", *arm.settings)
     if study.steps is not None or arm.longer != 1:
-        settings += (f"train.steps={study.steps_of(arm)}",)
+        settings += (f"--train.steps={study.steps_of(arm)}",)
     if arm.teacher is not None:
         teacher = arm_named(arm.teacher)
         run = study.run(teacher, seed)
@@ -143,9 +143,9 @@ def _train(study: Study, arm: Arm, seed: int) -> list[Task]:
             label = f"label {name} by {teacher.name}-s{seed}"
             tasks.append(Task(label, "label", ("label", study.corpus(name), "--idm", run), (f"{teacher.name}-s{seed}", name)))
             needs.append(label)
-        settings = (*settings, f"data.labels=@{run}")
+        settings = (*settings, f"--data.labels=@{run}")
     run = study.run(arm, seed)
-    words = ("train", "idm", *map(study.corpus, arm.corpora), "--out", run, "--set", *settings)
+    words = ("train", "idm", *map(study.corpus, arm.corpora), "--out", run, *settings)
     return [*tasks, Task(f"{arm.name}-s{seed}", "train idm", words, tuple(needs), Path(run, "calibration.json"))]
 
 
@@ -168,7 +168,7 @@ def estimate(study: Study, tasks: list[Task], workers: int) -> str:
         for arm in PARTS[part]:
             for seed in seeds_of(part, arm, study.seeds):
                 if not Path(study.run(arm, seed), "calibration.json").exists():
-                    step_s = FRAME_STEP_S if "model.variant=frame" in arm.settings else STEP_S
+                    step_s = FRAME_STEP_S if "--model.variant=frame" in arm.settings else STEP_S
                     seconds["train idm"] += step_s * study.steps_of(arm)
     for task in left:
         if task.stage == "record" and not Path(study.corpus(task.name)).exists():

@@ -111,8 +111,8 @@ def recordings(study: MaskStudy) -> Iterator[Task]:
 def readings(study: MaskStudy, arm: Arm, seed: int) -> Iterator[Task]:
     """The training of an arm with a seed, and what its IDM reads in each test."""
     run, name = study.run(arm, seed), f"{arm.name}-s{seed}"
-    settings = (f"train.seed={seed}", "train.threads=1", f"train.steps={study.steps}", *arm.settings)
-    words = ("train", "idm", str(study.corpus(LEARN, arm.corpus)), "--out", str(run), "--set", *settings)
+    settings = (f"--train.seed={seed}", "--train.threads=1", f"--train.steps={study.steps}", *arm.settings)
+    words = ("train", "idm", str(study.corpus(LEARN, arm.corpus)), "--out", str(run), *settings)
     yield Task(name, "train idm", words, done=run / "calibration.json")
     for test in TESTS:
         words = ("label", str(study.corpus(TEST, test)), "--idm", str(run))

@@ -40,7 +40,7 @@ ARMS = (
     Arm(CLEAN, "clean footage", CLEAN),
     Arm(MASKED, "a controller drawn in, masked", MASKED),
     Arm(UNMASKED, "a controller drawn in, mask ignored", UNMASKED),
-    Arm("random", "clean footage, random masks", CLEAN, ("model.mask=0.5",)),
+    Arm("random", "clean footage, random masks", CLEAN, ("--model.mask=0.5",)),
 )
 """The IDMs, in the order of the table."""
 

@@ -23,7 +23,7 @@ ARMS: dict[str, str] = {
 TUNED = "tuned"
 """An agent of an unlabelled level that does not start anew, but from the first level's agent that learned from labels."""
 
-TUNING, TUNING_SHARE = ("train.lr=1e-3", "train.weight_decay=0.05", "data.batch_size=96"), 3
+TUNING, TUNING_SHARE = ("--train.lr=1e-3", "--train.weight-decay=0.05", "--data.batch-size=96"), 3
 """How it learns on: at half the usual rate, for a third of the usual steps (guesses; nothing was tried)."""
 
 EVALUATION_SEED = 5000
@@ -96,12 +96,12 @@ class Scale:
 QUICK = Scale(
     labelled=(0.4,), unlabelled=(0, 0.2), centre=0.4, steps=4, idm_steps=4, episodes=2, domains=("doom",), tests=("doom",),
     idm_settings=(
-        "model.width_px=64", "model.height_px=48", "model.dim=16", "model.heads=2", "model.clip_rows=16",
-        "data.batch_size=4", "data.validation_share=0.5",
+        "--model.width-px=64", "--model.height-px=48", "--model.dim=16", "--model.heads=2", "--model.clip-rows=16",
+        "--data.batch-size=4", "--data.validation-share=0.5",
     ),
     policy_settings=(
-        "model.width_px=32", "model.height_px=24", "model.dim=16", "model.heads=2", "model.conv_width=4", "data.batch_size=8",
-        "data.confidence_power=0",
+        "--model.width-px=32", "--model.height-px=24", "--model.dim=16", "--model.heads=2", "--model.conv-width=4", "--data.batch-size=8",
+        "--data.confidence-power=0",
     ),
     filter_flags=("--skip", "confidence"),  # an IDM of four steps is sure of nothing
 )  # fmt: skip

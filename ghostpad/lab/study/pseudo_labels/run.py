@@ -146,12 +146,12 @@ def _train(study: PseudoLabelStudy, unit: Unit) -> Iterator[Planned]:
     if before is not None:  # the model is what it was
         yield from _train(study, before)
         steps, flags, needs = steps // TUNING_SHARE, ("--init", study.run(before.name)), [*needs, before.name]
-        settings = (*TUNING, *(word for word in settings if not word.startswith("model.")))
-    settings = (f"train.seed={unit.seed}", "train.threads=1", f"train.steps={steps}", *settings)
+        settings = (*TUNING, *(word for word in settings if not word.startswith("--model.")))
+    settings = (f"--train.seed={unit.seed}", "--train.threads=1", f"--train.steps={steps}", *settings)
     yield from (_novice(study, game, unit.labelled) for game in domain.games)
     if unit.arm != "truth":
         corpora += [study.expert(game) for game in domain.footage]
-        settings += (f"data.truth_share={domain.truth_share}", f"data.label_minutes={unit.unlabelled:g}")
+        settings += (f"--data.truth-share={domain.truth_share}", f"--data.label-minutes={unit.unlabelled:g}")
         needs += [f"{game} expert" for game in domain.footage]
         yield from (_expert(study, game) for game in domain.footage)
     if unit.arm == "oracle":
@@ -159,11 +159,11 @@ def _train(study: PseudoLabelStudy, unit: Unit) -> Iterator[Planned]:
     elif unit.arm != "truth":
         idm = idm_name(unit)
         yield from _labelled(study, unit, idm)
-        believed = ("data.verdicts=none", "data.confidence_power=0") if unit.arm == "unfiltered" else (f"data.verdicts={idm}",)
-        settings += (f"data.labels=@{study.run(idm)}", *believed)
-        settings += (f"data.shuffle_seed={unit.seed}",) if unit.arm == "shuffled" else ()
+        believed = ("--data.verdicts=none", "--data.confidence-power=0") if unit.arm == "unfiltered" else (f"--data.verdicts={idm}",)
+        settings += (f"--data.labels=@{study.run(idm)}", *believed)
+        settings += (f"--data.shuffle-seed={unit.seed}",) if unit.arm == "shuffled" else ()
         needs += [f"filter {game} by {idm}" for game in domain.footage]
-    words = ("train", "policy", *corpora, "--out", study.run(unit.name), *flags, "--set", *settings)
+    words = ("train", "policy", *corpora, "--out", study.run(unit.name), *flags, *settings)
     done = Path(study.run(unit.name), "model.safetensors")
     seconds = START_S + POLICY_STEP_S * steps
     yield Planned(Task(unit.name, "train policy", words, tuple(needs), done), seconds)
@@ -177,9 +177,9 @@ def idm_name(unit: Unit) -> str:
 def _labelled(study: PseudoLabelStudy, unit: Unit, idm: str) -> Iterator[Planned]:
     """The unit's IDM, and its labels and verdicts under all of the footage."""
     domain, scale, run = DOMAINS[unit.domain], study.scale, study.run(idm)
-    settings = (f"train.seed={unit.seed}", "train.threads=1", f"train.steps={scale.idm_steps * domain.longer}", *scale.idm_settings)
-    settings += ("model.binding=game",) if len(domain.games) > 1 else ()
-    words = ("train", "idm", *(study.novice(game, unit.labelled) for game in domain.games), "--out", run, "--set", *settings)
+    settings = (f"--train.seed={unit.seed}", "--train.threads=1", f"--train.steps={scale.idm_steps * domain.longer}", *scale.idm_settings)
+    settings += ("--model.binding=game",) if len(domain.games) > 1 else ()
+    words = ("train", "idm", *(study.novice(game, unit.labelled) for game in domain.games), "--out", run, *settings)
     needs = tuple(f"{game} novice {unit.labelled:g}" for game in domain.games)
     seconds = START_S + IDM_STEP_S * scale.idm_steps * domain.longer
     yield Planned(Task(idm, "train idm", words, needs, Path(run, "calibration.json")), seconds)
