@@ -8,20 +8,21 @@ from typing import Any
 
 from ghostpad.base.table import text_table
 
-_STICK = {"r2": "R2", "moving_mae": "mean error, moved"}
+_STICK = {"r2": "R2", "rmse": "RMSE", "moving_mae": "mean error, moved"}
 _BUTTON = {
     "ap": "AP",
     "prevalence": "share pressed",
     "onset_f1_50ms": "press F1 50 ms",
     "release_f1_50ms": "release F1 50 ms",
     "ece": "ECE",
+    "ece_floor": "ECE if perfect",
 }
 _SHORT = {"always_released": "released", "copy_previous": "copy", "prior": "prior"}
 _CELL = 12
 
 
 def quality_table(report: Mapping[str, Any]) -> str:
-    """The headline measures of every stick and button, and below them lag, presses out of nothing and what thresholds keep."""
+    """The headline measures of every stick and button, and below them lag, false presses and what thresholds keep."""
     others: dict[str, Any] = dict(report["baselines"]) | dict(report.get("beside") or {})
     rows = []
     for label, kind, part, measure in _rows(report["idm"]):
@@ -64,15 +65,15 @@ def _notes(report: Mapping[str, Any]) -> list[str]:
     lag = [f"{kind} {_lag(one)}" for kind, one in score["lag"].items() if kind == "sticks" or score["buttons"]]
     notes.append(f"lag (+ is late): {', '.join(lag)}")
     if score["buttons"] and (minutes := score["idle"]["minutes"]) >= 0.05:
-        notes.append(f"presses out of nothing: {score['idle']['false_presses_a_minute']:.2f} a minute of {minutes:.1f} min without play")
+        notes.append(f"false presses per idle minute: {score['idle']['false_presses_a_minute']:.2f} in {minutes:.1f} min without play")
     if before := report["calibration"].get("ece_before"):
         pairs = [f"{name} {number(value)} -> {number(_value(score, 'buttons', name, 'ece'))}" for name, value in before.items()]
         notes.append(f"ECE by calibration: {', '.join(pairs)}")
     if risk := report.get("risk"):
         kept = {name: one for kind in ("buttons", "sticks") for name, one in risk[kind].items()}
         told = [f"{name} {_percent(one['error_share'])} wrong, {_percent(one['kept_share'])} kept" for name, one in kept.items()]
-        told += [f"{name} no promise" for name in risk["no_promise"]]
-        notes.append(f"kept at a promise of {risk['eps']:.1%} wrong: {'; '.join(told)}")
+        told += [f"{name} no threshold" for name in risk["no_threshold"]]
+        notes.append(f"kept by thresholds for at most {risk['eps']:.1%} wrong: {'; '.join(told)}")
     return notes
 
 

@@ -55,15 +55,15 @@ def measure(corpus: Path, run: Path, truth: Path) -> dict[str, Any]:
     from ghostpad.label.label import label_source_of  # here, because torch takes seconds to import
     from ghostpad.measure.evaluate import judge
     from ghostpad.measure.match import pool
-    from ghostpad.measure.slots import average_precision, columns
+    from ghostpad.measure.slots import average_precision, r2
 
     judged = judge(Corpus.open(corpus), label_source_of(run), truth)
     targets: dict[str, Any] = {}
-    sticks: dict[str, float] = {}
+    sticks: dict[str, float | None] = {}
     for game in sorted({one.video["game"] for one in judged}):
         rows = pool([one.rows for one in judged if one.video["game"] == game])
         for index in np.flatnonzero(rows.known.any(0)).tolist():
-            read, true = columns(rows, index)
+            read, true = rows.columns(index)
             button = SLOTS[index] in BUTTONS
             for sign, words in ((1, ""),) if button else ((1, " +"), (-1, " -")):
                 pressed = sign * true >= 0.5 if button else sign * true > PUSHED
@@ -71,7 +71,7 @@ def measure(corpus: Path, run: Path, truth: Path) -> dict[str, Any]:
                     precision = average_precision(sign * read, pressed)
                     targets[f"{game} {SLOTS[index]}{words}"] = {"ap": precision, "prevalence": float(pressed.mean())}
             if not button and np.ptp(true) > 0:
-                sticks[f"{game} {SLOTS[index]}"] = 1 - float(np.mean((read - true) ** 2) / true.var())
+                sticks[f"{game} {SLOTS[index]}"] = r2(read, true)
     macro = float(np.mean([one["ap"] for one in targets.values()])) if targets else None
     return {"videos": len(judged), "macro_ap": macro, "targets": targets, "sticks": sticks}
 
