@@ -62,14 +62,14 @@ def eval_policy(
     games = games or _learned_games(run)
     _check(run, games, players, episodes, seconds, corpora, truth)
     page = page_path(html, out.with_suffix(".html") if out else (run or Path()) / "eval.html")
-    from ghostpad.policy.evaluate import Who, evaluation_seeds, score_games  # here, because torch takes seconds to import
+    from ghostpad.policy.evaluate import Contestant, evaluation_seeds, score_games  # here, because torch takes seconds to import
 
-    who = [Who(run, arm=arm)] if run is not None else []
+    who = [Contestant(run, arm=arm)] if run is not None else []
     numbers = [number for seed in sequences for number in evaluation_seeds(seed, episodes)]
     report: dict[str, Any] = {"run": str(run) if run else None, "arm": who[0].name if who else None, "seeds": list(sequences)}
     report["offline"] = _offline(run, corpora, truth)  # before the games, which take longer and need no footage
     ledger = file.with_name(f".{file.name}.played") if (file := out or page) else None
-    report["games"] = score_games(games, [*who, *(Who(player=name) for name in players)], numbers, workers, ledger)
+    report["games"] = score_games(games, [*who, *(Contestant(player=name) for name in players)], numbers, workers, ledger)
     folder = clips or (page.with_name(f"{page.stem}-clips") if page else None)
     if run is not None and folder is not None:
         _write_clips(report, run, folder, seconds)
@@ -154,14 +154,14 @@ def _offline(run: Path | None, corpora: Sequence[Path], truth: Sequence[Path]) -
 
 def _write_clips(report: dict[str, Any], run: Path, folder: Path, seconds: float) -> None:
     """Write each game's clip of the agent and note in the report which episode it is."""
-    from ghostpad.policy.evaluate import Who, median_episode
+    from ghostpad.policy.evaluate import Contestant, median_episode
     from ghostpad.policy.play import watch_episode
     from ghostpad.view.clip import write_agent_clip
 
     for game in report["games"]:
         row, spec = game["rows"][0], game_spec(game["game"])
         place = median_episode(row)
-        shown = watch_episode(spec.name, Who(run).actor(spec.name), row["seeds"][place], max(1, round(seconds * spec.fps)))
+        shown = watch_episode(spec.name, Contestant(run).actor(spec.name), row["seeds"][place], max(1, round(seconds * spec.fps)))
         frames, pads = zip(*shown, strict=True)
         path = write_agent_clip(frames, pads, spec, folder / f"{spec.name}.mp4")
         game["clip"] = {"path": str(path), "episode": place, "seed": row["seeds"][place], "return": row["returns"][place]}

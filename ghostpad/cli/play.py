@@ -39,7 +39,7 @@ def play(
     if problems:
         raise SettingsError(problems)
     spec = game_spec(game)
-    from ghostpad.policy.evaluate import Who, evaluation_seeds
+    from ghostpad.policy.evaluate import Contestant, evaluation_seeds
     from ghostpad.policy.play import play_episodes
     from ghostpad.policy.returns import summarise  # here, because torch takes seconds to import
 
@@ -50,7 +50,7 @@ def play(
         if episode == 0 and len(shown) < rows:
             shown.append((frame.copy(), pad.copy()))
 
-    results = play_episodes(game, Who(policy, player).actor(game), evaluation_seeds(seed, episodes), on_frame=keep)
+    results = play_episodes(game, Contestant(policy, player).actor(game), evaluation_seeds(seed, episodes), on_frame=keep)
     for episode, result in enumerate(results):
         print(f"episode {episode}: return {result.return_:.1f} in {result.frames} frames")
     score = summarise(results)

@@ -38,7 +38,8 @@ def intervals(rows: Matched, resamples: int = 200, seed: int = 0) -> dict[str, A
     """The middle 95 % of the headline measures over `resamples` draws of as many videos as there are, [low, high] each.
 
     {"videos", "resamples", "share", "sticks": {axis: {"r2", "rmse"}}, "buttons": {name: {"ap", "onset_f1_50ms", "ece"}},
-    "macro": {"r2", "rmse", "ap", "onset_f1_50ms", "ece"}}. None instead of a pair with fewer than three videos, or where most draws leave the measure undefined.
+    "macro": {"r2", "rmse", "ap", "onset_f1_50ms", "ece"}}. None instead of a pair with fewer than three videos, or
+    where most draws leave the measure undefined.
     """
     videos = list(rows.videos())
     rng = np.random.default_rng(seed)
