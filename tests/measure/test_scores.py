@@ -19,7 +19,7 @@ from ghostpad.measure.events import matched_onsets
 from ghostpad.measure.match import match
 from ghostpad.measure.reliability import calibration_error
 from ghostpad.measure.scores import baselines, calibration, score, score_videos
-from ghostpad.measure.slots import average_precision
+from ghostpad.measure.slots import average_precision, r2
 
 FPS = 20.0
 
@@ -75,6 +75,12 @@ def test_average_precision_by_hand() -> None:
 def test_average_precision_is_the_slow_one(rows: list[tuple[int, bool]]) -> None:
     p, truth = np.array([p / 6 for p, _ in rows]), np.array([truth for _, truth in rows])
     assert average_precision(p, truth) == pytest.approx(slow_average_precision(p, truth))
+
+
+def test_r2_by_hand_and_undefined_where_the_truth_does_not_vary() -> None:
+    truth = np.array([0.0, 1.0])
+    assert r2(truth, truth) == 1 and r2(truth[::-1], truth) == pytest.approx(-3)
+    assert r2(truth, np.ones(2)) is None is r2(np.zeros(0), np.zeros(0))
 
 
 onset_times = st.lists(st.integers(0, 60), max_size=12, unique=True).map(lambda ticks: sorted(tick / 20 for tick in ticks))

@@ -2,13 +2,11 @@
 
 Pure. An arm is trained once for every training seed and judged on each of its tests; no training has seen a test's seed, and no setting,
 player or threshold was chosen on one (those were looked at on the seeds 2, 11, 12 and 13). Numbers
-of minutes are those of the issue; where a test is a few minutes long, it is so that the whole study takes about an hour.
+of minutes are those of the targets; where a test is a few minutes long, it is so that the whole study takes about an hour.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-
-from ghostpad.base.errors import unknown
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ def _ablation(name: str, words: str, of: tuple[str, tuple[str, ...]], *settings:
 
 
 HELD_OUT = {"defend": ("--data.validation-share=0.3",)}
-"""A promise of 2 % wrong presses needs at least 114 held-out presses without a mistake, about two minutes of the novice's."""
+"""A threshold for at most 2 % wrong presses needs at least 114 held-out presses without a mistake, two minutes of the novice's."""
 
 
 def _variant(game: str, variant: str) -> Arm:
@@ -151,14 +149,6 @@ PARTS: dict[str, tuple[Arm, ...]] = {
 
 MOST_SEEDS = {"curve": 2, "ablation": 2, "pedals": 1, "all-none": 1}
 """Parts and arms that are trained with the first few training seeds only, so that the study stays near an hour on two cores."""
-
-
-def parts_named(names: Iterable[str]) -> tuple[str, ...]:
-    """The parts by name in their own order, all if none is named. Raises `SettingsError` with the nearest for an unknown name."""
-    wanted = set(names)
-    for name in sorted(wanted - set(PARTS)):
-        raise unknown("part of the study", name, PARTS)
-    return tuple(name for name in PARTS if not wanted or name in wanted)
 
 
 def seeds_of(part: str, arm: Arm, seeds: tuple[int, ...]) -> tuple[int, ...]:

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ghostpad.base.files import read_json, write_json
+from ghostpad.base.files import write_json
 from ghostpad.cli.arguments import seed_numbers
 from ghostpad.cli.tasks import Task, claim, run_tasks
-from ghostpad.lab.study.idm.plan import FOOTAGE, PARTS, Arm, arm_named, parts_named, seeds_of
-from ghostpad.lab.study.idm.tables import collect, evaluation_file, table_text
+from ghostpad.lab.study.common import evaluation_file, parts_named, seconds_by_stage
+from ghostpad.lab.study.idm.plan import FOOTAGE, PARTS, Arm, arm_named, seeds_of
+from ghostpad.lab.study.idm.tables import collect, table_text
 
 STEP_S, FRAME_STEP_S, START_S, RECORD_S_PER_MIN, LABEL_S_PER_MIN = 0.23, 0.06, 5.0, 2.3, 0.5
 """What a step (of a single-frame model), a command's start and a minute of footage take on one loaded core (measured), for the
@@ -74,7 +75,7 @@ def study_idm(
         workers: Commands that run side by side, one core each.
         page: Only write the page of what is there.
     """
-    study = Study(out, seed_numbers(seeds), parts_named(only), steps, minutes_scale)
+    study = Study(out, seed_numbers(seeds), parts_named(PARTS, only), steps, minutes_scale)
     _claim(study, workers)
     if page:
         print(_write(study))
@@ -99,13 +100,11 @@ def _claim(study: Study, workers: int) -> None:
 
 def _write(study: Study) -> str:
     """Write results.json and the page from the evaluations that are there; returns the table for a terminal."""
-    from ghostpad.lab.study.idm.page import write_study_page  # here, because matplotlib takes a second to import
+    from ghostpad.lab.study.idm.page import write_page  # here, because matplotlib takes a second to import
 
-    times = study.out / "seconds.json"
-    seconds = {stage: round(sum(spent.values()), 1) for stage, spent in read_json(times).items()} if times.exists() else {}
-    results = collect(study.out, study.seeds, seconds)
+    results = collect(study.out, study.seeds, seconds_by_stage(study.out))
     write_json(study.out / "results.json", results)
-    where = write_study_page(results, study.out / "report.html")
+    where = write_page(results, study.out / "report.html")
     return f"{table_text(results)}\n{where} and {study.out / 'results.json'} hold the rest"
 
 

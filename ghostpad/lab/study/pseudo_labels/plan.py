@@ -8,7 +8,6 @@ stages of the demo took on one of two loaded cores.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ghostpad.base.errors import unknown
 from ghostpad.cli.demo import TRUTH_SHARE
 
 ARMS: dict[str, str] = {
@@ -85,7 +84,7 @@ class Scale:
 
     @property
     def transfer(self) -> float:
-        """Unlabelled minutes of a game that nobody recorded pads in."""
+        """Unrecorded minutes of a game that nobody recorded pads in."""
         return max(minutes for minutes in self.unlabelled if minutes <= self.most / 2) or self.most
 
     def footage_minutes(self, game: str) -> float:
@@ -129,7 +128,7 @@ class Unit:
 
 
 def _centre(scale: Scale, seeds: tuple[int, ...]) -> Iterator[Unit]:
-    """All arms with the most footage and the truth alone, then less footage; seed by seed."""
+    """All arms with the most footage and recorded pads alone, then less footage; seed by seed."""
     most = scale.most
     for seed in seeds:
         for domain in scale.domains:
@@ -139,7 +138,7 @@ def _centre(scale: Scale, seeds: tuple[int, ...]) -> Iterator[Unit]:
 
 
 def _labels(scale: Scale, seeds: tuple[int, ...]) -> Iterator[Unit]:
-    """Fewer and more labelled minutes, without and with the most footage."""
+    """Fewer and more recorded minutes, without and with the most footage."""
     for seed in seeds:
         for domain in scale.domains:
             for labelled in (labelled for labelled in scale.labelled if labelled != scale.centre):
@@ -183,14 +182,6 @@ PARTS = {
     "controls": _controls,
 }
 """The units of each part, in the order in which they are worked through; what stands in an earlier part is not done again."""
-
-
-def parts_named(names: Iterable[str]) -> tuple[str, ...]:
-    """The parts by name in their own order, all if none is named. Raises `SettingsError` with the nearest for an unknown name."""
-    wanted = set(names)
-    for name in sorted(wanted - set(PARTS)):
-        raise unknown("part of the study", name, PARTS)
-    return tuple(name for name in PARTS if not wanted or name in wanted)
 
 
 def units_of(parts: Iterable[str], scale: Scale, seeds: tuple[int, ...]) -> dict[str, list[Unit]]:

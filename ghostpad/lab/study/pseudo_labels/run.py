@@ -9,20 +9,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ghostpad.base.files import read_json, write_json
+from ghostpad.base.files import write_json
 from ghostpad.cli.arguments import seed_numbers
 from ghostpad.cli.tasks import Task, claim, run_tasks
+from ghostpad.lab.study.common import parts_named, seconds_by_stage
 from ghostpad.lab.study.pseudo_labels.plan import (
     DOMAINS,
     EVALUATION_SEED,
     EXPERT_SEED,
     NOVICE_SEED,
+    PARTS,
     QUICK,
     TUNING,
     TUNING_SHARE,
     Scale,
     Unit,
-    parts_named,
     units_of,
 )
 from ghostpad.lab.study.pseudo_labels.tables import collect, table_text
@@ -98,7 +99,7 @@ def study_pseudo_labels(
         quick: The same code on next to no footage, six minutes of a core with three seeds; its figures say nothing.
         page: Only write the page of what is there.
     """
-    study = PseudoLabelStudy(out, seed_numbers(seeds), parts_named(only), QUICK if quick else Scale())
+    study = PseudoLabelStudy(out, seed_numbers(seeds), parts_named(PARTS, only), QUICK if quick else Scale())
     claim(out / "study.json", {"quick": quick}, [] if workers >= 1 else [f"workers is {workers}: it must be 1 or more"])
     if not page:
         planned = {part: list(planned_tasks(study, units)) for part, units in units_of(study.parts, study.scale, study.seeds).items()}
@@ -115,13 +116,11 @@ def study_pseudo_labels(
 
 def _write(study: PseudoLabelStudy) -> str:
     """Write results.json and the page from the evaluations that are there; returns the table for a terminal."""
-    from ghostpad.lab.study.pseudo_labels.page import write_pseudo_labels_page  # here, because matplotlib takes a second to import
+    from ghostpad.lab.study.pseudo_labels.page import write_page  # here, because matplotlib takes a second to import
 
-    times = study.out / "seconds.json"
-    seconds = {stage: round(sum(spent.values()), 1) for stage, spent in read_json(times).items()} if times.exists() else {}
-    results = collect(study.out, study.scale, study.seeds, seconds)
+    results = collect(study.out, study.scale, study.seeds, seconds_by_stage(study.out))
     write_json(study.out / "results.json", results)
-    where = write_pseudo_labels_page(results, study.out / "report.html")
+    where = write_page(results, study.out / "report.html")
     return f"{table_text(results)}\n{where} and {study.out / 'results.json'} hold the rest"
 
 
