@@ -168,19 +168,8 @@ def slots_of(table: pa.Table, which: str) -> tuple[NDArray[np.float32], NDArray[
     return np.where(known, columns, np.float32(0)), known
 
 
-_NOTHING = Matched(
-    clock_s=np.zeros(0),
-    follows=np.zeros(0, np.bool_),
-    predicted=np.zeros((0, PAD_DIM), np.float32),
-    truth=np.zeros((0, PAD_DIM), np.float32),
-    previous=np.zeros((0, PAD_DIM), np.float32),
-    known=np.zeros((0, PAD_DIM), np.bool_),
-    spreads=np.zeros((0, len(STICKS)), np.float32),
-    confidence=np.zeros(0, np.float32),
-    row_s=np.zeros(0),
-    video=np.zeros(0, np.intp),
-    unmatched=0,
-)
+_NONE = np.zeros((0, PAD_DIM), np.float32)
+_NOTHING = aligned(np.zeros(0), _NONE, np.zeros((0, len(STICKS)), np.float32), _NONE, _NONE > 0, fps=1)
 _ARRAYS = tuple(field.name for field in fields(Matched) if field.name != "unmatched")
 _STICK_SLACK = 1e-3  # what rounding may add to a stick at its end
 
