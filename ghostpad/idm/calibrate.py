@@ -51,7 +51,7 @@ class Calibration:
     def load(cls, run: Path) -> "Calibration":
         """Read `run/calibration.json`. Raises `MissingError` if it is not there."""
         if not (run / "calibration.json").exists():
-            raise MissingError(f"{run} is not calibrated yet: run its 'ghostpad train idm' command again, it continues")
+            raise MissingError(f"{run} is not calibrated yet: re-run the command that trained it to resume")
         return cls(**read_json(run / "calibration.json"))
 
 

@@ -22,7 +22,6 @@ from ghostpad.base.pad import BUTTONS, SLOTS, STICKS, slot
 from ghostpad.measure.coverage import row_curve
 from ghostpad.measure.events import idle_presses
 from ghostpad.measure.match import Matched, Table, match, pool, slots_of
-from ghostpad.measure.reliability import reliability
 from ghostpad.measure.slots import angle_measures, button_measures, stick_measures
 from ghostpad.measure.timing import lags
 
@@ -134,11 +133,6 @@ def prior_of(truths: Sequence[pa.Table]) -> NDArray[np.float32]:
         pads, known = slots_of(table, "training truth")
         total, count = total + pads.sum(axis=0, dtype=np.float64), count + known.sum(axis=0)
     return (total / np.maximum(count, 1)).astype(np.float32)
-
-
-def calibration(pairs: Pairs, fps: Rates) -> dict[str, Any]:
-    """What was claimed beside what came true, as `ghostpad.measure.reliability.reliability` says."""
-    return reliability(pool(match_videos(pairs, fps)))
 
 
 def _macro(sticks: dict[str, Any], buttons: dict[str, Any]) -> dict[str, float | int | None]:

@@ -16,9 +16,9 @@ from ghostpad.base.pad import PAD_DIM, slot
 from ghostpad.base.records import actions_table, labels_table
 from ghostpad.measure.coverage import risk_coverage
 from ghostpad.measure.events import matched_onsets
-from ghostpad.measure.match import match
-from ghostpad.measure.reliability import calibration_error
-from ghostpad.measure.scores import baselines, calibration, score, score_videos
+from ghostpad.measure.match import match, pool
+from ghostpad.measure.reliability import calibration_error, reliability
+from ghostpad.measure.scores import baselines, match_videos, score, score_videos
 from ghostpad.measure.slots import average_precision, r2
 
 FPS = 20.0
@@ -27,6 +27,10 @@ FPS = 20.0
 def table(start: float = 0.0, **columns: Any) -> pa.Table:
     rows = len(next(iter(columns.values())))
     return pa.table({"pts_s": start + np.arange(rows) / FPS, **columns})
+
+
+def calibration(pairs: Any, fps: float) -> dict[str, Any]:
+    return reliability(pool(match_videos(pairs, fps)))
 
 
 def finite(value: Any) -> bool:

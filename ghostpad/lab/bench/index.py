@@ -1,8 +1,8 @@
 """`ghostpad lab bench index`: what indexing a shard of labels costs beside `tar -tzf` on it, and its memory.
 
-Writes nothing but a temporary shard and corpus. Both ways are timed in turn by wall clock and by CPU time, each in processes of
-its own (tar unpacks with a gzip beside it; the index unpacks in a thread), so that both pay for their start, 0.4 s for the index (measured here). Two figures of the index: a game of one video
-in fifty, and every game once, where reading every parquet file comes on top.
+Writes nothing but a temporary shard and corpus. Both ways are timed in turn by wall clock and by CPU time, each in processes of its own
+(tar unpacks with a gzip beside it; the index unpacks in a thread), so that both pay for their start, 0.4 s for the index (measured here).
+Two figures of the index: a game of one video in fifty, and every game once, where reading every parquet file comes on top.
 """
 
 import os

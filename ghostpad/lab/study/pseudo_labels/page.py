@@ -15,13 +15,13 @@ from matplotlib.figure import Figure
 
 from ghostpad.games.spec import game_spec
 from ghostpad.lab.study.common import Json, render_page
+from ghostpad.lab.study.pseudo_labels.conclusion import JUDGED, find
 from ghostpad.view.page import number
 from ghostpad.view.plots import AMBER, BLUE, GREEN, GREY, INK, svg
 
 _COLOURS = {"truth": "#8f9aad", "pseudo": BLUE, "shuffled": "#e06c75", "unfiltered": GREEN, "oracle": AMBER}
 _MARKS = {"truth": "s", "pseudo": "o", "shuffled": "X", "unfiltered": "D", "oracle": "^"}
 _WORDS = {"labelled": "recorded", "unlabelled": "unlabelled"}
-_DRAWN = (("doom", "doom"), ("doom", "doom-supreme"), ("racing", "racing"))
 
 
 def write_page(results: Json, page: str | os.PathLike[str]) -> Path:
@@ -38,7 +38,7 @@ def write_page(results: Json, page: str | os.PathLike[str]) -> Path:
             {**point, "title": game_spec(point["game"]).title, "of": results["domains"][point["domain"]]} for point in results["points"]
         ],
         players=[(game_spec(game).title, player, one) for game, all in results["players"].items() for player, one in all.items()],
-        titles={game: game_spec(game).title for _, game in _DRAWN},
+        titles={game: game_spec(game).title for _, game in JUDGED},
         done=sum(results["asked"].values()) - sum(len(names) for names in results["missing"].values()),
         asked=sum(results["asked"].values()),
         figure=figure_words,
@@ -59,19 +59,14 @@ def beside(results: Json, domain: str) -> list[dict[str, Any]]:
         if point["domain"] == domain:
             owner = "racing" if point["game"].startswith("racing") else "doom"
             arm = "pseudo" if point["arm"] == "tuned" else point["arm"]
-            wanted = {"domain": owner, "arm": arm, "labelled": point["labelled"], "unlabelled": results["scale"]["most"]}
-            lines.append({**point, "title": game_spec(point["game"]).title, "specialist": _find(results, wanted, point["game"])})
+            specialist = find(results, owner, arm, point["labelled"], results["scale"]["most"], point["game"])
+            lines.append({**point, "title": game_spec(point["game"]).title, "specialist": specialist})
     return lines
-
-
-def _find(results: Json, wanted: Json, game: str) -> Json | None:
-    wanted = {**wanted, "game": game}
-    return next((point["figure"] for point in results["points"] if all(point[key] == value for key, value in wanted.items())), None)
 
 
 def _curves(results: Json) -> Iterator[dict[str, Any]]:
     """The plots of each game that has points for them."""
-    for domain, game in _DRAWN:
+    for domain, game in JUDGED:
         own = [point for point in results["points"] if (point["domain"], point["game"]) == (domain, game)]
         scale = results["scale"]
         footage = [point for point in own if point["labelled"] == scale["centre"]]

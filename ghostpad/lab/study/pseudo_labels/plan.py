@@ -5,8 +5,9 @@ and so are its optimiser steps; the seeds of recordings and of evaluation episod
 stages of the demo took on one of two loaded cores.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from ghostpad.cli.demo import TRUTH_SHARE
 
@@ -165,21 +166,13 @@ def _pairs(scale: Scale, seeds: tuple[int, ...], arms: tuple[str, ...]) -> Itera
                     yield from (Unit(domain, arm, labelled, unlabelled, seed) for arm in arms)
 
 
-def _grid(scale: Scale, seeds: tuple[int, ...]) -> Iterator[Unit]:
-    return _pairs(scale, seeds, ("pseudo",))
-
-
-def _controls(scale: Scale, seeds: tuple[int, ...]) -> Iterator[Unit]:
-    return _pairs(scale, seeds, ("oracle", "shuffled", "unfiltered"))
-
-
-PARTS = {
+PARTS: dict[str, Callable[[Scale, tuple[int, ...]], Iterator[Unit]]] = {
     "centre": _centre,
     "labels": _labels,
     "generalist": _one_for_all,
     "transfer": _transfer,
-    "grid": _grid,
-    "controls": _controls,
+    "grid": partial(_pairs, arms=("pseudo",)),
+    "controls": partial(_pairs, arms=("oracle", "shuffled", "unfiltered")),
 }
 """The units of each part, in the order in which they are worked through; what stands in an earlier part is not done again."""
 
