@@ -63,7 +63,7 @@ def study_idm(
     """Measure the IDM: against targets, baselines and smaller models, over labelled minutes, games and what each part brings.
 
     Writes --out/results.json, --out/report.html, and every corpus, run and evaluation on the way. Each step is a ghostpad command,
-    printed as it starts; stopped or failed, it writes the page of what is there, and the same command goes on. An hour and a
+    printed as it starts; stopped or failed, it still writes the page of what is there: re-run to resume. An hour and a
     quarter on two cores with three seeds.
 
     Args:

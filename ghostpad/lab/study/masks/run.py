@@ -63,7 +63,7 @@ def study_masks(
 
     IDMs learn from the same episodes of two games: clean, with a controller and its mask, with a controller whose mask is ignored,
     and clean with random masks. Each is tested on clean footage, and on footage with a controller, masked and not. Prints the
-    table; writes --out/results.json and --out/report.html. Stopped, the same command goes on. About 25 minutes of one core.
+    table; writes --out/results.json and --out/report.html. Safe to interrupt: re-run to resume. About 25 minutes of one core.
 
     Args:
         out: The folder to write.

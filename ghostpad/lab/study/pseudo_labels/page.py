@@ -29,7 +29,7 @@ def write_page(results: Json, page: str | os.PathLike[str]) -> Path:
     return render_page(
         Path(__file__),
         page,
-        title="what an IDM's labels are worth",
+        title="what an IDM's pseudo-labels are worth",
         results=results,
         scale=results["scale"],
         curves=list(_curves(results)),

@@ -12,11 +12,11 @@ from functools import partial
 from ghostpad.cli.demo import TRUTH_SHARE
 
 ARMS: dict[str, str] = {
-    "truth": "a novice's minutes with known pads alone",
-    "pseudo": "and an expert's footage, pads read by the IDM, filtered, weighed by confidence",
-    "shuffled": "the same labels under other moments of their videos",
-    "unfiltered": "the IDM's labels as they are, neither filtered nor weighed",
-    "oracle": "the expert's true pads in the place of labels",
+    "truth": "a novice's recorded minutes alone",
+    "pseudo": "and an IDM's pseudo-labels of an expert's footage, filtered, weighed by confidence",
+    "shuffled": "the same pseudo-labels under other moments of their videos",
+    "unfiltered": "the IDM's pseudo-labels as they are, neither filtered nor weighed",
+    "oracle": "the expert's recorded pads in the place of pseudo-labels",
 }
 """What an agent learned from."""
 

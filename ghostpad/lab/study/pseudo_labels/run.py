@@ -84,12 +84,12 @@ def study_pseudo_labels(
     quick: bool = False,
     page: bool = False,
 ) -> None:
-    """Measure what an IDM's labels are worth to an agent, against shuffled and unfiltered ones, the truth alone and an oracle.
+    """Measure what an IDM's pseudo-labels are worth to an agent, against shuffled and unfiltered ones, recorded pads alone and an oracle.
 
-    In two games and a level nobody recorded pads in, over labelled and unlabelled minutes; then one agent for both games beside the
+    In two games and a level nobody recorded pads in, over recorded and unlabelled minutes; then one agent for both games beside the
     specialists, and an agent of the level that is seen only unlabelled. Writes --out/results.json, --out/report.html, and every corpus,
-    run and evaluation on the way. Each step is a ghostpad command, printed as it starts, the most telling first; stopped or failed, the
-    same command goes on. The centre takes about an hour and a quarter on two cores with three seeds, all of it eight hours (estimated).
+    run and evaluation on the way. Each step is a ghostpad command, printed as it starts, the most telling first; safe
+    to interrupt: re-run to resume. The centre takes an hour and a quarter on two cores with three seeds, all of it eight hours (estimated).
 
     Args:
         out: The folder to write.
