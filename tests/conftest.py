@@ -8,8 +8,9 @@ import os
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
+from collections.abc import Sequence  # noqa: E402
 from pathlib import Path  # noqa: E402  (after the threads are set, which numpy reads when it is loaded)
-from typing import NamedTuple  # noqa: E402
+from typing import Any, NamedTuple  # noqa: E402
 
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
@@ -17,9 +18,20 @@ from hypothesis import settings  # noqa: E402
 settings.register_profile("ghostpad", deadline=None, derandomize=True)
 settings.load_profile("ghostpad")
 
-SMALL_IDM = ["model.width_px=64", "model.height_px=48", "model.dim=16", "model.heads=2", "model.dropout=0", "model.clip_rows=16",
-             "data.batch_size=4", "data.validation_share=0.5", "train.threads=1"]  # fmt: skip
+SMALL_IDM: dict[str, dict[str, Any]] = {
+    "model": {"width_px": 64, "height_px": 48, "dim": 16, "heads": 2, "dropout": 0, "clip_rows": 16},
+    "data": {"batch_size": 4, "validation_share": 0.5},
+    "train": {"threads": 1},
+}
 """Settings of an IDM that trains in seconds."""
+
+
+def small_idm_run(**parts: dict[str, Any]) -> Any:
+    """An `IdmRun` of the small IDM, with parts of its settings changed: `small_idm_run(train={"steps": 2})`."""
+    from ghostpad.base.settings import build_settings
+    from ghostpad.idm.settings import IdmRun
+
+    return build_settings(IdmRun, {name: part | parts.get(name, {}) for name, part in SMALL_IDM.items()}, "test")
 
 
 class Small(NamedTuple):
@@ -43,21 +55,45 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
 
 
 @pytest.fixture(scope="session")
-def small_idm() -> list[str]:
-    """Overrides (`NAME=VALUE`) that make an IDM small enough to train in seconds."""
-    return list(SMALL_IDM)
+def small_idm() -> Any:
+    """`small_idm_run`, for tests that train."""
+    return small_idm_run
+
+
+@pytest.fixture(scope="session")
+def small_idm_flags() -> list[str]:
+    """The flags that make the IDM of 'ghostpad train idm' the small one."""
+    return [f"--{part}.{name}={value}" for part, values in SMALL_IDM.items() for name, value in values.items()]
 
 
 @pytest.fixture(scope="session")
 def idm_run(small: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of a small IDM that has learned a little from the novice."""
-    from ghostpad.base.settings import load_settings
-    from ghostpad.idm.settings import IdmRun
     from ghostpad.idm.train import train_idm
 
     out = tmp_path_factory.mktemp("idm") / "run"
-    train_idm([small.novice], out, load_settings(IdmRun, None, [*SMALL_IDM, "train.steps=100", "train.lr=0.005", "train.warmup_steps=5"]))
+    train_idm([small.novice], out, small_idm_run(train={"steps": 100, "lr": 0.005, "warmup_steps": 5}))
     return out
+
+
+@pytest.fixture(scope="session")
+def read_flags() -> Any:
+    """`read_flags(defaults, words)`: the settings that the command line reads out of flags, laid over defaults and validated."""
+    import tyro
+
+    from ghostpad.base.settings import Settings, load_settings
+    from ghostpad.cli.flags import CONFIG, Flags, SettingFlags, settings_registry
+
+    def read(defaults: Settings, words: Sequence[str]) -> Any:
+        default = Flags(defaults)
+
+        def command(*, settings: SettingFlags = default) -> Flags:
+            return settings
+
+        found = tyro.cli(command, args=words, config=CONFIG, registry=settings_registry())
+        return load_settings(type(defaults), None, found.values)
+
+    return read
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Settings: typed, frozen, strict, read from TOML and overridden by flags; every problem is reported at once.
+"""Settings: typed, frozen, strict, read from TOML and from flags; every problem is reported at once.
 
 A settings class sits beside the model or stage it configures and is free of torch, so that `--help` stays fast. A recipe
 file holds only differences from the defaults; the order is defaults < recipe < flags.
@@ -9,9 +9,11 @@ import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 
 from ghostpad.base.errors import MissingError, SettingsError, nearest
 
@@ -24,13 +26,22 @@ class Settings(BaseModel):
 
 SettingsType = TypeVar("SettingsType", bound=Settings)
 
+_LIMITS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "multiple_of": "a multiple of"}
 
-def build_settings(cls: type[SettingsType], values: Mapping[str, Any], where: str) -> SettingsType:
-    """Validate nested `values` as `cls`; raises one `SettingsError` that lists every problem, `where` naming their origin."""
+
+def build_settings(
+    cls: type[SettingsType], values: Mapping[str, Any], where: str, flags: Mapping[str, Any] = MappingProxyType({})
+) -> SettingsType:
+    """Validate nested `values`, and `flags` laid over them, as `cls`; raises one `SettingsError` that lists every problem.
+
+    A problem of `flags` is told as that of the flag, any other as that of `where`, the origin of `values`.
+    """
+    # A part of `values` that is no table is the problem to tell; flags laid over it would hide it.
+    flags = {name: given for name, given in flags.items() if isinstance(values.get(name, {}), Mapping) or name not in cls.model_fields}
     try:
-        return cls.model_validate(_merged(cls().model_dump(), values))
+        return cls.model_validate(_merged(_merged(cls().model_dump(), values), flags))
     except ValidationError as error:
-        raise SettingsError([_sentence(cls, problem, where) for problem in error.errors()]) from None
+        raise SettingsError([_sentence(cls, problem, where, flags) for problem in error.errors()]) from None
 
 
 def read_recipe(path: str | Path) -> dict[str, Any]:
@@ -56,49 +67,29 @@ def setting_names(cls: type[BaseModel], prefix: str = "") -> Iterator[str]:
         yield from setting_names(inner, f"{prefix}{name}.") if inner else [prefix + name]
 
 
-def parse_overrides(words: Sequence[str]) -> dict[str, Any]:
-    """Nested values from words like `train.steps=200`; a value is read as TOML, or as text where it is none.
+def flag_name(name: str) -> str:
+    """A setting's dotted name as a flag: `--data.batch-size`."""
+    return f"--{name.replace('_', '-')}"
 
-    Raises `SettingsError`, listing every word without a `=`.
+
+def limits(field: FieldInfo) -> list[str]:
+    """What a number must be, or each number of several: `["at least 0", "below 1"]`."""
+    inner = [part for item in get_args(field.annotation) for part in getattr(item, "__metadata__", ()) if isinstance(part, FieldInfo)]
+    found = {name: getattr(rule, name) for part in (field, *inner) for rule in part.metadata for name in _LIMITS if hasattr(rule, name)}
+    if {"ge", "le"} <= set(found):
+        return [f"{found['ge']:g} to {found['le']:g}"]
+    return [f"{words} {found[name]:g}" for name, words in _LIMITS.items() if name in found]
+
+
+def load_settings(
+    cls: type[SettingsType], recipe: Path | None, flags: Mapping[str, Any], base: Mapping[str, Any] = MappingProxyType({})
+) -> SettingsType:
+    """Settings from defaults < `base` < `recipe` < `flags`, the last nested as `base` is, their values as text or as what it means.
+
+    Raises `MissingError` for no recipe and one `SettingsError` for all problems.
     """
-    values: dict[str, Any] = {}
-    problems = []
-    for word in words:
-        name, equals, text = word.partition("=")
-        if not equals or not all(name.split(".")):
-            problems.append(f"'{word}' is no override: write NAME=VALUE, for example train.steps=200")
-            continue
-        try:
-            value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            value = text
-        *groups, last = name.split(".")
-        inner: Any = values
-        for group in groups:
-            inner = inner.setdefault(group, {}) if isinstance(inner, dict) else inner
-        if isinstance(inner, dict):
-            inner[last] = value
-        else:
-            problems.append(f"'{word}' lies below an override that gave '{'.'.join(groups)}' a value: drop one of the two")
-    if problems:
-        raise SettingsError(problems)
-    return values
-
-
-def load_settings(cls: type[SettingsType], recipe: Path | None, overrides: Sequence[str]) -> SettingsType:
-    """Settings from defaults < recipe < overrides. Raises `MissingError` for no recipe and one `SettingsError` for all problems."""
-    return build_settings(cls, given_values(recipe, overrides), str(recipe or "--set"))
-
-
-def given_values(recipe: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
-    """The nested values that a recipe and overrides give, the latter laid over the former; raises as `load_settings` does."""
-    values, over = read_recipe(recipe) if recipe is not None else {}, parse_overrides(overrides)
-    lost = [name for name, value in over.items() if isinstance(value, Mapping) and not isinstance(values.get(name, {}), Mapping)]
-    if lost:
-        raise SettingsError(
-            [f"{recipe}: {name} is {values[name]!r}, and --set {name}... lies below it: drop one of the two" for name in lost]
-        )
-    return _merged(values, over)
+    values = read_recipe(recipe) if recipe is not None else {}
+    return build_settings(cls, _merged(base, values), str(recipe or "flags"), flags)
 
 
 def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,8 +108,19 @@ def _settings_class(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
-def _sentence(cls: type[BaseModel], problem: Mapping[str, Any], where: str) -> str:
-    name = ".".join(str(part) for part in problem["loc"])
+def _sentence(cls: type[BaseModel], problem: Mapping[str, Any], where: str, flags: Mapping[str, Any]) -> str:
+    name, given, words = ".".join(map(str, problem["loc"])), problem["input"], problem["msg"].removeprefix("Value error, ").lower()
+    names = list(setting_names(cls))
+    if _among(flags, problem["loc"]) and not isinstance(given, Mapping):
+        flag = flag_name(".".join(part for part in problem["loc"] if isinstance(part, str)))  # without the place in a list
+        if problem["type"] == "extra_forbidden":
+            return f"no flag called '{flag}': {nearest(flag, map(flag_name, names))}"
+        return f"{flag} is {' '.join(given) if isinstance(given, list) else given}: {words}"
     if problem["type"] == "extra_forbidden":
-        return f"{where}: no setting called '{name}': {nearest(name, setting_names(cls))}"
-    return f"{where}: {name or 'settings'} is {problem['input']!r}: {problem['msg'].lower()}"
+        return f"{where}: no setting called '{name}': {nearest(name, names)}"
+    return f"{where}: {name or 'settings'}{'' if isinstance(given, Mapping) else f' is {given!r}'}: {words}"
+
+
+def _among(flags: Any, place: Sequence[Any]) -> bool:
+    """Whether `flags` gave the value at `place`, or the one that it lies in."""
+    return not place or not isinstance(flags, Mapping) or (place[0] in flags and _among(flags[place[0]], place[1:]))

@@ -1,1 +1,1 @@
-"""The commands: one file each, which reads its flags, calls one function and prints what came of it."""
+"""The commands: one file each, which reads its flags, calls one function and prints the result."""

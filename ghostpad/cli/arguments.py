@@ -15,21 +15,34 @@ GameName = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="GAME", he
 """A game by name."""
 
 _PLAYERS = sorted({player for game in game_names() for player in player_names(game)})
-PlayerName = Annotated[str, tyro.conf.arg(metavar="PLAYER", help=f"Who holds the pad, one of: {', '.join(_PLAYERS)}.")]
+PlayerName = Annotated[str, tyro.conf.arg(metavar="PLAYER", help=f"Who plays, one of: {', '.join(_PLAYERS)}.")]
 """A scripted player by name."""
+
+Html = Annotated[tuple[Path, ...] | None, tyro.conf.arg(metavar="[PATH]")]
+"""A page to write, with or without its path."""
 
 RunPath = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="The run folder of a trained model.")]
 """A finished run."""
 
 
+def page_path(html: tuple[Path, ...] | None, default: Path) -> Path | None:
+    """Where --html asks for a page, None if it is not given. Raises `SettingsError` for several files."""
+    if html is not None and len(html) > 1:
+        raise SettingsError(f"--html takes one file, not {len(html)}")
+    return None if html is None else html[0] if html else default
+
+
+def below_one(**numbers: int) -> list[str]:
+    """A sentence for every number that is not 1 or more."""
+    return [f"{name} is {value}: it must be 1 or more" for name, value in numbers.items() if value < 1]
+
+
 def player_problems(policy: Path | None, player: str | None, episodes: int) -> list[str]:
-    """A sentence for everything that cannot work about who plays how often."""
+    """A sentence for each problem with who plays how often."""
     problems = []
     if (policy is None) == (player is None):
         problems.append("say who plays: either --policy RUN or --player NAME")
-    if episodes < 1:
-        problems.append(f"episodes is {episodes}: it must be 1 or more")
-    return problems
+    return problems + below_one(episodes=episodes)
 
 
 def seed_numbers(text: str) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ghostpad.base.errors import MissingError
+from ghostpad.base.table import text_table
 from ghostpad.cli.arguments import CorpusPath
 from ghostpad.corpus.folder import RECORDED, Corpus, unreadable_lines
 from ghostpad.corpus.lag.align import align_corpus
@@ -21,16 +22,16 @@ _BAR = 40
 
 
 def corpus_align(corpus: CorpusPath, reference: tuple[Path, ...] = ()) -> None:
-    """Measure, for every video with footage and recorded rows, how late the picture shows what the rows say.
+    """Measure how late the picture of each video shows its recorded inputs.
 
-    Writes lag_ms and lag_confidence of the table of videos, which training applies; lag.json with every measurement, how it was found and
-    why a lag is unknown; and lag.png, the distribution. One that is not clear is left unknown and taken as none. Without a reference a lag
-    is counted from the game's first visible answer to the pad, up to 1.3 frames late in racing, more where there are only a few minutes of
-    footage: do not align footage that ghostpad recorded without a lag. Safe to interrupt: re-run to resume.
+    Writes lag_ms and lag_confidence to videos.parquet, which training applies; lag.json with every measurement, its method, and why a
+    lag is unknown; and lag.png, the distribution. A lag that is not clear stays unknown and counts as none. Without a reference, lags
+    count from the game's first visible response, up to 1.3 frames late in racing and more with only a few minutes of footage: do not
+    align footage that ghostpad recorded without a lag. Safe to interrupt: re-run to resume.
 
     Args:
-        reference: Corpora whose lags are known, of the same games: footage that ghostpad recorded (its --lag-frames is known), or videos
-            with a lag_ms which somebody checked. No lag is then what the reference calls no lag. A few minutes a game are enough.
+        reference: Corpora of the same games with known lags: recorded by ghostpad, or with a lag_ms that somebody checked. Lags then
+            count from theirs. A few minutes a game are enough.
     """
     opened = Corpus.open(corpus)
     if not set(opened.labelled_ids(RECORDED)) & set(opened.ok_ids()):
@@ -46,14 +47,13 @@ def align_text(found: list[dict[str, Any]]) -> str:
     groups = defaultdict(list)
     for row in found:
         groups[f"{row['game'] or 'unknown game'} by {row['player'] or 'unknown player'}"].append(row)
-    lines = [f"{'':<34} videos  known  lag ms: median   least    most   frames: median"]
+    table = []
     for name, rows in sorted(groups.items()):
         known = [row for row in rows if row["lag_ms"] is not None]
-        line = f"{name:<34} {len(rows):>6}  {len(known):>5}"
-        if known:
-            ms, frames = (np.array([row[key] for row in known]) for key in ("lag_ms", "lag_frames"))
-            line += f"  {np.median(ms):>14.0f} {ms.min():>7.0f} {ms.max():>7.0f}  {np.median(frames):>15.1f}"
-        lines.append(line)
+        ms, frames = (np.array([row[key] for row in known]) for key in ("lag_ms", "lag_frames"))
+        figures = [f"{np.median(ms):.0f}", f"{ms.min():.0f}", f"{ms.max():.0f}", f"{np.median(frames):.1f}"] if known else []
+        table.append([name, str(len(rows)), str(len(known)), *figures])
+    lines = [text_table(["", "videos", "known", "lag ms: median", "least", "most", "frames: median"], table)]
     lines += _histogram([row["lag_frames"] for row in found if row["lag_ms"] is not None])
     ways = Counter(row["by"] for row in found if row["lag_ms"] is not None)
     lines += [f"found {_WAYS[way]}: {count} videos" for way, count in ways.most_common()]

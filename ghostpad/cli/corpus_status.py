@@ -1,8 +1,9 @@
-"""`ghostpad corpus status`: what a corpus holds, what it lacks and why, and what to run next."""
+"""`ghostpad corpus status`: what a corpus holds, what is missing and why, and what to run next."""
 
 from json import dumps
 from pathlib import Path
 
+from ghostpad.base.table import text_table
 from ghostpad.cli.arguments import CorpusPath
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.nitrogen.videos import NOT_FETCHED
@@ -16,12 +17,12 @@ MOST_NAMES = 4
 
 
 def status(corpus: CorpusPath, *, json: bool = False) -> None:
-    """Say what a corpus holds: hours by game, source and state, who labelled what, what is missing or broken and why, what to run next.
+    """Show what a corpus holds: hours by game, source and state, whose labels, what is missing or broken and why, what to run next.
 
     Writes nothing.
 
     Args:
-        json: Print JSON for programs instead of lines for people: videos, chunks, hours, by_game, by_state, broken, and more.
+        json: Print JSON instead: videos, chunks, hours, by_game, by_state, broken, and more.
     """
     summary = summarise(Corpus.open(corpus))
     print(dumps(summary, indent=2) if json else status_text(corpus, summary))
@@ -62,13 +63,14 @@ def next_steps(corpus: Path, summary: Summary) -> list[tuple[str, str]]:
 
 
 def _table(groups: list[Group]) -> list[str]:
-    """Lines of columns as wide as their words: game, by whom, source, state, videos, hours."""
-    words = ([group["game"], group["player"], group["source"], group["status"]] for group in groups)
-    rows = [["game", "player", "source", "state"], *([word or "unknown" for word in line] for line in words)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    amounts = ["videos    hours", *(f"{group['videos']:>6} {group['hours']:>8.2f}" for group in groups)]
-    lines = [f"  {'  '.join(word.ljust(wide) for word, wide in zip(row, widths, strict=True))}  " for row in rows]
-    return [line + amount for line, amount in zip(lines, amounts, strict=True)] if groups else []
+    """Lines of a table: game, by whom, source, state, videos, hours."""
+    rows = [
+        [*(word or "unknown" for word in (group["game"], group["player"], group["source"], group["status"])),
+         str(group["videos"]), f"{group['hours']:.2f}"]
+        for group in groups
+    ]  # fmt: skip
+    table = text_table(["game", "player", "source", "state", "videos", "hours"], rows, left=4)
+    return [f"  {line}" for line in table.splitlines()] if groups else []
 
 
 def _names(summary: Summary, reason: str) -> str:

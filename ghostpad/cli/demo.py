@@ -1,4 +1,4 @@
-"""`ghostpad demo`: the whole pipeline on a real game, as the very commands a user would type."""
+"""`ghostpad demo`: the whole pipeline on a real game, by the commands that a user would type."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from ghostpad.base.files import read_json, write_json
-from ghostpad.cli.arguments import seed_numbers
+from ghostpad.base.table import text_table
+from ghostpad.cli.arguments import below_one, seed_numbers
+from ghostpad.cli.quality import number
 from ghostpad.cli.tasks import Task, claim, run_tasks
 
 ARMS = ("recorded", "pseudo", "oracle")
@@ -45,21 +47,22 @@ class Demo:
 def demo(
     *, game: Literal["doom", "racing"] = "doom", out: Path = Path("demo"), seeds: str = "0", episodes: int = 40, workers: int = 2
 ) -> None:
-    """Record a novice with known pads and an expert whose pads are withheld; learn to read pads from the first, label and filter
-    the second, train agents, let them play, and write the report.
+    """Run the whole pipeline: record a novice, and an expert whose pads are withheld; train an IDM on the first, pseudo-label and
+    filter the second, train agents, let them play, and write the report.
 
-    Writes --out/results.json, --out/report.html and every corpus and run on the way. Each step is a ghostpad command, printed
-    as it starts; stopped, the same command goes on. About seven minutes on two cores with one seed.
+    Writes --out/results.json, --out/report.html, and every corpus and run on the way. Each step is a ghostpad command, printed as it
+    starts. Safe to interrupt: re-run to resume. About seven minutes on two cores with one seed.
 
     Args:
         game: The game.
         out: The folder to write.
-        seeds: Training seeds, e.g. 0,1,2: everything that is trained is trained once for each.
-        episodes: Episodes that every arm plays, the same for all.
-        workers: Commands that run side by side, one core each.
+        seeds: Training seeds, e.g. 0,1,2: every model is trained once for each.
+        episodes: Episodes that each agent plays, the same for all.
+        workers: Commands to run in parallel, one core each.
     """
     plan = Demo(game, out, seed_numbers(seeds), episodes)
-    _claim(plan, workers)
+    facts = {"game": game, "episodes": episodes, "evaluation_seed": EVALUATION_SEED}
+    claim(out / "demo.json", facts, below_one(episodes=episodes, workers=workers))
     seconds = run_tasks(_tasks(plan), workers, out / "seconds.json")
     results = collect(plan, seconds)
     write_json(out / "results.json", results)
@@ -72,15 +75,6 @@ def demo(
     write_json(out / "results.json", results | {"seconds": seconds})
     print(arms_table(results))
     print(f"{out / 'report.html'} and {out / 'results.json'} hold the rest")
-
-
-def _claim(plan: Demo, workers: int) -> None:
-    """Make the folder this demo's; refuse settings that cannot work, and a folder where another game or other episodes were played."""
-    problems = [
-        f"{name} is {value}: it must be 1 or more" for name, value in (("episodes", plan.episodes), ("workers", workers)) if value < 1
-    ]
-    facts = {"game": plan.game, "episodes": plan.episodes, "evaluation_seed": EVALUATION_SEED}
-    claim(plan.out / "demo.json", facts, problems)
 
 
 def _tasks(plan: Demo) -> list[Task]:
@@ -101,10 +95,10 @@ def _tasks(plan: Demo) -> list[Task]:
 
 def _seed_tasks(plan: Demo, seed: int, recorded: str, wild: str, truth: str) -> list[Task]:
     """IDM, labels and verdicts of one training seed, then the three arms and their games."""
-    idm, verdicts, own = plan.corpus(f"idm-s{seed}"), f"s{seed}", (f"train.seed={seed}", "train.threads=1")
+    idm, verdicts, own = plan.corpus(f"idm-s{seed}"), f"s{seed}", (f"--train.seed={seed}", "--train.threads=1")
     measured = plan.evaluation(f"idm-s{seed}")
     tasks = [
-        Task(f"idm-s{seed}", "train idm", ("train", "idm", recorded, "--out", idm, "--set", *own), ("novice",)),
+        Task(f"idm-s{seed}", "train idm", ("train", "idm", recorded, "--out", idm, *own), ("novice",)),
         Task(f"label-s{seed}", "label", ("label", wild, "--idm", idm), (f"idm-s{seed}", "footage")),
         Task(
             f"measure-s{seed}", "eval idm",
@@ -112,17 +106,15 @@ def _seed_tasks(plan: Demo, seed: int, recorded: str, wild: str, truth: str) -> 
         ),
         Task(f"filter-s{seed}", "filter", ("filter", wild, "--labels", f"@{idm}", "--name", verdicts), (f"label-s{seed}",)),
     ]  # fmt: skip
+    share = f"--data.truth-share={TRUTH_SHARE[plan.game]}"
     what: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
         "recorded": ((recorded,), (), ("novice",)),
-        "oracle": ((recorded, wild), ("--oracle", truth), ("novice", "footage")),
-        "pseudo": ((recorded, wild), (f"data.labels=@{idm}", f"data.verdicts={verdicts}"), (f"filter-s{seed}", "novice")),
+        "oracle": ((recorded, wild), ("--oracle", truth, share), ("novice", "footage")),
+        "pseudo": ((recorded, wild), (f"--data.labels=@{idm}", f"--data.verdicts={verdicts}", share), (f"filter-s{seed}", "novice")),
     }
-    for arm, (corpora, words, needs) in what.items():
+    for arm, (corpora, flags, needs) in what.items():
         run = plan.corpus(f"{arm}-s{seed}")
-        flags, settings = (words, ()) if arm == "oracle" else ((), words)
-        if arm != "recorded":
-            settings += (f"data.truth_share={TRUTH_SHARE[plan.game]}",)
-        command = ("train", "policy", *corpora, "--out", run, *flags, "--set", *own, *settings)
+        command = ("train", "policy", *corpora, "--out", run, *own, *flags)
         tasks.append(Task(f"{arm}-s{seed}", "train policy", command, needs))
         tasks.append(_play_task(plan, f"{arm}-s{seed}", (run, "--arm", arm, "--players"), (f"{arm}-s{seed}",)))
     return tasks
@@ -130,20 +122,8 @@ def _seed_tasks(plan: Demo, seed: int, recorded: str, wild: str, truth: str) -> 
 
 def _play_task(plan: Demo, name: str, who: Sequence[str], needs: tuple[str, ...]) -> Task:
     out = plan.evaluation(name)
-    words = (
-        "eval",
-        "policy",
-        *who,
-        "--games",
-        plan.game,
-        "--episodes",
-        str(plan.episodes),
-        "--seeds",
-        str(EVALUATION_SEED),
-        "--out",
-        str(out),
-    )
-    return Task(f"play {name}", "eval policy", words, needs, out)
+    words = ("eval", "policy", *who, "--games", plan.game, "--episodes", str(plan.episodes), "--seeds", str(EVALUATION_SEED))
+    return Task(f"play {name}", "eval policy", (*words, "--out", str(out)), needs, out)
 
 
 def collect(plan: Demo, seconds: dict[str, float]) -> dict[str, object]:
@@ -185,9 +165,8 @@ def arms_table(results: dict[str, object]) -> str:
     """Lines for people: every arm's mean return, its standard error over episodes and its spread over training seeds."""
     arms = results["arms"]
     assert isinstance(arms, dict)
-    lines = [f"{'who plays':<10} {'mean return':>12} {'± s.e.':>8} {'episodes':>9} {'sd over seeds':>14}"]
-    for name, arm in arms.items():
-        spread = "-" if arm["sd_seeds"] is None else f"{arm['sd_seeds']:.1f}"
-        sem = "-" if arm["sem"] is None else f"{arm['sem']:.1f}"
-        lines.append(f"{name:<10} {arm['mean']:>12.1f} {sem:>8} {arm['n']:>9} {spread:>14}")
-    return "\n".join(lines)
+    rows = [
+        [name, number(arm["mean"], ".1f"), number(arm["sem"], ".1f"), str(arm["n"]), number(arm["sd_seeds"], ".1f")]
+        for name, arm in arms.items()
+    ]
+    return text_table(["who plays", "mean return", "± s.e.", "episodes", "sd over seeds"], rows)

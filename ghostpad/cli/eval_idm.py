@@ -1,13 +1,9 @@
-"""`ghostpad eval idm`: how good, beside the baselines that make the number mean something."""
+"""`ghostpad eval idm`: how good an IDM is, beside trivial baselines."""
 
 from pathlib import Path
-from typing import Annotated
 
-import tyro
-
-from ghostpad.base.errors import SettingsError
 from ghostpad.base.files import write_json
-from ghostpad.cli.arguments import CorpusPath, RunPath
+from ghostpad.cli.arguments import CorpusPath, Html, RunPath, page_path
 from ghostpad.cli.quality import quality_table
 from ghostpad.corpus.folder import Corpus
 
@@ -20,25 +16,24 @@ def eval_idm(
     prior: tuple[Path, ...] = (),
     beside: tuple[Path, ...] = (),
     out: Path | None = None,
-    html: Annotated[tuple[Path, ...] | None, tyro.conf.arg(metavar="[PATH]")] = None,
+    html: Html = None,
     workers: int = 0,
 ) -> None:
-    """Measure an IDM on footage whose true pads were withheld from it, beside trivial baselines.
+    """Measure an IDM on footage whose pads were withheld from it, beside trivial baselines.
 
-    Labels first what is not labelled yet. Prints the headline with 95 % intervals over videos. The JSON report has all of it:
-    measures a slot, intervals, baselines, lag, calibration before and after, risk by confidence, what the run's thresholds keep,
-    and each game, level, player and video alone. The page shows it, with pictures of the worst mistakes.
+    Pseudo-labels videos that have none yet. Prints the main measures with 95 % intervals over videos. Writes all of them to --out
+    (each slot, game, level, player and video; baselines, lag, calibration, risk by confidence, what the run's thresholds keep), and
+    an HTML page with pictures of the worst mistakes.
 
     Args:
         truth: The folder of withheld pads.
-        prior: Corpora that the IDM learned from, for the baseline that always answers the mean of the game.
-        beside: Runs of other IDMs to measure on the same videos, such as one that sees a single frame.
+        prior: Corpora that the IDM was trained on, for the baseline that always answers the mean of the game.
+        beside: Other IDMs to measure on the same videos, such as one that sees a single frame.
         out: The JSON file to write.
-        html: Write the page; without a PATH it lies beside --out, or in RUN.
-        workers: Processes that label side by side (0: this one).
+        html: Write an HTML page; without a PATH beside --out, or in RUN.
+        workers: Processes that label in parallel (0: this one).
     """
-    if html is not None and len(html) > 1:
-        raise SettingsError(f"--html takes one file, not {len(html)}")
+    page = page_path(html, out.with_suffix(".html") if out else run / f"eval-{corpus.resolve().name}.html")
     opened = Corpus.open(corpus)
     from ghostpad.label.label import label_corpus  # here, because torch takes seconds to import
     from ghostpad.measure.evaluate import evaluate_labels
@@ -50,11 +45,10 @@ def eval_idm(
         write_json(out, report)
     print(f"{run} on {corpus}: {report['videos']} videos, {report['minutes']:.1f} min")
     print(quality_table(report))
-    if html is not None:
+    if page is not None:
         from ghostpad.view.idm_page import write_idm_page
 
-        page = out.with_suffix(".html") if out else run / f"eval-{corpus.resolve().name}.html"
-        print(write_idm_page(report, opened, truth, html[0] if html else page))
+        print(write_idm_page(report, opened, truth, page))
 
 
 def _names(runs: tuple[Path, ...]) -> dict[str, Path]:

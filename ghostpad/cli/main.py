@@ -8,10 +8,11 @@ bug and keeps its traceback.
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial, wraps
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from ghostpad import __version__
 from ghostpad.base.errors import GhostpadError, SettingsError, unknown
@@ -33,42 +34,38 @@ Groups = Mapping[str, Mapping[str, Command]]
 
 GROUPS: Groups = {
     "Footage": {
-        "record": Command("ghostpad.cli.record", "record", "let a scripted player play a game; keep the video and the pad"),
-        "corpus index": Command("ghostpad.cli.corpus_index", "corpus_index", "put the labels of NitroGen's shards into a corpus"),
-        "corpus fetch": Command("ghostpad.cli.corpus_fetch", "corpus_fetch", "download missing footage; say which sites lost it"),
-        "corpus add": Command("ghostpad.cli.corpus_add", "corpus_add", "add footage from elsewhere: probed, hashed, each content once"),
-        "corpus align": Command("ghostpad.cli.corpus_align", "corpus_align", "measure how late each video shows what its rows say"),
-        "corpus check-masks": Command(
-            "ghostpad.cli.corpus_check_masks", "check_masks", "check that no button can be read beside the masks of drawn controllers"
-        ),
+        "record": Command("ghostpad.cli.record", "record", "let a scripted player play a game; save video and gamepad"),
+        "corpus index": Command("ghostpad.cli.corpus_index", "corpus_index", "read NitroGen's label shards into a corpus"),
+        "corpus fetch": Command("ghostpad.cli.corpus_fetch", "corpus_fetch", "download missing footage; report what is gone"),
+        "corpus add": Command("ghostpad.cli.corpus_add", "corpus_add", "add videos, with or without a recorded gamepad"),
+        "corpus align": Command("ghostpad.cli.corpus_align", "corpus_align", "measure how late each video shows its inputs"),
+        "corpus check-masks": Command("ghostpad.cli.corpus_check_masks", "check_masks", "check that drawn controllers give no button away"),
         "corpus set-mask": Command("ghostpad.cli.corpus_set_mask", "set_mask", "say where a controller is drawn into videos"),
-        "corpus proxy": Command("ghostpad.cli.corpus_proxy", "proxy", "make small copies of the videos to look at"),
-        "corpus status": Command(
-            "ghostpad.cli.corpus_status", "status", "say what a corpus holds, what is missing and why, and what to run next"
-        ),
+        "corpus proxy": Command("ghostpad.cli.corpus_proxy", "proxy", "make small copies of the videos"),
+        "corpus status": Command("ghostpad.cli.corpus_status", "status", "show what a corpus holds, lacks and needs next"),
     },
-    "Inverse dynamics model": {
-        "train idm": Command("ghostpad.cli.train", "train_idm", "learn to read the pad between frames from footage with known pads"),
-        "adapt idm": Command("ghostpad.cli.adapt", "adapt_idm", "teach an IDM another game from a few minutes of known pads"),
-        "eval idm": Command("ghostpad.cli.eval_idm", "eval_idm", "measure an IDM against withheld pads, beside baselines"),
+    "Inverse dynamics model (IDM)": {
+        "train idm": Command("ghostpad.cli.train", "train_idm", "train an IDM on recorded gamepads, or fine-tune one"),
+        "eval idm": Command("ghostpad.cli.eval_idm", "eval_idm", "measure an IDM on withheld gamepads, beside baselines"),
     },
     "Pseudo-labels": {
-        "label": Command("ghostpad.cli.label", "label", "write the IDM's belief under every frame of a corpus"),
-        "filter": Command("ghostpad.cli.filter", "filter_labels", "say which labelled rows to believe, and count the hours"),
+        "label": Command("ghostpad.cli.label", "label", "predict gamepad labels for every frame of a corpus"),
+        "filter": Command("ghostpad.cli.filter", "filter_labels", "choose which pseudo-labels to trust; count the hours"),
     },
     "Agents": {
-        "train policy": Command("ghostpad.cli.train", "train_policy", "train an agent on recorded pads, labels, or both"),
-        "eval policy": Command(
-            "ghostpad.cli.eval_policy", "eval_policy", "let an agent play games for a score, beside random, novice and expert"
-        ),
-        "play": Command("ghostpad.cli.play", "play", "watch an agent or a scripted player: each return, and a clip"),
-        "import nitrogen": Command("ghostpad.cli.nitrogen", "import_nitrogen", "make a run of NitroGen's checkpoint, read safely"),
-        "export nitrogen": Command("ghostpad.cli.nitrogen", "export_nitrogen", "write such a run, tuned or not, as a NitroGen checkpoint"),
+        "train policy": Command("ghostpad.cli.train", "train_policy", "train an agent on recorded gamepads, pseudo-labels or both"),
+        "eval policy": Command("ghostpad.cli.eval_policy", "eval_policy", "play games for a score, beside scripted players"),
+        "play": Command("ghostpad.cli.play", "play", "watch an agent or a scripted player; save a clip"),
+        "import nitrogen": Command("ghostpad.cli.nitrogen", "import_nitrogen", "turn NitroGen's checkpoint into a run folder"),
+        "export nitrogen": Command("ghostpad.cli.nitrogen", "export_nitrogen", "write such a run as a NitroGen checkpoint"),
     },
-    "All of it": {
-        "demo": Command("ghostpad.cli.demo", "demo", "run the whole pipeline on a real game and write its report"),
-        "report": Command("ghostpad.cli.report", "report", "put what came of it on one HTML page"),
-        "settings": Command("ghostpad.cli.settings", "settings", "list every setting of a training run, as a recipe"),
+    "The whole pipeline": {
+        "demo": Command("ghostpad.cli.demo", "demo", "run everything on a real game and write its report"),
+        "report": Command("ghostpad.cli.report", "report", "write an HTML report of a folder of results"),
+    },
+    "Settings and shell": {
+        "settings": Command("ghostpad.cli.settings", "settings", "print every setting of a training run as a recipe"),
+        "completion": Command("ghostpad.cli.main", "completion", "print a completion script for bash, zsh or fish"),
     },
 }
 """Every command under its heading, in the order of the work."""
@@ -77,7 +74,7 @@ COMMANDS: dict[str, Command] = {words: command for group in GROUPS.values() for 
 """Every command by the words that call it."""
 
 EXTENSIONS = "ghostpad.commands"
-"""Entry points of this group add a first word of their own, such as `ghostpad lab`, whose function reads the words behind it."""
+"""Entry points of this group add a first word of their own, such as `ghostpad lab`: a module whose `GROUPS` are the commands behind it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -108,6 +105,29 @@ def overview(prog: str = "ghostpad", groups: Groups = GROUPS) -> str:
     return "\n".join([*lines, "", more + ("; 'ghostpad lab --help' lists studies and benchmarks" if groups is GROUPS else "")])
 
 
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
+    """Print a script that completes ghostpad's commands, flags, settings and their choices with the tab key.
+
+    Writes to the terminal only; run it again after an update. bash: 'ghostpad completion bash > ~/.ghostpad-completion' and
+    'source ~/.ghostpad-completion' in ~/.bashrc. zsh: 'ghostpad completion zsh > ~/.zfunc/_ghostpad', with ~/.zfunc in fpath before
+    compinit. fish: 'ghostpad completion fish > ~/.config/fish/completions/ghostpad.fish'.
+
+    Args:
+        shell: Your shell.
+    """
+    from ghostpad.cli.completion import completion_script  # here, because it imports tyro
+
+    commands = dict(COMMANDS)
+    for extension in entry_points(group=EXTENSIONS):
+        commands |= {f"{extension.name} {words}": command for words, command in import_module(extension.module).COMMANDS.items()}
+    print(completion_script({words: _function(command) for words, command in commands.items()}, shell))
+
+
+def _function(command: Command) -> Callable[..., None]:
+    found: Callable[..., None] = getattr(import_module(command.module), command.function)
+    return found
+
+
 def _dispatch(prog: str, groups: Groups, words: list[str]) -> int:
     if not words or words[0] in {"-h", "--help", "help"}:
         print(overview(prog, groups))
@@ -118,7 +138,7 @@ def _dispatch(prog: str, groups: Groups, words: list[str]) -> int:
     commands = {name: command for group in groups.values() for name, command in group.items()}
     if groups is GROUPS and words[0] not in {name.split()[0] for name in commands}:
         for extension in entry_points(group=EXTENSIONS, name=words[0]):
-            return int(extension.load()(words[1:]))
+            return _dispatch(f"ghostpad {words[0]}", import_module(extension.module).GROUPS, words[1:])
     name = _find(commands, words)
     return _run(prog, name, commands[name], words[len(name.split()) :])
 
@@ -136,11 +156,22 @@ def _find(commands: Mapping[str, Command], words: list[str]) -> str:
     raise unknown("command", " ".join(words[:2]), group)
 
 
-def _run(prog: str, name: str, command: Command, flags: list[str]) -> int:
-    function = getattr(import_module(command.module), command.function)
+def _run(prog: str, name: str, command: Command, words: list[str]) -> int:
+    function = _function(command)
     import tyro  # here, because it takes longer to import than the list of commands takes to print
 
-    tyro.cli(function, prog=f"{prog} {name}", args=flags, config=(tyro.conf.FlagCreatePairsOff,))
+    from ghostpad.cli.flags import CONFIG, settings_registry, with_unknown
+
+    # What tyro calls only keeps the values: a word that it does not know is told together with all that is wrong with the settings.
+    called, unknown_words = tyro.cli(
+        wraps(function)(lambda *values, **named: partial(function, *values, **named)),
+        prog=f"{prog} {name}",
+        args=words,
+        config=CONFIG,
+        registry=settings_registry(),
+        return_unknown_args=True,
+    )
+    with_unknown(called, unknown_words)()
     return 0
 
 

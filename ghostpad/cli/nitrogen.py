@@ -14,15 +14,15 @@ CheckpointPath = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="NG
 
 
 def import_nitrogen(checkpoint: CheckpointPath, *, out: Path, games: Path | None = None, heads: int | None = None) -> None:
-    """Make a run folder of NitroGen's checkpoint, to play, evaluate and fine-tune like any other.
+    """Turn NitroGen's checkpoint into a run folder, to play, evaluate and fine-tune like any other.
 
-    Reads the file safely (no code of it runs), accounts for every tensor, downloads nothing. NitroGen's weights are NVIDIA's, for
-    non-commercial research only, and so is everything made from them: run.json keeps saying so.
+    Writes --out. Loads the file safely (no code in it runs), accounts for every tensor, downloads nothing. NitroGen's weights are
+    NVIDIA's, for non-commercial research only, and so is everything made from them: run.json says so.
 
     Args:
         out: The run folder to write.
-        games: A JSON file {"name": id} of the games that the checkpoint can be told, if it was trained with games.
-        heads: Attention heads of the vision tower, where neither its configuration nor its width tells them (large: 16).
+        games: A JSON file {"name": id} of the games that the checkpoint knows, if it was trained on several.
+        heads: Attention heads of the vision tower, if its configuration and width do not give them (large: 16).
     """
     told = None if games is None else _games(games)
     from ghostpad.policy.nitrogen.checkpoint import import_nitrogen as work  # here, because torch takes seconds to import
@@ -37,9 +37,9 @@ def import_nitrogen(checkpoint: CheckpointPath, *, out: Path, games: Path | None
 
 
 def export_nitrogen(run: RunPath, checkpoint: CheckpointPath) -> None:
-    """Write a policy that came from NitroGen, fine-tuned or not, as a checkpoint that NitroGen's own code reads.
+    """Write a policy that came from NitroGen, fine-tuned or not, as a checkpoint that NitroGen's own code loads.
 
-    What was only imported comes out as it went in: the same keys, types, configuration and bits.
+    Writes NG_PT. One that was not trained on comes out as it went in: the same keys, types, configuration and bits.
     """
     from ghostpad.policy.nitrogen.checkpoint import export_nitrogen as work  # here, because torch takes seconds to import
 

@@ -1,4 +1,4 @@
-"""`ghostpad play`: let an agent or a scripted player play, see each episode's return, and keep the first as a clip.
+"""`ghostpad play`: let an agent or a scripted player play, print each episode's return, and save the first as a clip.
 
 Reads a run folder; writes at most one mp4. The frames of the clip are held until the end: 80 MB for 20 s of Doom.
 """
@@ -21,17 +21,17 @@ def play(
     video: Path | None = None,
     seconds: float = 20.0,
 ) -> None:
-    """Let a trained policy or a scripted player play, print what each episode brought, and keep the first as a clip.
+    """Let a trained policy or a scripted player play, and print each episode's return.
 
-    The episodes are those that 'ghostpad eval policy' plays with this seed among its --seeds.
+    Writes at most a clip (--video). The episodes are those that 'ghostpad eval policy' plays with this seed among its --seeds.
 
     Args:
         policy: The run folder of a trained policy.
         player: A scripted player instead: random, novice or expert.
-        episodes: How many episodes.
-        seed: Where the episodes' own seeds come from; recordings use another sequence.
-        video: The mp4 to write: the first episode with the agent's pad drawn beside it.
-        seconds: The clip's length at most.
+        episodes: Episodes to play.
+        seed: Seed of the episodes; recordings never use it.
+        video: The mp4 to write: the first episode, with the agent's pad drawn beside it.
+        seconds: Longest clip, seconds.
     """
     problems = player_problems(policy, player, episodes)
     if not 0 < seconds < float("inf"):
@@ -39,7 +39,7 @@ def play(
     if problems:
         raise SettingsError(problems)
     spec = game_spec(game)
-    from ghostpad.policy.evaluate import Who, evaluation_seeds
+    from ghostpad.policy.evaluate import Contestant, evaluation_seeds
     from ghostpad.policy.play import play_episodes
     from ghostpad.policy.returns import summarise  # here, because torch takes seconds to import
 
@@ -50,7 +50,7 @@ def play(
         if episode == 0 and len(shown) < rows:
             shown.append((frame.copy(), pad.copy()))
 
-    results = play_episodes(game, Who(policy, player).actor(game), evaluation_seeds(seed, episodes), on_frame=keep)
+    results = play_episodes(game, Contestant(policy, player).actor(game), evaluation_seeds(seed, episodes), on_frame=keep)
     for episode, result in enumerate(results):
         print(f"episode {episode}: return {result.return_:.1f} in {result.frames} frames")
     score = summarise(results)

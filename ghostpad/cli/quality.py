@@ -6,35 +6,34 @@ Pure: a report of `ghostpad.measure.evaluate` in, lines for a terminal out. 80 c
 from collections.abc import Mapping
 from typing import Any
 
-_STICK = {"r2": "R2", "moving_mae": "mean error, moved"}
+from ghostpad.base.table import text_table
+
+_STICK = {"r2": "R2", "rmse": "RMSE", "moving_mae": "mean error, moved"}
 _BUTTON = {
     "ap": "AP",
     "prevalence": "share pressed",
     "onset_f1_50ms": "press F1 50 ms",
     "release_f1_50ms": "release F1 50 ms",
     "ece": "ECE",
+    "ece_floor": "ECE if perfect",
 }
 _SHORT = {"always_released": "released", "copy_previous": "copy", "prior": "prior"}
-_NAME, _INTERVAL, _CELL = 31, 18, 9
+_CELL = 12
 
 
 def quality_table(report: Mapping[str, Any]) -> str:
-    """The headline measures of every stick and button, and below them lag, presses out of nothing and what thresholds keep."""
+    """The headline measures of every stick and button, and below them lag, false presses and what thresholds keep."""
     others: dict[str, Any] = dict(report["baselines"]) | dict(report.get("beside") or {})
-    names = [_SHORT.get(name, name)[: _CELL + 3] for name in others]
-    widths = [max(_CELL, len(name) + 2) for name in names]
-    head = f"{'':<{_NAME}}{'IDM':>7}{'95 % of videos':>{_INTERVAL}}"
-    lines = [head + "".join(f"{name:>{width}}" for name, width in zip(names, widths, strict=True))]
+    rows = []
     for label, kind, part, measure in _rows(report["idm"]):
         own = _value(report["idm"], kind, part, measure)
         if own is None:
             continue  # a button that nobody presses: most of a pad in most games
         pair = _value(report.get("intervals") or {}, kind, part, measure)
-        interval = f"{_number(pair[0])} ... {_number(pair[1])}" if isinstance(pair, list) else "-"
-        cells = [_number(_value(score, kind, part, measure)) for score in others.values()]
-        line = f"{label:<{_NAME}}{_number(own):>7}{interval:>{_INTERVAL}}"
-        lines.append(line + "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True)))
-    return "\n".join([*lines, *_notes(report)])
+        interval = f"{number(pair[0])} ... {number(pair[1])}" if isinstance(pair, list) else "-"
+        rows.append([label, number(own), interval, *(number(_value(score, kind, part, measure)) for score in others.values())])
+    head = ["", "IDM", "95 % of videos", *(_SHORT.get(name, name)[:_CELL] for name in others)]
+    return "\n".join([text_table(head, rows), *_notes(report)])
 
 
 def _rows(score: Mapping[str, Any]) -> list[tuple[str, str, str | None, str]]:
@@ -53,8 +52,9 @@ def _value(score: Mapping[str, Any], kind: str, slot: str | None, measure: str) 
     return (group if slot is None else group.get(slot) or {}).get(measure)
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def number(value: float | None, spec: str = ".3f") -> str:
+    """A figure for a table; a dash for none."""
+    return "-" if value is None else format(value, spec)
 
 
 def _notes(report: Mapping[str, Any]) -> list[str]:
@@ -65,15 +65,15 @@ def _notes(report: Mapping[str, Any]) -> list[str]:
     lag = [f"{kind} {_lag(one)}" for kind, one in score["lag"].items() if kind == "sticks" or score["buttons"]]
     notes.append(f"lag (+ is late): {', '.join(lag)}")
     if score["buttons"] and (minutes := score["idle"]["minutes"]) >= 0.05:
-        notes.append(f"presses out of nothing: {score['idle']['false_presses_a_minute']:.2f} a minute of {minutes:.1f} min without play")
+        notes.append(f"false presses per idle minute: {score['idle']['false_presses_a_minute']:.2f} in {minutes:.1f} min without play")
     if before := report["calibration"].get("ece_before"):
-        pairs = [f"{name} {_number(value)} -> {_number(_value(score, 'buttons', name, 'ece'))}" for name, value in before.items()]
+        pairs = [f"{name} {number(value)} -> {number(_value(score, 'buttons', name, 'ece'))}" for name, value in before.items()]
         notes.append(f"ECE by calibration: {', '.join(pairs)}")
     if risk := report.get("risk"):
         kept = {name: one for kind in ("buttons", "sticks") for name, one in risk[kind].items()}
         told = [f"{name} {_percent(one['error_share'])} wrong, {_percent(one['kept_share'])} kept" for name, one in kept.items()]
-        told += [f"{name} no promise" for name in risk["no_promise"]]
-        notes.append(f"kept at a promise of {risk['eps']:.1%} wrong: {'; '.join(told)}")
+        told += [f"{name} no threshold" for name in risk["no_threshold"]]
+        notes.append(f"kept by thresholds for at most {risk['eps']:.1%} wrong: {'; '.join(told)}")
     return notes
 
 

@@ -1,12 +1,13 @@
-"""`ghostpad record`: a scripted player plays, and a corpus grows."""
+"""`ghostpad record`: a scripted player plays a game, and its video and gamepad are added to a corpus."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from ghostpad.base.errors import SettingsError
 from ghostpad.base.progress import progress
 from ghostpad.cli.arguments import GameName, PlayerName
 from ghostpad.corpus.record import Recorded, record_corpus
-from ghostpad.games.overlay import Overlay
 from ghostpad.games.spec import game_spec
 
 
@@ -21,21 +22,22 @@ def record(
     truth: Path | None = None,
     crf: int = 23,
 ) -> None:
-    """Let a scripted player play a game, and keep the video and the pad of every frame.
+    """Let a scripted player play a game, and save the video and the gamepad of every frame.
 
-    Adds videos/<id>.mp4, actions/recorded/<id>.parquet and rows of videos.parquet to the corpus at --out, which is made if
-    it is not there. Stopped, the same command goes on with the next episode. 'ghostpad lab record' also draws controllers and adds lags.
+    Writes videos/<id>.mp4, actions/recorded/<id>.parquet and a row of videos.parquet for each episode to the corpus --out, which is
+    created if needed. Safe to interrupt: re-run to resume. 'ghostpad lab record' also draws controllers and adds lags.
 
     Args:
-        minutes: Footage to record, in minutes of play (not of waiting).
-        seed: Where all chance comes from: another seed gives other episodes.
+        minutes: Minutes of play to record.
+        seed: Random seed; another one gives other episodes.
         out: The corpus to add to.
-        withhold: Keep the true pads out of the corpus, as if this were footage from elsewhere.
-        truth: Where withheld pads go, a folder outside the corpus [default: <out>-truth].
-        crf: Quality of the video, x264's scale: 0 is exact, 23 ordinary, 51 worst.
+        withhold: Keep the recorded pads out of the corpus, as if this were footage from elsewhere.
+        truth: The folder for withheld pads, outside the corpus [default: <out>-truth].
+        crf: Video quality on x264's scale: 0 lossless, 23 ordinary, 51 worst.
     """
     aside = aside_of(out, withhold, truth)
-    found = recorded(game, player, minutes=minutes, seed=seed, out=out, withhold=aside, crf=crf)
+    record = partial(record_corpus, game, player, minutes=minutes, seed=seed, out=out, withhold=aside, crf=crf)
+    found = with_bar(game, minutes, lambda tell: record(progress=tell))
     print_recorded(out, game, player, found, aside)
 
 
@@ -46,19 +48,8 @@ def aside_of(out: Path, withhold: bool, truth: Path | None) -> Path | None:
     return (truth or out.with_name(f"{out.name}-truth")) if withhold else None
 
 
-def recorded(
-    game: str,
-    player: str,
-    *,
-    minutes: float,
-    seed: int,
-    out: Path,
-    withhold: Path | None,
-    crf: int,
-    overlay: Overlay | None = None,
-    lag_frames: int = 0,
-) -> Recorded:
-    """`record_corpus` under a bar of minutes."""
+def with_bar(game: str, minutes: float, work: Callable[[Callable[[int, int], None]], Recorded]) -> Recorded:
+    """Show a bar of `minutes` while `work` records; it calls what it is given with the frames done and all frames."""
     fps = float(game_spec(game).fps)
     with progress(f"record {game}", minutes, "minutes") as advance:
         told = 0
@@ -68,25 +59,14 @@ def recorded(
             advance((done - told) / fps / 60)  # the first call also tells what an earlier run had recorded
             told = done
 
-        return record_corpus(
-            game,
-            player,
-            minutes=minutes,
-            seed=seed,
-            out=out,
-            withhold=withhold,
-            crf=crf,
-            overlay=overlay,
-            lag_frames=lag_frames,
-            progress=tell,
-        )
+        return work(tell)
 
 
 def print_recorded(out: Path, game: str, player: str, found: Recorded, aside: Path | None) -> None:
-    """Say what a recording came to."""
+    """Print what was recorded."""
     print(
         f"{out}: {found.minutes:.1f} min of {game} by {player} in {found.episodes} episodes, "
         f"{found.recorded_now} of them recorded now; mean return {found.mean_return:.1f}"
     )
     if aside is not None:
-        print(f"{aside}: the true pads, withheld from the corpus")
+        print(f"{aside}: the withheld pads")

@@ -1,4 +1,4 @@
-"""`ghostpad report`: one page of what came of it."""
+"""`ghostpad report`: an HTML report of a folder of results."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,13 +10,13 @@ OutPath = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT", hel
 
 
 def report(out: OutPath, *, picture: Path | None = None) -> None:
-    """Put what a folder holds on one page: returns of agents, quality of the IDM, clips, what filters dropped, settings.
+    """Write an HTML report of a folder: returns of agents, quality of the IDM, clips, what filters dropped, settings.
 
     Reads results.json, eval/*.json, clips/*.mp4, the corpora wild and recorded and the true pads in truth. Writes OUT/report.html,
     one file with everything inside. What is missing is named there with the command that makes it.
 
     Args:
-        picture: Write a still picture (PNG) here instead, as the README shows one.
+        picture: Write a still picture (PNG) here instead, like the one in the README.
     """
     if picture is not None:
         from ghostpad.view.still import write_picture  # here, because matplotlib takes half a second to import

@@ -1,4 +1,4 @@
-"""`ghostpad settings`: every setting of a training run with what it means, printed as the recipe of the defaults.
+"""`ghostpad settings`: every setting of a training run with what it means, printed as a recipe of the defaults.
 
 Reads nothing and writes to the terminal; free of torch. `ghostpad settings idm > idm.toml` is where a recipe starts.
 """
@@ -10,24 +10,29 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import tyro
 
 from ghostpad.base.errors import unknown
-from ghostpad.base.settings import Settings
-from ghostpad.idm.settings import AdaptRun, IdmRun
-from ghostpad.policy.settings import FinetuneRun, PolicyRun
+from ghostpad.base.settings import Settings, limits
+from ghostpad.idm.settings import FinetuneRun as FinetuneIdmRun
+from ghostpad.idm.settings import IdmRun
+from ghostpad.policy.settings import FinetuneRun as FinetunePolicyRun
+from ghostpad.policy.settings import PolicyRun
 
-RUNS: dict[str, type[Settings]] = {"idm": IdmRun, "adapt": AdaptRun, "policy": PolicyRun, "finetune": FinetuneRun}
-"""What can be trained, adapted or fine-tuned (`train policy --init`), and the class of all its settings."""
+RUNS: dict[str, type[Settings]] = {
+    "idm": IdmRun,
+    "finetune-idm": FinetuneIdmRun,
+    "policy": PolicyRun,
+    "finetune-policy": FinetunePolicyRun,
+}
+"""What can be trained, or fine-tuned with --init, and the class of all its settings."""
 
-Kind = Annotated[
-    str, tyro.conf.Positional, tyro.conf.arg(metavar="KIND", help=f"What is trained, adapted or fine-tuned, one of: {', '.join(RUNS)}.")
-]
+Kind = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="KIND", help=f"One of: {', '.join(RUNS)}.")]
 """A kind of training run by name."""
 
 
 def settings(kind: Kind) -> None:
-    """Print every setting of a training run with its meaning and default, as a recipe.
+    """Print every setting of a training run with its meaning, limits and default, as a recipe (TOML).
 
-    Keep the lines that you change and hand the file to 'ghostpad train' or 'adapt' with --recipe, or name them behind --set.
-    Those of finetune are for 'ghostpad train policy --init RUN'; the model's are then the run's own.
+    Writes to the terminal only. Save it, keep the lines that you change, and pass the file to 'ghostpad train' with --recipe. The
+    finetune kinds are for 'ghostpad train ... --init RUN', where the settings of the model are those of RUN.
     """
     if kind not in RUNS:
         raise unknown("kind of settings", kind, RUNS)
@@ -36,10 +41,10 @@ def settings(kind: Kind) -> None:
 
 def recipe_text(run: Settings) -> str:
     """The settings of a run as TOML, one table for each of its parts; a setting that is none is a comment, as TOML has no none, and so
-    is one that a fine-tuned policy takes from the run that it starts from."""
+    is one that fine-tuning takes from the run that it starts from."""
     parts = [f"# {_about(run)}"]
     for name in type(run).model_fields:
-        part, taken = getattr(run, name), name == "model" and isinstance(run, FinetuneRun)
+        part, taken = getattr(run, name), name == "model" and isinstance(run, FinetunePolicyRun | FinetuneIdmRun)
         parts.append("\n".join([f"# {_about(part)}", f"[{name}]", *_lines(part, taken)]))
     return "\n\n".join(parts)
 
@@ -52,7 +57,7 @@ def _lines(part: Settings, taken: bool) -> Iterator[str]:
     """For every setting, its meaning as a comment and below it `name = value`, a comment too where the value is `taken` from elsewhere."""
     for name, field in type(part).model_fields.items():
         choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
-        yield f"# {field.description}" + (f"; one of: {', '.join(choices)}" if choices else "")
+        yield "; ".join([f"# {field.description}", *limits(field), *([f"one of: {', '.join(choices)}"] if choices else [])])
         value = getattr(part, name)
         yield f"# {name} =" if taken or value is None else f"{name} = {_toml(value)}"
 

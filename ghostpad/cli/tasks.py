@@ -1,4 +1,4 @@
-"""Commands that depend on each other, run side by side in processes of their own, for the demo and studies.
+"""Commands that depend on each other, run in parallel in processes of their own, for the demo and studies.
 
 A task is a ghostpad command in words; a word (or what follows a `=` in it) that begins with `@` names an IDM run and becomes the
 label source it writes, which is known only once the run is finished. Every command continues after a kill by itself; what a
@@ -118,7 +118,7 @@ def _pass_on(lines: IO[str], name: str, said: list[str]) -> None:
 
 def _resolved(word: str) -> str:
     head, at, run = word.rpartition("@")
-    if not at or head not in {"", "data.labels="}:
+    if not at or head not in {"", "--data.labels="}:
         return word
     from ghostpad.label.label import label_source_of  # here, because torch takes seconds to import
 

@@ -6,40 +6,61 @@ from typing import Annotated
 
 import tyro
 
+from ghostpad.base.errors import SettingsError
 from ghostpad.base.settings import load_settings
-from ghostpad.policy.settings import FinetuneRun
+from ghostpad.cli.flags import Flags, SettingFlags
+from ghostpad.idm.settings import FinetuneRun, IdmRun
+from ghostpad.policy.settings import PolicyRun
 
 CorpusPaths = Annotated[list[Path], tyro.conf.Positional, tyro.conf.arg(metavar="CORPUS...", help="One or more corpus folders.")]
 """Corpora to learn from."""
 
-Overrides = Annotated[
-    tuple[str, ...],
-    tyro.conf.arg(name="set", metavar="NAME=VALUE...", help="Settings that differ, e.g. train.steps=200 ('ghostpad settings' lists them)."),
-]
-"""Settings by name."""
+Recipe = Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="A TOML file of settings ('ghostpad settings' prints one).")]
+"""A recipe; flags override it."""
+
+IDM_FLAGS, POLICY_FLAGS = Flags(FinetuneRun(train=IdmRun().train)), Flags(PolicyRun())
+"""The settings of each training, fine-tuning too, with the defaults of one from scratch."""
 
 
-def train_idm(corpora: CorpusPaths, *, out: Path, recipe: Path | None = None, overrides: Overrides = ()) -> None:
-    """Train an inverse dynamics model on the recorded pads of some corpora.
+def train_idm(
+    corpora: CorpusPaths,
+    *,
+    out: Path,
+    init: Path | None = None,
+    recipe: Recipe = None,
+    settings: SettingFlags = IDM_FLAGS,
+) -> None:
+    """Train an inverse dynamics model (IDM) on recorded gamepads.
 
-    Writes the run folder --out: run.json (settings and facts), model.safetensors, calibration.json and tensorboard curves.
-    Stopped, the same command goes on from the last checkpoint.
+    Writes the run folder --out: run.json (settings and facts), model.safetensors, calibration.json and TensorBoard curves. Safe to
+    interrupt: re-run to resume from the last checkpoint. Every setting below is also a line of a recipe; a flag overrides it. With
+    --init, a few minutes of recorded gamepads and less than a minute of training teach a trained IDM another game, new buttons included.
 
     Args:
         out: The run folder to write.
-        recipe: A TOML file of settings that differ from the defaults.
+        init: A trained IDM to fine-tune, e.g. for another game: its model settings stay, the rest starts from 'settings finetune-idm'.
     """
-    from ghostpad.idm.settings import IdmRun
+    if init is None:
+        if "tune" in settings.values:
+            raise SettingsError("--tune says what of a trained IDM learns: name the one to start from, --init RUN")
+        run = load_settings(IdmRun, recipe, settings.values)
+    else:
+        from ghostpad.idm.tune import finetune_settings  # here, because torch takes seconds to import
 
-    run = load_settings(IdmRun, recipe, overrides)
+        run = finetune_settings(init, recipe, settings.values)
     from ghostpad.idm.train import train_idm as work  # here, because torch takes seconds to import
 
-    trained = work(corpora, out, run)
+    trained = work(corpora, out, run, init)
     if not _is_first():
         return
+    pseudo = f" and {trained.pseudo_label_minutes:.1f} min of pseudo-labels" if trained.pseudo_label_minutes else ""
+    new = f"; new: {', '.join(trained.new_slots)}" if trained.new_slots else ""
+    print(f"{out}: IDM trained on {trained.learned_minutes:.1f} min of recorded pads{pseudo}{new}")
     held_out = ", ".join(f"{name} R2 {value:.3f}" for name, value in trained.r2.items()) or "nothing to measure on"
-    labels = f" and {trained.label_minutes:.1f} min of labels" if trained.label_minutes else ""
-    print(f"{out}: IDM trained on {trained.train_minutes:.1f} min{labels}; on {trained.held_out_minutes:.1f} min held out: {held_out}")
+    print(f"  on {trained.held_out_minutes:.1f} min held out: {held_out}")
+    if not trained.calibrated:
+        kept = f"what {init} knew keeps its calibration, what is new has none" if init else "its confidence is not calibrated"
+        print(f"  too little held out to calibrate on: {kept}")
 
 
 def train_policy(
@@ -47,38 +68,36 @@ def train_policy(
     *,
     out: Path,
     init: Path | None = None,
-    recipe: Path | None = None,
-    overrides: Overrides = (),
+    recipe: Recipe = None,
     oracle: Path | None = None,
+    settings: SettingFlags = POLICY_FLAGS,
 ) -> None:
-    """Train an agent on recorded pads, on an IDM's labels, or on both mixed by data.truth_share.
+    """Train an agent on recorded gamepads, on an IDM's pseudo-labels, or on both, mixed by --data.truth-share.
 
-    Writes the run folder --out: run.json (settings and facts), model.safetensors and tensorboard curves. Stopped, the same
-    command goes on from the last checkpoint, also with other data.workers or, under torchrun, another number of processes.
+    Writes the run folder --out: run.json (settings and facts), model.safetensors and TensorBoard curves. Safe to interrupt: re-run to
+    resume from the last checkpoint, also with another --data.workers or, under torchrun, another number of processes. Every setting
+    below is also a line of a recipe; a flag overrides it. With --init, --tune.how says how much of the policy learns.
 
     Args:
         out: The run folder to write.
-        init: A finished policy to start from, trained here or imported from NitroGen. The settings of the model are then its own, the
-            other defaults those of 'ghostpad settings finetune', and tune.how says whether all of it learns.
-        recipe: A TOML file of settings that differ from the defaults.
-        oracle: A folder of withheld pads to learn from in the place of labels: the bound that no labels can beat.
+        init: A trained policy to fine-tune, e.g. NitroGen's: its model settings stay, the rest starts from 'settings finetune-policy'.
+        oracle: A folder of withheld gamepads to learn from instead of pseudo-labels: the bound that no pseudo-labels can beat.
     """
-    from ghostpad.policy.settings import PolicyRun
+    if init is None:
+        run = load_settings(PolicyRun, recipe, settings.values)
+    else:
+        from ghostpad.policy.tune import finetune_settings  # here, because torch takes seconds to import
 
-    run: PolicyRun = load_settings(PolicyRun, recipe, overrides) if init is None else _finetune_settings(init, recipe, overrides)
+        run = finetune_settings(init, recipe, settings.values)
     from ghostpad.policy.train import train_policy as work  # here, because torch takes seconds to import
 
     trained = work(corpora, out, run, oracle, init)
     if not _is_first():
         return
-    labels = f" and {trained.label_minutes:.1f} min of {', '.join(trained.sources)}" if trained.label_minutes else ""
-    print(f"{out}: policy trained on {trained.truth_minutes:.1f} min of recorded pads{labels}")
-
-
-def _finetune_settings(init: Path, recipe: Path | None, overrides: tuple[str, ...]) -> FinetuneRun:
-    from ghostpad.policy.tune import finetune_settings  # here, because torch takes seconds to import
-
-    return finetune_settings(init, recipe, overrides)
+    pseudo = f" and {trained.pseudo_label_minutes:.1f} min of {', '.join(trained.sources)}" if trained.pseudo_label_minutes else ""
+    print(
+        f"{out}: policy trained on {trained.learned_minutes:.1f} min of recorded pads{pseudo}; {trained.held_out_minutes:.1f} min held out"
+    )
 
 
 def _is_first() -> bool:

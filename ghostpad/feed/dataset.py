@@ -21,8 +21,9 @@ Sample = tuple[Tensor, Tensor, Tensor, WindowRef]
 class WindowDataset(Dataset[Sample]):
     """Groups of footage addressed by (group, index); `index` runs over the rows a window may stand at.
 
-    A window may stand where the first row it learns weighs something; with `spec.inside`, only where all its rows lie inside the
-    video (a video shorter than that gives one window). `places` are its (clip, row) int64 [n, 2] in each group: by default all.
+    A window may stand where the first row it learns weighs something; with `spec.inside`, where all its rows lie inside the video (a
+    video shorter than that gives one window) and any of them weighs something. `places` are its (clip, row) int64 [n, 2] in each group,
+    clip by clip: by default all.
     """
 
     def __init__(self, groups: Sequence[Sequence[Footage]], spec: WindowSpec, places: Sequence[NDArray[np.int64]] | None = None):
@@ -51,10 +52,15 @@ def _group_places(group: Sequence[Footage], spec: WindowSpec) -> NDArray[np.int6
 
 def _places(clip_index: int, clip: Footage, spec: WindowSpec) -> NDArray[np.int64]:
     """(clip, row) int64 [n, 2] of every row that a window may stand at."""
-    rows = np.flatnonzero(clip.weight.any(axis=1)) - min(spec.row_offsets)
-    rows = rows[(rows >= 0) & (rows < len(clip.pads))]
+    weighs = np.asarray(clip.weight.any(axis=1))
     if spec.inside:
-        rows = np.arange(max(1, len(clip.pads) - max(spec.row_offsets)))
+        rows = np.arange(max(1, len(weighs) - max(spec.row_offsets)))
+        before = np.concatenate([[0], np.cumsum(weighs)])  # rows that weigh something before row 0, 1, ...
+        last = np.minimum(rows + max(spec.row_offsets) + 1, len(weighs))
+        rows = rows[before[last] > before[rows + min(spec.row_offsets)]]
+    else:
+        rows = np.flatnonzero(weighs) - min(spec.row_offsets)
+        rows = rows[(rows >= 0) & (rows < len(weighs))]
     return np.stack([np.full(len(rows), clip_index), rows], axis=1)
 
 

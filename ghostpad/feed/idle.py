@@ -22,13 +22,14 @@ def idle_rows(clip: Footage) -> NDArray[np.bool_]:
 
 def idle_windows(dataset: WindowDataset, group: int) -> NDArray[np.bool_]:
     """Windows bool [n] of a group all of whose rows are idle."""
-    places, clips = dataset.places[group], dataset.groups[group]
+    places, clips, offsets = dataset.places[group], dataset.groups[group], np.asarray(dataset.spec.row_offsets)
     found = np.zeros(len(places), np.bool_)
-    for index, clip in enumerate(clips):
-        idle, mine = idle_rows(clip), places[:, 0] == index
-        rows = places[mine, 1][:, None] + np.asarray(dataset.spec.row_offsets)
+    ends = np.searchsorted(places[:, 0], np.arange(len(clips) + 1))  # places stand clip by clip
+    for clip, first, last in zip(clips, ends[:-1], ends[1:], strict=True):
+        idle = idle_rows(clip)
+        rows = places[first:last, 1][:, None] + offsets
         outside = (rows < 0) | (rows >= len(idle))
-        found[mine] = (idle[rows.clip(0, len(idle) - 1)] | outside).all(axis=1)
+        found[first:last] = (idle[rows.clip(0, len(idle) - 1)] | outside).all(axis=1)
     return found
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ghostpad.base.errors import FormatError, GhostpadError, SettingsError
 from ghostpad.base.progress import progress
 from ghostpad.base.records import VERDICTS, Video
+from ghostpad.base.table import text_table
 from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.filters.contract import BROKEN, KEPT, Filter, row_ends_s
 
@@ -42,9 +43,10 @@ class Funnel:
         steps = {f"labelled ({self.source})": self.hours_in}
         steps |= {f"dropped: {reason}": hours for reason, hours in self.dropped.items() if hours or reason != BROKEN}
         steps[KEPT] = self.hours_kept
-        width = max(map(len, steps))
-        lines = [f"{name:<{width}} {hours:>10.3f} h {_percent(hours, self.hours_in):>6}" for name, hours in steps.items()]
-        return "\n".join([*lines, *(f"broken: {reason}: {', '.join(ids)}" for reason, ids in self.broken.items())])
+        lines = text_table(
+            ("", "hours", "share"), [(name, f"{hours:.3f}", _percent(hours, self.hours_in)) for name, hours in steps.items()]
+        )
+        return "\n".join([lines, *(f"broken: {reason}: {', '.join(ids)}" for reason, ids in self.broken.items())])
 
 
 def filter_corpus(corpus: Corpus, source: str, filters: Sequence[Filter], name: str = "default") -> Funnel:

@@ -49,18 +49,20 @@ def _at_another_pace(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Clips played a little faster or slower, and single frames shown twice, as in footage captured at a rate that is not the game's.
 
-    A row keeps the pad in force when its first frame was shown; rows beyond the end of the clip weigh nothing.
+    Row i is the pad in force between showing frame i and frame i + 1. A frame shown twice stands in the place of one that the game did
+    not finish in time; the hand on the pad went on meanwhile. So the row between the twins has the pad in force while nothing moved,
+    the next one that of its own time, in whose picture both pads show, and no row is said twice. Frames repeat, rows do not. Rows beyond
+    the end of the clip weigh nothing.
     """
     count, length = frames.shape[:2]
     rate = 1 + settings.rate_jitter * (2 * chance(count, 1) - 1)
     at = (torch.arange(length, device=frames.device) * rate).round().long()
     stuck = chance(count, length) < settings.repeat
     stuck[:, 0] = False
-    at = torch.where(stuck, at.roll(1, 1), at)
+    shown = torch.where(stuck, at.roll(1, 1), at).clamp(max=length - 1)
     inside = at[:, :-1] < length - 1
-    at = at.clamp(max=length - 1)
     clip, rows = torch.arange(count, device=frames.device)[:, None], at[:, :-1].clamp(max=length - 2)
-    return frames[clip, at], pads[clip, rows], weight[clip, rows] * inside[..., None]
+    return frames[clip, shown], pads[clip, rows], weight[clip, rows] * inside[..., None]
 
 
 def _masked(frames: Tensor, wanted: Tensor, pick: Tensor, refs: Sequence[WindowRef], masks: Sequence[Share]) -> Tensor:

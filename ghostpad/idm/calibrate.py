@@ -1,4 +1,4 @@
-"""Make an IDM's doubts honest on videos it has not learned from: one temperature a button, one scale a stick's spread.
+"""Calibrate an IDM on videos it has not learned from: one temperature a button, one scale a stick's spread.
 
 A button's logit is divided by the temperature that makes the held-out truth likeliest (Guo et al., arXiv:1706.04599). A stick's
 spread is scaled so that squared spread equals squared error on average. Neither changes a ranking or a mean. Reads nothing,
@@ -32,7 +32,7 @@ class Calibration:
         """Calibrated copies of beliefs [n, 25] and stick spreads [n, 4]."""
         pads, spreads = pads.copy(), spreads.copy()
         for name, temperature in self.temperatures.items():
-            pads[:, slot(name)] = _heated(pads[:, slot(name)], temperature)
+            pads[:, slot(name)] = _apply_temperature(pads[:, slot(name)], temperature)
         for name, scale in self.spread_scales.items():
             spreads[:, STICKS.index(name)] *= scale
         return pads, spreads
@@ -51,7 +51,7 @@ class Calibration:
     def load(cls, run: Path) -> "Calibration":
         """Read `run/calibration.json`. Raises `MissingError` if it is not there."""
         if not (run / "calibration.json").exists():
-            raise MissingError(f"{run} is not calibrated yet: run its 'ghostpad train idm' command again, it continues")
+            raise MissingError(f"{run} is not calibrated yet: re-run the command that trained it to resume")
         return cls(**read_json(run / "calibration.json"))
 
 
@@ -66,7 +66,7 @@ def fit_calibration(
         index = slot(name)
         rows = known[:, index]
         if name in BUTTONS and truth[rows, index].any():
-            losses = [_surprise(_heated(pads[rows, index], value), truth[rows, index]) for value in TEMPERATURES]
+            losses = [_nll(_apply_temperature(pads[rows, index], value), truth[rows, index]) for value in TEMPERATURES]
             temperatures[name] = float(TEMPERATURES[int(np.argmin(losses))])
         elif name in STICKS and rows.any():
             error = np.mean((pads[rows, index] - truth[rows, index]) ** 2)
@@ -74,11 +74,11 @@ def fit_calibration(
     return Calibration(temperatures, scales, len(pads))
 
 
-def _heated(p: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
+def _apply_temperature(p: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
     safe = np.clip(p.astype(np.float64), 1e-6, 1 - 1e-6)
     return (1 / (1 + np.exp(-np.log(safe / (1 - safe)) / temperature))).astype(np.float32)
 
 
-def _surprise(p: NDArray[np.float32], truth: NDArray[np.float32]) -> float:
+def _nll(p: NDArray[np.float32], truth: NDArray[np.float32]) -> float:
     safe = np.clip(p, 1e-6, 1 - 1e-6)
     return float(-np.mean(truth * np.log(safe) + (1 - truth) * np.log(1 - safe)))

@@ -58,17 +58,24 @@ class IdmRun(Settings):
     train: TrainSettings = TrainSettings(steps=500, lr=3e-3)
 
 
-class AdaptSettings(Settings):
-    """What an adapted IDM learns anew."""
+class TuneSettings(Settings):
+    """What of an IDM learns when it starts from a finished one."""
 
-    eyes: Literal["frozen", "learn"] = Field(
-        "frozen", description="whether the convolutions that look at motion and pictures learn too; for a game that moves otherwise: learn"
+    encoder: Literal["frozen", "trainable"] = Field(
+        "frozen",
+        description="whether the convolutions that look at motion and pictures learn too; for a game that moves otherwise: trainable",
     )
 
 
-class AdaptRun(Settings):
-    """Everything `ghostpad adapt idm` can be told; the model's settings are those of the IDM it starts from."""
+CHANGEABLE = frozenset({
+    "siglip", "freeze_encoder", "dropout", "mean_weight", "bins_weight", "binding_dropout", "clip_rows", "mirror", "light", "shift_px",
+    "mask", "repeat", "rate_jitter",
+})  # fmt: skip
+"""Settings that may change when an IDM starts from another: they say how it learns, not what its weights mean."""
 
-    adapt: AdaptSettings = AdaptSettings()
-    data: DataSettings = DataSettings(batch_size=16, validation_share=0.15, labels="none", verdicts="none")
+
+class FinetuneRun(IdmRun):
+    """Everything `ghostpad train idm --init RUN` can be told; the model's settings are those of the run it starts from."""
+
+    tune: TuneSettings = TuneSettings()
     train: TrainSettings = TrainSettings(steps=150, lr=3e-3, weight_decay=0.0, warmup_steps=10, checkpoint_every=50)

@@ -14,7 +14,6 @@ from ghostpad.base.files import atomic_path
 from ghostpad.cli.main import COMMANDS, main, overview
 from ghostpad.lab.main import COMMANDS as LAB_COMMANDS
 from ghostpad.lab.main import GROUPS as LAB_GROUPS
-from ghostpad.lab.main import main as lab_main
 
 WIDTH = 100  # columns of the page; a terminal's own width would make the page depend on who wrote it
 
@@ -35,8 +34,7 @@ def help_text(name: str) -> str:
     os.environ["COLUMNS"] = str(WIDTH)
     try:
         with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
-            words = [*name.split(), "--help"]
-            lab_main(words[1:]) if words[0] == "lab" else main(words)
+            main([*name.split(), "--help"])
     finally:
         if before is None:
             del os.environ["COLUMNS"]

@@ -2,8 +2,12 @@
 
 Rows of one video resemble each other, so whole videos are drawn with replacement (Efron and Tibshirani 1993, chapter 8). What a
 measure needs of each video is counted once, and a resample only adds counts: 0.6 s for an hour at 20 Hz with 25 slots (measured).
-R2 and onset F1 are exact; bins of the calibration error are those of all videos; average precision is exact up to `_LEVELS`
-different scores of positives. Few videos make intervals too narrow, by a tenth at 5 (variance (n-1)/n) and their tails ragged.
+`scipy.stats.bootstrap` would score every resample anew, a hundred times as long, and gives no interval if one draw has no press.
+R2, RMSE and onset F1 are exact; bins of the calibration error are those of all videos; average precision is exact up to `_LEVELS`
+different scores of positives.
+
+**Few videos make intervals too narrow.** Where videos differ in quality, these covered the true value in 58 % of draws with 4 videos,
+75 % with 8 and 77 % with 20, instead of 95 % (simulated).
 """
 
 from collections.abc import Sequence
@@ -16,7 +20,6 @@ from ghostpad.base.pad import BUTTONS, PRESSED, SLOTS
 from ghostpad.measure.events import changes
 from ghostpad.measure.match import Matched
 from ghostpad.measure.reliability import bin_numbers
-from ghostpad.measure.slots import columns
 
 MIN_VIDEOS = 3
 """With fewer videos there is no interval."""
@@ -25,7 +28,7 @@ SHARE = 0.95
 """How much of the resamples lies inside an interval."""
 
 _LEVELS = 2000
-_BUTTON_MEASURES = ("ap", "onset_f1_50ms", "ece")
+_STICK_MEASURES, _BUTTON_MEASURES = ("r2", "rmse"), ("ap", "onset_f1_50ms", "ece")
 
 Draws = NDArray[np.float64]
 """[resamples] a measure in each resample, NaN where it is undefined."""
@@ -34,8 +37,9 @@ Draws = NDArray[np.float64]
 def intervals(rows: Matched, resamples: int = 200, seed: int = 0) -> dict[str, Any]:
     """The middle 95 % of the headline measures over `resamples` draws of as many videos as there are, [low, high] each.
 
-    {"videos", "resamples", "share", "sticks": {axis: {"r2"}}, "buttons": {name: {"ap", "onset_f1_50ms", "ece"}}, "macro": {"r2", "ap",
-    "onset_f1_50ms", "ece"}}. None instead of a pair with fewer than three videos, or where most draws leave the measure undefined.
+    {"videos", "resamples", "share", "sticks": {axis: {"r2", "rmse"}}, "buttons": {name: {"ap", "onset_f1_50ms", "ece"}},
+    "macro": {"r2", "rmse", "ap", "onset_f1_50ms", "ece"}}. None instead of a pair with fewer than three videos, or
+    where most draws leave the measure undefined.
     """
     videos = list(rows.videos())
     rng = np.random.default_rng(seed)
@@ -49,8 +53,9 @@ def intervals(rows: Matched, resamples: int = 200, seed: int = 0) -> dict[str, A
             found = None if draws is None else (_ap(rows, index, draws), _onset_f1(videos, index, draws), _ece(rows, index, draws))
             buttons[name] = dict(zip(_BUTTON_MEASURES, found or (None,) * 3, strict=True))
         else:
-            sticks[name] = {"r2": None if draws is None else _r2(videos, index, draws)}
-    macro = {"r2": _mean(sticks, "r2")} | {measure: _mean(buttons, measure) for measure in _BUTTON_MEASURES}
+            sticks[name] = dict(zip(_STICK_MEASURES, (None,) * 2 if draws is None else _r2_rmse(videos, index, draws), strict=True))
+    macro = {measure: _mean(sticks, measure) for measure in _STICK_MEASURES}
+    macro |= {measure: _mean(buttons, measure) for measure in _BUTTON_MEASURES}
     return {
         "videos": len(videos),
         "resamples": resamples if draws is not None else 0,
@@ -89,14 +94,15 @@ def _ratio(top: Draws, bottom: Draws) -> Draws:
     return np.divide(top, bottom, out=np.full(len(top), np.nan), where=bottom > 0)
 
 
-def _r2(videos: Sequence[Matched], index: int, draws: NDArray[np.intp]) -> Draws:
+def _r2_rmse(videos: Sequence[Matched], index: int, draws: NDArray[np.intp]) -> tuple[Draws, Draws]:
+    """Both from sums over videos, in which R2 is `ghostpad.measure.slots.r2` (a test holds them together)."""
     sums = np.zeros((len(videos), 4))
     for place, video in enumerate(videos):
-        predicted, truth = columns(video, index)
+        predicted, truth = video.columns(index)
         sums[place] = len(truth), truth.sum(), (truth**2).sum(), ((predicted - truth) ** 2).sum()
     n, total, squares, errors = (draws @ sums).T
     spread = squares - _ratio(total**2, n)
-    return 1 - _ratio(errors, np.where(spread > 1e-9 * squares, spread, 0))
+    return 1 - _ratio(errors, np.where(spread > 1e-9 * squares, spread, 0)), np.sqrt(_ratio(errors, n))
 
 
 def _onset_f1(videos: Sequence[Matched], index: int, draws: NDArray[np.intp]) -> Draws:
@@ -107,7 +113,7 @@ def _onset_f1(videos: Sequence[Matched], index: int, draws: NDArray[np.intp]) ->
 
 def _ece(rows: Matched, index: int, draws: NDArray[np.intp]) -> Draws:
     """Calibration error of each resample, over the bins that all rows together are cut into."""
-    p, truth = columns(rows, index)
+    p, truth = rows.columns(index)
     bins, video = bin_numbers(p), rows.video[rows.known[:, index]]
     gaps = _by_video(p - (truth >= PRESSED), video, bins, draws.shape[1])
     counts = _by_video(np.ones(len(p)), video, bins, draws.shape[1])
@@ -116,7 +122,7 @@ def _ece(rows: Matched, index: int, draws: NDArray[np.intp]) -> Draws:
 
 def _ap(rows: Matched, index: int, draws: NDArray[np.intp]) -> Draws:
     """Average precision of each resample. Only the scores of positives are thresholds: between two of them no recall is gained."""
-    p, target = columns(rows, index)
+    p, target = rows.columns(index)
     truth, video = target >= PRESSED, rows.video[rows.known[:, index]]
     levels = np.unique(p[truth])[::-1]
     if not len(levels):

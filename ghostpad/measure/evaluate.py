@@ -1,4 +1,4 @@
-"""Measure an IDM's rows under a corpus against truth that was withheld from it: one report, JSON-able.
+"""Measure an IDM's rows under a corpus against withheld recorded pads: one report, JSON-able.
 
 Reads `actions/<source>/` of a corpus, a folder of true rows, and `calibration.json` and `risk.json` of the run if there are any.
 Each video is matched with its own frame rate. The prior baseline is that of the video's game in corpora that the IDM could have
@@ -55,7 +55,8 @@ def evaluate_labels(
     baselines         trivial predictions on the same rows; the prior needs the corpora `prior`
     beside            name: the score of another source of `beside` (name: source) on the same videos
     calibration       reliability bins; before: those before calibration, None if the run's calibration is not known; ece_before
-    risk              what the thresholds of the run's `risk.json` keep here, with eps and delta; None if it has none
+    risk              what the thresholds of the run's `risk.json` keep here (`ghostpad.measure.risk.kept`), with eps, delta and the slots
+                      that have `no_threshold`; None if the run has none
     by                game, level, player: a score for each value
     by_video          a score for each video
     worst             the worst confident mistakes: video, at_s, error, confidence
@@ -140,9 +141,9 @@ def _risk(rows: Matched, run: Path | None) -> dict[str, Any] | None:
     thresholds = None if run is None else load_thresholds(run)
     if thresholds is None:
         return None
-    refused = [name for kind in ("buttons", "sticks") for name, promise in thresholds[kind].items() if promise is None]
+    without = [name for kind in ("buttons", "sticks") for name, chosen in thresholds[kind].items() if chosen is None]
     facts = {name: thresholds[name] for name in ("eps", "delta", "tolerance")}
-    return facts | {"no_promise": refused} | kept(rows, thresholds)
+    return facts | {"no_threshold": without} | kept(rows, thresholds)
 
 
 def _by_group(judged: Sequence[Judged], group: str) -> list[dict[str, Any]]:

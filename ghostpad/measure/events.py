@@ -1,4 +1,4 @@
-"""Presses and releases: when they happen, how many of the true ones were found, and presses out of nothing.
+"""Presses and releases: when they happen, how many of the true ones were found, and false ones while nobody plays.
 
 Pure: matched rows in, numbers out. A change is seen only where a row's neighbour before it is there and known. Matching follows
 the onset measures of MIREX (one to one, within a collar). Cost: microseconds a change.

@@ -8,7 +8,7 @@ in any order; null is unknown. A prediction may have fewer rows a second than th
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 from ghostpad.base.errors import FormatError, SettingsError
 from ghostpad.base.pad import PAD_DIM, SLOTS, STICKS, is_stick
+
+Table = Any
+"""A pyarrow table, or what pyarrow makes one of: a data frame of pandas or polars, a dict of columns."""
 
 APART_S = 10.0
 """Seconds between two videos on the common clock of `pool`: far more than any collar, so no events match across."""
@@ -51,6 +54,11 @@ class Matched:
     def __len__(self) -> int:
         return len(self.clock_s)
 
+    def columns(self, index: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Prediction and truth of the slot `index` in the rows where both are known, float64."""
+        known = self.known[:, index]
+        return self.predicted[known, index].astype(np.float64), self.truth[known, index].astype(np.float64)
+
     def predicting(self, values: NDArray[np.float32]) -> Self:
         """The same rows and slots with another prediction, [n, 25] or [25], that has neither spreads nor confidence."""
         values = np.broadcast_to(values, self.truth.shape)
@@ -63,7 +71,7 @@ class Matched:
             yield replace(self, unmatched=0, **{name: getattr(self, name)[start:stop] for name in _ARRAYS})
 
 
-def match(predicted: pa.Table, truth: pa.Table, fps: float) -> Matched:
+def match(predicted: Table, truth: Table, fps: float) -> Matched:
     """Match the rows of one video: each predicted row with the nearest true row within half a frame, one to one.
 
     Raises `FormatError` for a table without finite `pts_s` or with values outside a slot's range, and `SettingsError` for an
@@ -160,19 +168,8 @@ def slots_of(table: pa.Table, which: str) -> tuple[NDArray[np.float32], NDArray[
     return np.where(known, columns, np.float32(0)), known
 
 
-_NOTHING = Matched(
-    clock_s=np.zeros(0),
-    follows=np.zeros(0, np.bool_),
-    predicted=np.zeros((0, PAD_DIM), np.float32),
-    truth=np.zeros((0, PAD_DIM), np.float32),
-    previous=np.zeros((0, PAD_DIM), np.float32),
-    known=np.zeros((0, PAD_DIM), np.bool_),
-    spreads=np.zeros((0, len(STICKS)), np.float32),
-    confidence=np.zeros(0, np.float32),
-    row_s=np.zeros(0),
-    video=np.zeros(0, np.intp),
-    unmatched=0,
-)
+_NONE = np.zeros((0, PAD_DIM), np.float32)
+_NOTHING = aligned(np.zeros(0), _NONE, np.zeros((0, len(STICKS)), np.float32), _NONE, _NONE > 0, fps=1)
 _ARRAYS = tuple(field.name for field in fields(Matched) if field.name != "unmatched")
 _STICK_SLACK = 1e-3  # what rounding may add to a stick at its end
 
@@ -192,7 +189,13 @@ def _follows(
     return np.concatenate([[False], adjacent | (np.diff(clock_s) <= 1.5 * step_s)])
 
 
-def _by_time(table: pa.Table, which: str) -> pa.Table:
+def _by_time(given: Table, which: str) -> pa.Table:
+    try:
+        table = pa.table(given)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise FormatError(
+            f"{which}: this {type(given).__name__} is no table ({error}): give a pyarrow table or a dict of columns"
+        ) from None
     if "pts_s" not in table.column_names:
         raise FormatError(f"{which}: the table has no column pts_s: rows are matched by their time stamps in seconds")
     pts_s = _column(table, "pts_s", which)

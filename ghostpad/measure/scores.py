@@ -5,9 +5,9 @@ presses) is None, never NaN. A number counts only where both tables know it, and
 slots as the prediction. `always_released` is right most of the time and `copy_previous` nearly always, so accuracy means
 little; a press found at collar 0 cannot be had by copying, a press found within a collar can.
 
-Sources: average precision is the step-wise sum over distinct thresholds; onset matching follows the onset measures of MIREX
-(collar of 50 ms); calibration error over 15 bins of equal mass is common in the literature. Cost: about 1 s for an hour at
-20 Hz with all 25 slots (measured, one core).
+Sources: R² and average precision are scikit-learn's; onset matching follows the onset measures of MIREX (collar of 50 ms); calibration
+error over 15 bins of equal mass is common in the literature. Cost: about 2 s for an hour at 20 Hz with all 25 slots, and a second for
+the first table (measured, one core).
 """
 
 from collections.abc import Sequence
@@ -21,15 +21,14 @@ from ghostpad.base.errors import SettingsError
 from ghostpad.base.pad import BUTTONS, SLOTS, STICKS, slot
 from ghostpad.measure.coverage import row_curve
 from ghostpad.measure.events import idle_presses
-from ghostpad.measure.match import Matched, match, pool, slots_of
-from ghostpad.measure.reliability import reliability
+from ghostpad.measure.match import Matched, Table, match, pool, slots_of
 from ghostpad.measure.slots import angle_measures, button_measures, stick_measures
 from ghostpad.measure.timing import lags
 
 Score = dict[str, Any]
 """What `score_rows` gives."""
 
-Pairs = Sequence[tuple[pa.Table, pa.Table]]
+Pairs = Sequence[tuple[Table, Table]]
 """(predicted, truth) of each video."""
 
 Rates = float | Sequence[float]
@@ -37,16 +36,20 @@ Rates = float | Sequence[float]
 
 _MACRO_BUTTONS = (
     "ap", "prevalence", "f1", "accuracy", "onset_f1", "onset_f1_50ms", "onset_f1_100ms",
-    "release_f1", "release_f1_50ms", "release_f1_100ms", "press_rate_ratio", "ece",
+    "release_f1", "release_f1_50ms", "release_f1_100ms", "press_rate_ratio", "ece", "ece_floor",
 )  # fmt: skip
 
 
-def score(predicted: pa.Table, truth: pa.Table, fps: float) -> Score:
-    """Measure one video: `predicted` (like `LABELS`, any subset of columns) against `truth` (like `ACTIONS`, any subset).
+def score(predicted: Table, truth: Table, fps: float) -> Score:
+    """Measure the predicted gamepad rows of one video against the true ones.
 
-    Both need `pts_s` in seconds and columns named like the pad's slots (`ghostpad.base.pad.SLOTS`): a probability or bool for a
-    button, -1...1 for a stick; optionally `left_x_spread` and so on, and `confidence`. Rows in any order, null is unknown. `fps` is
-    the rows a second of the denser table; rows match within half a frame. Raises what `ghostpad.measure.match.match` raises.
+    A table is a pyarrow table, a data frame that speaks Arrow (pandas, polars) or a dict of columns. Both need `pts_s` in seconds and any
+    columns named like the pad's slots (`ghostpad.base.pad.SLOTS`): a probability or bool for a button, -1...1 for a stick, positive right
+    and down. The prediction may also have `left_x_spread` and so on (standard deviations) and `confidence` (0...1). Rows in any order, null
+    is unknown. `fps` is the rows a second of the denser table; rows match within half a frame.
+
+    Returns what `score_rows` says. Raises `FormatError` for a table that cannot be read or holds values out of range, and `SettingsError`
+    for an `fps` that is not above 0.
     """
     return score_videos([(predicted, truth)], fps)
 
@@ -72,12 +75,13 @@ def score_rows(rows: Matched) -> Score:
 
     rows, unmatched   rows that both tables have, and that only one has
     videos, minutes   what the rows amount to
-    macro             means over buttons that have the measure; `ap_prevalence` is the prevalence over the buttons of `ap`; r2 over axes
-    sticks            axis: r2, mae, moving_mae and n_moving (rows whose truth moves), dead_zone_f1 (moving or at rest)
+    macro             means over buttons that have the measure; `ap_prevalence` is the prevalence over the buttons of `ap`;
+                      r2 and rmse over axes
+    sticks            axis: r2, rmse, mae, moving_mae and n_moving (rows whose truth moves), dead_zone_f1 (moving or at rest)
     angles            left, right: angular_error_deg of the direction, over the n_moving rows whose true stick moves
     buttons           name: ap, prevalence, f1, accuracy, onset_f1 and release_f1 (same row; _50ms, _100ms within), onsets (true ones),
-                      press_rate_ratio, ece
-    idle              false_presses_a_minute, presses, minutes: presses out of nothing (`ghostpad.measure.events.idle_presses`)
+                      press_rate_ratio, ece, ece_floor (what a perfect forecaster would show)
+    idle              false_presses_a_minute, presses, minutes: false presses per idle minute (`ghostpad.measure.events.idle_presses`)
     lag               sticks, presses: how late the prediction is (`ghostpad.measure.timing.lags`), None without enough movement
     risk_coverage     the mean error of the most confident share of rows, [] unless every row has a confidence
     """
@@ -131,13 +135,9 @@ def prior_of(truths: Sequence[pa.Table]) -> NDArray[np.float32]:
     return (total / np.maximum(count, 1)).astype(np.float32)
 
 
-def calibration(pairs: Pairs, fps: Rates) -> dict[str, Any]:
-    """What was claimed beside what came true, as `ghostpad.measure.reliability.reliability` says."""
-    return reliability(pool(match_videos(pairs, fps)))
-
-
 def _macro(sticks: dict[str, Any], buttons: dict[str, Any]) -> dict[str, float | int | None]:
-    found: dict[str, float | int | None] = {"buttons": len(buttons), "r2": _mean([one["r2"] for one in sticks.values()])}
+    found: dict[str, float | int | None] = {"buttons": len(buttons)}
+    found |= {measure: _mean([one[measure] for one in sticks.values()]) for measure in ("r2", "rmse")}
     for measure in _MACRO_BUTTONS:
         found[measure] = _mean([one[measure] for one in buttons.values()])
     found["ap_prevalence"] = _mean([one["prevalence"] for one in buttons.values() if one["ap"] is not None])

@@ -1,4 +1,8 @@
-"""The measures of one stick, one pair of axes and one button: matched rows in, JSON-able numbers out, None where undefined."""
+"""The measures of one stick, one pair of axes and one button: matched rows in, JSON-able numbers out, None where undefined.
+
+R² and average precision are scikit-learn's, imported where they are needed because that takes a second. Its `f1_score` is not used: it
+takes 2 ms for any table, a hundred times as long as two counts, and a report holds thousands.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,19 +10,23 @@ from numpy.typing import NDArray
 from ghostpad.base.pad import PRESSED, moved, slot
 from ghostpad.measure.events import COLLARS, changes
 from ghostpad.measure.match import Matched
-from ghostpad.measure.reliability import calibration_error
+from ghostpad.measure.reliability import calibration_error, error_floor
 
 Measures = dict[str, float | int | None]
 """Measures by name."""
 
 
 def stick_measures(rows: Matched, index: int) -> Measures:
-    """r2, mae, moving_mae and n_moving (rows whose truth moves), dead_zone_f1 (moving or at rest) of the axis in slot `index`."""
-    predicted, truth = columns(rows, index)
+    """The measures of the axis in slot `index`, in stick units but for r2 and dead_zone_f1.
+
+    r2 and rmse, which stand together because R² also says how much the player moved the stick: the same RMSE of 0.31 is R² 0.84 for one
+    player and 0.22 for another (measured). mae; moving_mae and n_moving (rows whose truth moves); dead_zone_f1 (moving or at rest).
+    """
+    predicted, truth = rows.columns(index)
     error, moving = predicted - truth, moved(truth)
-    variance = float(np.var(truth)) if np.ptp(truth) > 0 else 0.0
     return {
-        "r2": 1 - float(np.mean(error**2)) / variance if variance else None,
+        "r2": r2(predicted, truth),
+        "rmse": float(np.sqrt(np.mean(error**2))),
         "mae": float(np.abs(error).mean()),
         "moving_mae": float(np.abs(error[moving]).mean()) if moving.any() else None,
         "dead_zone_f1": _f1(moved(predicted), moving),
@@ -45,9 +53,9 @@ def button_measures(rows: Matched, index: int) -> Measures:
     """The measures of the button in slot `index`, at least one row of which both tables know.
 
     ap, prevalence, f1, accuracy, onset_f1 and release_f1 (in the very row, _50ms and _100ms: within that time), onsets (how many
-    true ones are seen), press_rate_ratio (rows called pressed / rows pressed), ece.
+    true ones are seen), press_rate_ratio (rows called pressed / rows pressed), ece and ece_floor (of a perfect forecaster).
     """
-    p, target = columns(rows, index)
+    p, target = rows.columns(index)
     pressed, truth = p >= PRESSED, target >= PRESSED
     found: Measures = {
         "ap": average_precision(p, truth),
@@ -61,8 +69,7 @@ def button_measures(rows: Matched, index: int) -> Measures:
         found[f"release_f1{ending}"] = changes(rows, index, collar_s, release=True).f1
     found["onsets"] = changes(rows, index, 0.0).true
     found["press_rate_ratio"] = float(pressed.mean() / truth.mean()) if truth.any() else None
-    found["ece"] = calibration_error(p, truth)
-    return found
+    return found | {"ece": calibration_error(p, truth), "ece_floor": error_floor(rows, index)}
 
 
 def average_precision(p: NDArray[np.floating], truth: NDArray[np.bool_]) -> float | None:
@@ -70,19 +77,16 @@ def average_precision(p: NDArray[np.floating], truth: NDArray[np.bool_]) -> floa
 
     Equal scores are one threshold, so a constant prediction scores the prevalence.
     """
-    positives = int(truth.sum())
-    if not positives:
-        return None
-    order = np.argsort(-p, kind="stable")
-    last_of_threshold = np.append(np.flatnonzero(np.diff(p[order])), len(p) - 1)
-    hits = np.cumsum(truth[order])[last_of_threshold]
-    return float(np.sum(np.diff(hits, prepend=0) * hits / (last_of_threshold + 1)) / positives)
+    from sklearn.metrics import average_precision_score
+
+    return float(average_precision_score(truth, p)) if truth.any() else None
 
 
-def columns(rows: Matched, index: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Prediction and truth of a slot where both are known, float64."""
-    known = rows.known[:, index]
-    return rows.predicted[known, index].astype(np.float64), rows.truth[known, index].astype(np.float64)
+def r2(predicted: NDArray[np.floating], truth: NDArray[np.floating]) -> float | None:
+    """The coefficient of determination of [n] and [n]: 1 - squared error / variance of the truth; None where that does not vary."""
+    from sklearn.metrics import r2_score
+
+    return float(r2_score(truth, predicted)) if len(truth) and np.ptp(truth) > 0 else None
 
 
 def _f1(predicted: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float | None:

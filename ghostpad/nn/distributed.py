@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 
-def place() -> tuple[int, int]:
+def rank_and_world() -> tuple[int, int]:
     """(r, R): which process this is, and of how many."""
     return (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
 
@@ -22,15 +22,15 @@ class PartGenerator(torch.Generator):
     part, parts = 0, 1
 
 
-def rows(generator: torch.Generator) -> tuple[int, int]:
+def sample_slice(generator: torch.Generator) -> tuple[int, int]:
     """(v, V): the samples v, v + V, ... of the whole batch are those that `generator` is for."""
-    rank, ranks = place()
+    rank, ranks = rank_and_world()
     return (rank + ranks * generator.part, ranks * generator.parts) if isinstance(generator, PartGenerator) else (rank, ranks)
 
 
 def rand(shape: tuple[int, ...], generator: torch.Generator, axis: int = 0) -> Tensor:
     """Uniform 0...1 float32 `shape` on the generator's device; `axis` runs over the samples it is for."""
-    first, every = rows(generator)
+    first, every = sample_slice(generator)
     whole = [size * every if index == axis else size for index, size in enumerate(shape)]
     drawn = torch.rand(whole, generator=generator, device=generator.device)
     return drawn.movedim(axis, 0)[first::every].movedim(0, axis)
@@ -38,7 +38,7 @@ def rand(shape: tuple[int, ...], generator: torch.Generator, axis: int = 0) -> T
 
 def randn(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     """Standard normal float32 `shape` on the generator's device; the first axis runs over the samples it is for."""
-    first, every = rows(generator)
+    first, every = sample_slice(generator)
     return torch.randn((shape[0] * every, *shape[1:]), generator=generator, device=generator.device)[first::every]
 
 
@@ -49,8 +49,8 @@ def weighted_mean(each: Tensor, weight: Tensor) -> Tensor:
     distributed training takes of gradients, is that mean, however unevenly the weight is spread.
     """
     total = weight.sum()
-    if place()[1] > 1:
+    if rank_and_world()[1] > 1:
         total = total.detach().clone()
         dist.all_reduce(total)
-        total = total / place()[1]
+        total = total / rank_and_world()[1]
     return (weight * each).sum() / total.clamp(min=1e-6)

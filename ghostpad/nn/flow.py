@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ghostpad.nn.distributed import rand, rows, weighted_mean
+from ghostpad.nn.distributed import rand, sample_slice, weighted_mean
 
 LATEST_TIME = 0.999
 """Training times stay below this (the reference's `noise_s`)."""
@@ -43,7 +43,7 @@ def draw_times(shape: tuple[int, ...], alpha: float, generator: torch.Generator,
     if beta == 1:
         uniform = rand(shape, generator)
         return (1 - uniform ** (1 / alpha)) * latest  # u^(1/alpha) is Beta(alpha, 1), by its inverse distribution
-    first, every = rows(generator)
+    first, every = sample_slice(generator)
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
     drawn = np.random.default_rng(seed).beta(alpha, beta, (shape[0] * every, *shape[1:]))[first::every]  # torch's takes no generator
     return torch.as_tensor((1 - drawn) * latest, dtype=torch.float32, device=generator.device)

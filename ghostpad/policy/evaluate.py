@@ -1,10 +1,11 @@
-"""Scores of policies and scripted players on games, JSON-able, on episodes that no recording used.
+"""Returns of policies and scripted players in games, JSON-able, on episodes that no recording used.
 
-Episodes are played in waves, one process a wave where `workers` allows, each with one torch thread. An episode depends on its
-seed alone, so neither the number of processes nor what is played beside it changes a return. Cost: a wave of 20 Doom
+Episodes are played in batches, one process a batch where `workers` allows, each with one torch thread. An episode depends on its
+seed alone, so neither the number of processes nor what is played beside it changes a return. Cost: a batch of 20 Doom
 episodes of a minute takes half a minute of one core and 2 GB, most of it the engines (measured).
 
-A ledger keeps the waves that were played, so that a killed evaluation goes on: JSON lines of game, who (`Who.key`) and episodes.
+A ledger keeps the batches that were played, so that a killed evaluation is resumed by re-running it: JSON lines of
+game, who (`Contestant.key`) and episodes.
 """
 
 import os
@@ -29,7 +30,7 @@ from ghostpad.train.checkpoint import run_fingerprint
 
 
 @dataclass(frozen=True)
-class Who:
+class Contestant:
     """Who plays, and what to call it: the policy of a run, or a scripted player by name. Raises `SettingsError` unless it is one."""
 
     policy: Path | None = None
@@ -62,11 +63,11 @@ class Who:
 
 
 def score_games(
-    games: Sequence[str], players: Sequence[Who], seeds: Sequence[int], workers: int = 0, ledger: Path | None = None
+    games: Sequence[str], players: Sequence[Contestant], seeds: Sequence[int], workers: int = 0, ledger: Path | None = None
 ) -> list[dict[str, Any]]:
     """Let everybody play the episodes of all `seeds` in every game, in this process (`workers` 0) or in a pool.
 
-    What the file `ledger` says was played is not played again, and every wave is noted in it.
+    What the file `ledger` says was played is not played again, and every batch is noted in it.
 
     Returns for each game {"game", "rows"}; a row is one player's arm, run, player, mean, sem, n and the returns, frames and seeds of
     its episodes in the order given. A pool has at most as many processes as this one may use cores. Raises what `play_episodes` does.
@@ -76,8 +77,8 @@ def score_games(
     for game in games:
         for who in players:
             left = [seed for seed in seeds if seed not in played[game, keys[who]]]
-            wave = _wave(who.actor(game), len(seeds), workers)  # who cannot play stops here, before any work
-            jobs += [_Job(game, who, tuple(left[start : start + wave])) for start in range(0, len(left), wave)]
+            size = _batch_size(who.actor(game), len(seeds), workers)  # who cannot play stops here, before any work
+            jobs += [_Job(game, who, tuple(left[start : start + size])) for start in range(0, len(left), size)]
     total = len(games) * len(players) * len(seeds)
     with progress("play", total, "episodes", total - sum(len(job.seeds) for job in jobs)) as advance:
         for job, results in zip(jobs, _results(jobs, workers), strict=True):
@@ -91,9 +92,9 @@ def score_games(
 def _read(ledger: Path | None) -> defaultdict[tuple[str, str], dict[int, EpisodeResult]]:
     """The episodes of a ledger by seed, of each (game, who)."""
     played: defaultdict[tuple[str, str], dict[int, EpisodeResult]] = defaultdict(dict)
-    for wave in read_json_lines(ledger) if ledger is not None else ():
-        results = [EpisodeResult(**episode) for episode in wave["episodes"]]
-        played[wave["game"], wave["who"]] |= {result.seed: result for result in results}
+    for batch in read_json_lines(ledger) if ledger is not None else ():
+        results = [EpisodeResult(**episode) for episode in batch["episodes"]]
+        played[batch["game"], batch["who"]] |= {result.seed: result for result in results}
     return played
 
 
@@ -116,11 +117,11 @@ def usable_cores() -> int:
 @dataclass(frozen=True)
 class _Job:
     game: str
-    who: Who
+    who: Contestant
     seeds: tuple[int, ...]
 
 
-def _wave(actor: Actor, episodes: int, workers: int) -> int:
+def _batch_size(actor: Actor, episodes: int, workers: int) -> int:
     """Episodes that one process plays side by side: fewer where there are more processes, unless a batch is computed for all of them."""
     shared = isinstance(actor, PolicyActor) and actor.batch > 1
     return SIDE_BY_SIDE if shared else max(1, min(SIDE_BY_SIDE, -(-episodes // max(1, workers))))
@@ -140,7 +141,7 @@ def _play(job: _Job) -> list[EpisodeResult]:
     return play_episodes(job.game, job.who.actor(job.game), job.seeds, advance=lambda amount: None)
 
 
-def _row(who: Who, results: Sequence[EpisodeResult]) -> dict[str, Any]:
+def _row(who: Contestant, results: Sequence[EpisodeResult]) -> dict[str, Any]:
     return {
         "arm": who.name,
         "run": str(who.policy) if who.policy else None,

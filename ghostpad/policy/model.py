@@ -80,7 +80,7 @@ class Policy(Model):
         self.bf16 = False
 
     @classmethod
-    def hollow(cls, settings: Settings, facts: dict[str, Any]) -> "Policy":
+    def on_meta(cls, settings: Settings, facts: dict[str, Any]) -> "Policy":
         """As the base class says; a policy with a conv encoder comes with random weights."""
         assert isinstance(settings, PolicySettings)
         if settings.encoder == "conv" or "siglip_config" not in facts:

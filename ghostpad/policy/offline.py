@@ -1,4 +1,4 @@
-"""How well a policy says what a player did next, on recorded videos whose pads were withheld: measures that need no game.
+"""How well a policy predicts what a player did next, on recorded videos whose pads were withheld: measures that need no game.
 
 At every `execute`-th frame the policy looks at the frames up to it, as when it plays, and proposes chunks from several draws of noise.
 These measures stand beside returns and do not replace them: a policy that copies the player's last row does well here and cannot play.
@@ -24,15 +24,15 @@ from ghostpad.measure.scores import baseline_scores, score_rows
 from ghostpad.policy.model import Policy
 
 DRAWS = 4
-"""Chunks proposed at every look; their mean is what the policy believes (a guess: more change little)."""
+"""Chunks proposed at every look; their mean is its prediction (a guess: more change little)."""
 
 LOOKS = 32
 """Looks at a time."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a policy said about one video: n looks, chunks of K rows, D draws.
+class Proposals:
+    """What a policy proposed for one video: n looks, chunks of K rows, D draws.
 
     starts    int64 [n], the row of each look
     chunks    float32 [n, D, K, 25]
@@ -50,25 +50,25 @@ def offline_measures(policy: Policy, pairs: Sequence[tuple[Path, Path]], draws: 
                   of single draws, not of their mean. `by_row` has it for the first, second, ... row of a chunk
     baselines     the same for nothing pressed, and for the true row before the chunk, held, which no policy sees
     rows          `ghostpad.measure.scores.score_rows` of the rows that would be played (the first `execute` of a chunk, mean of the draws):
-                  sticks' r2, buttons' ap and onset_f1; `rows_baselines` the same for trivial rows
+                  sticks' r2 and rmse, buttons' ap and onset_f1; `rows_baselines` the same for trivial rows
 
     Raises `MissingError` if no video has withheld pads that the policy can play.
     """
-    told: dict[str, list[Told]] = {}
+    proposals: dict[str, list[Proposals]] = {}
     clips: list[Footage] = []
     for corpus_path, truth in pairs:
         corpus = Corpus.open(corpus_path)
         clips += load_footage(corpus, corpus.ok_ids(), withheld_rows(truth), policy.window)
     looks = sum(-(-len(clip.pads) // policy.settings.execute) for clip in clips)
-    with progress("say what it would do", looks, "looks") as advance:
+    with progress("propose chunks", looks, "looks") as advance:
         for clip in clips:
-            told.setdefault(clip.game, []).append(_tell(policy, clip, draws, seed, advance))
-    if not told:
+            proposals.setdefault(clip.game, []).append(_propose(policy, clip, draws, seed, advance))
+    if not proposals:
         raise MissingError(f"no video of {', '.join(str(corpus) for corpus, _ in pairs)} has withheld pads: name the right --truth")
-    return [{"game": game, **_measures(policy, ones)} for game, ones in sorted(told.items())]
+    return [{"game": game, **_measures(policy, ones)} for game, ones in sorted(proposals.items())]
 
 
-def _tell(policy: Policy, clip: Footage, draws: int, seed: int, advance: Advance) -> Told:
+def _propose(policy: Policy, clip: Footage, draws: int, seed: int, advance: Advance) -> Proposals:
     generator = torch.Generator().manual_seed(seed)
     game = policy.told(clip.game)
     starts = np.arange(0, len(clip.pads), policy.settings.execute)
@@ -79,16 +79,16 @@ def _tell(policy: Policy, clip: Footage, draws: int, seed: int, advance: Advance
         noise = torch.stack([policy.draw_noise(len(rows), generator) for _ in range(draws)], 1)
         parts.append(policy.act_draws(torch.from_numpy(seen).to(policy.device), noise, game).cpu().numpy())
         advance(len(rows))
-    return Told(clip, starts, np.concatenate(parts).astype(np.float32))
+    return Proposals(clip, starts, np.concatenate(parts).astype(np.float32))
 
 
-def _measures(policy: Policy, told: Sequence[Told]) -> dict[str, Any]:
-    rows = [_played_rows(policy, one) for one in told]
-    errors = [_chunk_errors(policy, one) for one in told]
+def _measures(policy: Policy, proposals: Sequence[Proposals]) -> dict[str, Any]:
+    rows = [_played_rows(policy, one) for one in proposals]
+    errors = [_chunk_errors(policy, one) for one in proposals]
     own, released, held, weight = (np.concatenate([error[part] for error in errors]) for part in range(4))
     return {
-        "videos": len(told),
-        "minutes": float(sum(one.clip.pts_s[-1] - one.clip.pts_s[0] for one in told) / 60),
+        "videos": len(proposals),
+        "minutes": float(sum(one.clip.pts_s[-1] - one.clip.pts_s[0] for one in proposals) / 60),
         "chunk_error": _mean_error(own, weight),
         "baselines": {"always_released": _mean_error(released, weight), "hold_last": _mean_error(held, weight)},
         "rows": score_rows(pool(rows)),
@@ -96,14 +96,14 @@ def _measures(policy: Policy, told: Sequence[Told]) -> dict[str, Any]:
     }
 
 
-def _chunk_errors(policy: Policy, told: Told) -> tuple[NDArray[np.float32], ...]:
+def _chunk_errors(policy: Policy, proposals: Proposals) -> tuple[NDArray[np.float32], ...]:
     """|error| of the proposal, of nothing pressed and of holding the last true row, and the mask of known numbers, each [n, K, 25]."""
-    clip, spec = told.clip, policy.window
-    places = [spec.rows_at(int(row), len(clip.pads)) for row in told.starts]
+    clip, spec = proposals.clip, policy.window
+    places = [spec.rows_at(int(row), len(clip.pads)) for row in proposals.starts]
     truth = np.stack([clip.pads[rows] for rows, _ in places])
     known = np.stack([(clip.weight[rows] > 0) & inside[:, None] for rows, inside in places]) & _played(policy)
-    last = np.where(told.starts[:, None] > 0, clip.pads[np.maximum(told.starts - 1, 0)], 0)[:, None]
-    own = np.abs(told.chunks - truth[:, None]).mean(axis=1)
+    last = np.where(proposals.starts[:, None] > 0, clip.pads[np.maximum(proposals.starts - 1, 0)], 0)[:, None]
+    own = np.abs(proposals.chunks - truth[:, None]).mean(axis=1)
     return own, np.abs(truth), np.abs(last - truth), known.astype(np.float32)
 
 
@@ -114,10 +114,10 @@ def _mean_error(error: NDArray[np.float32], weight: NDArray[np.float32]) -> dict
     return {"mean": float((error * weight).sum() / max(1.0, counts.sum())), "by_row": by_row, "slots": slots}
 
 
-def _played_rows(policy: Policy, told: Told) -> Matched:
+def _played_rows(policy: Policy, proposals: Proposals) -> Matched:
     """The rows that would be played, beside the true ones; before the first is due nothing is known."""
-    clip, count, shift = told.clip, len(told.clip.pads), policy.settings.action_shift
-    chosen = told.chunks.mean(axis=1)[:, : policy.settings.execute].reshape(-1, PAD_DIM)
+    clip, count, shift = proposals.clip, len(proposals.clip.pads), policy.settings.action_shift
+    chosen = proposals.chunks.mean(axis=1)[:, : policy.settings.execute].reshape(-1, PAD_DIM)
     rows = np.concatenate([np.zeros((shift, PAD_DIM), np.float32), chosen])[:count]
     known = (clip.weight > 0) & _played(policy) & (np.arange(count) >= shift)[:, None]
     spreads = np.full((count, 4), np.nan, np.float32)

@@ -1,4 +1,4 @@
-"""The measure of a policy is its score at play, which says something beside what random and expert play reach on the same seeds."""
+"""The measure of a policy: its mean return, to be read beside those of random and expert play on the same seeds."""
 
 from collections.abc import Sequence
 from typing import TypedDict
@@ -21,7 +21,7 @@ class Score(TypedDict):
 def summarise(results: Sequence[EpisodeResult]) -> Score:
     """The score of played episodes. Raises `SettingsError` for none."""
     if not results:
-        raise SettingsError("no episode was played: there is no score to tell")
+        raise SettingsError("no episode was played: there is no mean return")
     returns = [result.return_ for result in results]
     return Score(mean=float(np.mean(returns)), sem=_standard_error(returns), n=len(returns), returns=returns)
 

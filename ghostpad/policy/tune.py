@@ -4,55 +4,39 @@ Reads a run folder of a policy, trained here or imported from NitroGen. Its sett
 it learns or plays (`CHANGEABLE`); the facts of the new run keep those of the old, licences among them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ghostpad.base.errors import FormatError, SettingsError
-from ghostpad.base.settings import build_settings, given_values
 from ghostpad.nn.lora import add_lora
 from ghostpad.policy.settings import CHANGEABLE, FinetuneRun, TuneSettings
-from ghostpad.train.checkpoint import load_weights, read_run, run_fingerprint
+from ghostpad.train.checkpoint import load_weights, read_run
+from ghostpad.train.finetune import finetune_run, inherited_facts
 from ghostpad.train.model import Model
 
 
-def finetune_settings(init: Path, recipe: Path | None, overrides: Sequence[str]) -> FinetuneRun:
-    """The settings of a training that starts from the run `init`: its own of the model, and what a recipe and overrides say.
+def finetune_settings(init: Path, recipe: Path | None, flags: Mapping[str, Any]) -> FinetuneRun:
+    """The settings of a training that starts from the run `init`: its own of the model, and what a recipe and flags say.
 
-    Raises `SettingsError` for a setting of the model that its weights do not allow, and for all problems that `load_settings` tells.
+    Raises as `ghostpad.train.finetune.finetune_run` does.
     """
-    values = given_values(recipe, overrides)
-    built = read_run(init, "policy")["model"]
-    asked = values.get("model", {})
-    if isinstance(asked, dict):
-        wrong = [name for name, value in asked.items() if name in built and name not in CHANGEABLE and value != built[name]]
-        if wrong:
-            raise SettingsError(
-                [
-                    f"model.{name} is {asked[name]!r}, but {init} was built with {built[name]!r}: leave it out to start there"
-                    for name in wrong
-                ]
-            )
-        values = values | {"model": built | asked}
-    return build_settings(FinetuneRun, values, str(recipe or "--set"))
+    return finetune_run(FinetuneRun, "policy", CHANGEABLE, init, recipe, flags)
 
 
-def inherited_facts(init: Path, out: Path, facts: dict[str, Any]) -> dict[str, Any]:
-    """The facts of a run that starts from `init`: what that one knew, and what is new; it plays the slots that `init` plays.
+def finetune_facts(init: Path, out: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts of a policy that starts from `init`: what that one knew, and what is new; it plays the slots that `init` plays.
 
-    Raises `SettingsError` where the new footage knows slots that `init` does not play, or `out` is `init`.
+    Raises `SettingsError` where the new footage knows slots that `init` does not play, and as
+    `ghostpad.train.finetune.inherited_facts` does.
     """
-    if out.resolve() == init.resolve():
-        raise SettingsError(f"--out is {out}, the run to start from, which stays as it is: choose another folder")
-    old: dict[str, Any] = read_run(init, "policy")["facts"]
+    both, old = inherited_facts(init, out, "policy", facts), read_run(init, "policy")["facts"]
     if new := [name for name in facts["slots"] if name not in old["slots"]]:
         raise SettingsError(f"{init} does not play {', '.join(new)}, which the footage uses: train a policy of its own, without --init")
-    together = {name: sorted({*old.get(name, ()), *facts[name]}) for name in ("games", "players", "fps", "sources", "licences")}
-    labels = [*old.get("labels", ()), *facts["labels"]]
-    return old | facts | together | {"slots": old["slots"], "labels": labels, "started_from": run_fingerprint(init)}
+    return both | {"slots": old["slots"], "labels": [*old.get("labels", ()), *facts["labels"]]}
 
 
-def start_from(model: Model, init: Path) -> None:
+def load_init(model: Model, init: Path) -> None:
     """Give `model` the weights of `init`. Raises `FormatError` naming what does not fit."""
     try:
         model.load_state_dict(load_weights(init))
@@ -60,7 +44,7 @@ def start_from(model: Model, init: Path) -> None:
         raise FormatError(f"the weights of {init} do not fit these settings: {' '.join(str(error).split())}") from None
 
 
-def hold_back(model: Model, tune: TuneSettings) -> None:
+def apply_tuning(model: Model, tune: TuneSettings) -> None:
     """Freeze parts of the model, or let them learn low-rank additions alone. Raises `SettingsError` for a part without linear layers."""
     parts = {name: getattr(model, name) for name in tune.parts}
     if tune.how == "freeze":

@@ -100,10 +100,10 @@ def publish(run: Path, weights: dict[str, Tensor]) -> None:
 def load_model(run: str | Path, cls: type[AnyModel]) -> AnyModel:
     """The finished model of a run, in evaluation mode on the CPU. Raises as `read_run`, and `FormatError` for broken weights."""
     run, description = Path(run), read_run(run, cls.kind)
-    model = cls.hollow(build_settings(cls.settings_class, description["model"], str(run / "run.json")), description["facts"])
-    hollow = any(weight.is_meta for weight in model.parameters())
-    try:  # a hollow model takes the file's tensors as they are, mapped: no second copy in memory
-        model.load_state_dict(load_weights(run), assign=hollow)
+    model = cls.on_meta(build_settings(cls.settings_class, description["model"], str(run / "run.json")), description["facts"])
+    on_meta = any(weight.is_meta for weight in model.parameters())
+    try:  # a model without memory takes the file's tensors as they are, mapped: no second copy in memory
+        model.load_state_dict(load_weights(run), assign=on_meta)
     except RuntimeError as error:
         raise FormatError(f"{run / 'model.safetensors'} does not fit its run.json: {error}") from None
     return model.eval()
@@ -129,8 +129,7 @@ def read_run(run: str | Path, kind: str) -> dict[str, Any]:
     if description.get("kind") != kind:
         raise FormatError(f"{run} holds a model of kind '{description.get('kind')}', a '{kind}' is needed here")
     if not (run / "model.safetensors").exists():
-        verb = "adapt" if "adapted_from" in description["facts"] else "train"
-        raise MissingError(f"{run} is not finished: run its 'ghostpad {verb} {kind}' command again, it continues")
+        raise MissingError(f"{run} is not finished: run its 'ghostpad train {kind}' command again, it continues")
     return description
 
 

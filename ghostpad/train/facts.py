@@ -5,9 +5,11 @@ from typing import Any
 
 from ghostpad.corpus.folder import Corpus
 
+FACTS = {"games": "game", "players": "player", "fps": "fps", "sources": "source", "licences": "licence"}
+"""Facts and the columns of the table of videos that they come from."""
+
 
 def corpus_facts(corpora: Sequence[Corpus]) -> dict[str, Any]:
     """The games, players, frame rates, sources and licences of the footage in `corpora`, each sorted; JSON-able."""
     videos = [video for corpus in corpora for video in corpus.list_videos() if video.status == "ok"]
-    columns = {"games": "game", "players": "player", "fps": "fps", "sources": "source", "licences": "licence"}
-    return {fact: sorted({value for video in videos if (value := getattr(video, column)) is not None}) for fact, column in columns.items()}
+    return {fact: sorted({value for video in videos if (value := getattr(video, column)) is not None}) for fact, column in FACTS.items()}

@@ -35,8 +35,8 @@ from ghostpad.nn.lora import merged
 from ghostpad.train.checkpoint import State, claim, describe, load_checkpoint, load_model, publish, save_checkpoint
 from ghostpad.train.model import AnyModel, Model
 from ghostpad.train.optim import Ema, learning_rate, load_optimizer_tensors, make_optimizer, optimizer_tensors
-from ghostpad.train.parallel import alone, callable_model, recompute, scalar, shard, start, whole
-from ghostpad.train.settings import HOW, TrainSettings
+from ghostpad.train.parallel import callable_model, gather, no_sync, recompute, scalar, shard, start
+from ghostpad.train.settings import RUNTIME_ONLY, TrainSettings
 from ghostpad.train.speed import Speed
 
 
@@ -124,7 +124,7 @@ def _steps(accelerator: Accelerator, model: Model, dataset: WindowDataset, order
                 if main:
                     save_checkpoint(run, state)
             advance(1)
-    weights = whole(ema.state(model), keep=main)
+    weights = gather(ema.state(model), keep=main)
     if writer:
         writer.close()
         print(f"train {model.kind}: {speed}", file=sys.stderr, flush=True)
@@ -160,7 +160,7 @@ def _lay_out(accelerator: Accelerator, model: Model, settings: TrainSettings, sa
 def _state(accelerator: Accelerator, step: int, model: Model, ema: Ema, optimizer: Any) -> State:
     main = accelerator.is_main_process
     scaler = {} if accelerator.scaler is None else accelerator.scaler.state_dict()
-    return State(step, whole(model.state_dict(), main), whole(ema.weights, main), whole(optimizer_tensors(optimizer), main), scaler)
+    return State(step, gather(model.state_dict(), main), gather(ema.weights, main), gather(optimizer_tensors(optimizer), main), scaler)
 
 
 def _step(
@@ -203,7 +203,7 @@ def _gradients(accelerator: Accelerator, call: Callable[..., Any], model: Model,
         generator.manual_seed(seed)
         generator.part, generator.parts = part, parts
         last = part + 1 == parts
-        with nullcontext() if last else alone(call):
+        with nullcontext() if last else no_sync(call):
             loss, logs = call(piece.to(accelerator.device), generator)
             accelerator.backward(loss * share)
         for name, value in {"loss": loss.detach(), **logs}.items():
@@ -236,8 +236,8 @@ def _clip_facts(clip: Footage) -> tuple[str, int, float, float, int]:
 
 def _run_settings(training: Training[Any]) -> dict[str, Any]:
     return {
-        "train": training.train.model_dump(mode="json", exclude=set(HOW)),
-        "data": training.data.model_dump(mode="json", exclude=set(HOW)),
+        "train": training.train.model_dump(mode="json", exclude=set(RUNTIME_ONLY)),
+        "data": training.data.model_dump(mode="json", exclude=set(RUNTIME_ONLY)),
         "shares": list(training.shares),
     }
 

@@ -31,7 +31,7 @@ class Model(nn.Module):
         self._frozen: list[nn.Module] = []
 
     @classmethod
-    def hollow(cls: type[AnyModel], settings: Any, facts: dict[str, Any]) -> AnyModel:
+    def on_meta(cls: type[AnyModel], settings: Any, facts: dict[str, Any]) -> AnyModel:
         """The model for a checkpoint to fill; large ones come without memory for weights (all on the meta device), others as they are."""
         return cls(settings, facts)
 

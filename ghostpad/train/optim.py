@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from ghostpad.train.parallel import laid_like
+from ghostpad.train.parallel import shard_like
 from ghostpad.train.settings import TrainSettings
 
 
@@ -46,7 +46,7 @@ class Ema:
     def load(self, weights: dict[str, Tensor]) -> None:
         """Put back the average, whole, as an earlier process saved it."""
         for name, value in weights.items():
-            self.weights[name].copy_(laid_like(value, self.weights[name]))
+            self.weights[name].copy_(shard_like(value, self.weights[name]))
 
     def state(self, model: nn.Module) -> dict[str, Tensor]:
         """The model's state dict with the averaged weights in it."""
@@ -65,5 +65,5 @@ def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: dict[str, 
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, _, name = key.partition(".")
-        state.setdefault(int(index), {})[name] = value if name == "step" else laid_like(value, weights[int(index)])
+        state.setdefault(int(index), {})[name] = value if name == "step" else shard_like(value, weights[int(index)])
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

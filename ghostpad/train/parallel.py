@@ -75,13 +75,13 @@ def callable_model(model: nn.Module, accelerator: Accelerator, optimizer: Any) -
     return prepared
 
 
-def alone(call: Any) -> AbstractContextManager[None]:
+def no_sync(call: Any) -> AbstractContextManager[None]:
     """The context of a backward pass after which more gradients are added: copies need to exchange only the sum; shards always do."""
     waiting: AbstractContextManager[None] = call.no_sync() if hasattr(call, "no_sync") else nullcontext()
     return waiting
 
 
-def whole(tensors: Mapping[str, Tensor], keep: bool) -> dict[str, Tensor]:
+def gather(tensors: Mapping[str, Tensor], keep: bool) -> dict[str, Tensor]:
     """Copies on the CPU of tensors that may lie in shards, each whole; nothing unless `keep`. All processes must call it."""
     found = {}
     for name, value in tensors.items():
@@ -91,7 +91,7 @@ def whole(tensors: Mapping[str, Tensor], keep: bool) -> dict[str, Tensor]:
     return found
 
 
-def laid_like(value: Tensor, pattern: Tensor) -> Tensor:
+def shard_like(value: Tensor, pattern: Tensor) -> Tensor:
     """`value`, whole on every process, laid out as `pattern` is. All processes must call it."""
     if isinstance(pattern, DTensor):
         return distribute_tensor(value.to(pattern.device), pattern.device_mesh, pattern.placements)

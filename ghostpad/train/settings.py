@@ -6,7 +6,7 @@ from pydantic import Field
 
 from ghostpad.base.settings import Settings
 
-HOW = frozenset({"parallel", "recompute", "accumulate", "checkpoint_every", "log_every", "workers"})
+RUNTIME_ONLY = frozenset({"parallel", "recompute", "accumulate", "checkpoint_every", "log_every", "workers"})
 """Settings of training and data that say how a run is computed and not what: a run goes on under other values of them, and `run.json`
 leaves them out."""
 

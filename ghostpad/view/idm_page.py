@@ -27,7 +27,7 @@ from ghostpad.view.report import measure_rows
 
 _FRAME_PX, _PAD_PX = 360, 260  # widths: enough for three frames in a row on a desktop (by eye)
 _STRETCH_S, _TRACES, _TRACE_SLOTS, _MISTAKE_SLOTS, _LEAD_SLOTS = 10.0, 3, 6, 6, 4
-_MAIN = ("r2", "moving_mae", "ap", "prevalence", "onset_f1_50ms", "ece")
+_MAIN = ("r2", "rmse", "moving_mae", "ap", "prevalence", "onset_f1_50ms", "ece", "ece_floor")
 
 Json = Mapping[str, Any]
 """A JSON object."""
@@ -119,12 +119,15 @@ def _group_row(one: Json, group: str, value: str) -> dict[str, Any]:
         "minutes": one["minutes"],
         "numbers": {
             "R²": one["macro"]["r2"],
+            "RMSE": one["macro"]["rmse"],
             "AP": one["macro"]["ap"],
             "pressed": one["macro"]["ap_prevalence"],
             "press F1": one["macro"]["onset_f1_50ms"],
             "release F1": one["macro"]["release_f1_50ms"],
             "ECE": one["macro"]["ece"],
-            "idle presses / min": one["idle"]["false_presses_a_minute"] if one["buttons"] and one["idle"]["minutes"] >= 0.05 else None,
+            "false presses / idle min": one["idle"]["false_presses_a_minute"]
+            if one["buttons"] and one["idle"]["minutes"] >= 0.05
+            else None,
             "lag, ms": lag.get("median_ms"),
         },
     }

@@ -78,7 +78,7 @@ def _game(game: Json) -> dict[str, Any]:
 def _offline(one: Json) -> dict[str, Any]:
     """A game's offline measures as lines of a table: slot, chunk errors, and the measure of the rows beside the trivial ones."""
     lines = []
-    for kind, measures in (("sticks", ("r2",)), ("buttons", ("ap", "prevalence", "onset_f1_50ms"))):
+    for kind, measures in (("sticks", ("r2", "rmse")), ("buttons", ("ap", "prevalence", "onset_f1_50ms"))):
         for name, score in one["rows"][kind].items():
             errors = [one["chunk_error"]["slots"].get(name), *(base["slots"].get(name) for base in one["baselines"].values())]
             copied = one["rows_baselines"]["copy_previous"][kind].get(name) or {}

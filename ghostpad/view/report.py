@@ -26,11 +26,12 @@ IDM_CLIP = "clips/idm.mp4"
 """The clip that the report makes itself."""
 
 _MEASURES = {
-    "r2": "R²", "mae": "mean error", "moving_mae": "mean error while moved", "dead_zone_f1": "moved or at rest, F1",
+    "r2": "R²", "rmse": "RMSE", "mae": "mean error", "moving_mae": "mean error while moved", "dead_zone_f1": "moved or at rest, F1",
     "ap": "average precision", "prevalence": "share of rows pressed", "f1": "F1 at ½", "onset_f1": "press found at its row, F1",
     "onset_f1_50ms": "press found within 50 ms, F1", "onset_f1_100ms": "press found within 100 ms, F1",
     "release_f1": "release found at its row, F1", "release_f1_50ms": "release found within 50 ms, F1",
     "release_f1_100ms": "release found within 100 ms, F1", "press_rate_ratio": "rows pressed, predicted / true", "ece": "calibration error",
+    "ece_floor": "calibration error of a perfect forecaster",
 }  # fmt: skip
 """Measures in the order of the table, with words for people."""
 _HEADLINE = ("r2", "ap")

@@ -1,12 +1,13 @@
 """Settings: strict, frozen, and every problem told at once with the nearest name."""
 
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 from pydantic import Field, ValidationError
 
 from ghostpad.base.errors import MissingError, SettingsError
-from ghostpad.base.settings import Settings, build_settings, fingerprint, load_settings, parse_overrides, read_recipe, setting_names
+from ghostpad.base.settings import Settings, build_settings, fingerprint, limits, load_settings, read_recipe, setting_names
 
 
 class Optimiser(Settings):
@@ -63,15 +64,35 @@ def test_a_fingerprint_names_its_parts() -> None:
     assert fingerprint({"depth": 4}) == "eda3b36024ec", "names written by one version must hold in the next"
 
 
-def test_a_recipe_that_is_wrong_where_an_override_is_right_is_still_told(tmp_path: Path) -> None:
+def test_a_recipe_that_is_wrong_where_a_flag_is_right_is_still_told(tmp_path: Path) -> None:
     recipe = tmp_path / "wrong.toml"
     recipe.write_text("depth = 2\noptimiser = 3\n")
-    with pytest.raises(SettingsError, match="wrong.toml: optimiser is 3, and --set optimiser... lies below it"):
-        load_settings(Model, recipe, ["optimiser.lr=0.1"])
-    assert load_settings(Model, None, ["optimiser.lr=0.1"]).optimiser.lr == 0.1
+    with pytest.raises(SettingsError, match="wrong.toml: optimiser is 3"):
+        load_settings(Model, recipe, {"optimiser": {"lr": "0.1"}})
+    assert load_settings(Model, None, {"optimiser": {"lr": "0.1"}}).optimiser.lr == 0.1
 
 
-def test_an_override_below_a_value_is_a_problem_and_not_a_crash() -> None:
-    with pytest.raises(SettingsError, match="'train.steps=3' lies below an override that gave 'train' a value"):
-        parse_overrides(["train=3", "train.steps=3"])
-    assert parse_overrides(["train.steps=3", "train.lr=1"]) == {"train": {"steps": 3, "lr": 1}}
+def test_flags_lie_over_the_recipe_and_that_over_a_base_and_each_problem_names_its_origin(tmp_path: Path) -> None:
+    recipe = tmp_path / "some.toml"
+    recipe.write_text("depth = 2\n[optimiser]\nwarmup_steps = -1\n")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(Model, recipe, {"optimiser": {"lr": "0"}, "optimiser.warmup_stepz": "3"})
+    assert [problem.partition(" is ")[0] for problem in caught.value.problems] == [
+        "--optimiser.lr", f"{recipe}: optimiser.warmup_steps",
+        "no flag called '--optimiser.warmup-stepz': did you mean '--optimiser.warmup-steps'?",
+    ]  # fmt: skip
+    recipe.write_text("depth = 2")
+    found = load_settings(Model, recipe, {"optimiser": {"lr": "0.5"}}, {"depth": 9, "optimiser": {"lr": 0.1, "warmup_steps": 7}})
+    assert found == Model(depth=2, optimiser=Optimiser(lr=0.5, warmup_steps=7))
+
+
+def test_limits_are_told_in_words() -> None:
+    class Many(Settings):
+        crf: tuple[Annotated[int, Field(ge=0, le=51)], ...] = ()
+        share: float = Field(0.5, ge=0, lt=1)
+        px: int = Field(8, gt=0, multiple_of=8)
+        name: str = "x"
+
+    assert [limits(field) for field in Many.model_fields.values()] == [
+        ["0 to 51"], ["at least 0", "below 1"], ["above 0", "a multiple of 8"], [],
+    ]  # fmt: skip

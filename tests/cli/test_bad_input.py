@@ -14,6 +14,7 @@ import pytest
 from ghostpad.base.records import Video
 from ghostpad.cli.main import main
 from ghostpad.corpus.folder import Corpus
+from ghostpad.idm.settings import IdmRun
 
 
 @pytest.fixture
@@ -61,23 +62,59 @@ def test_who_plays_and_how_often_are_both_told(fails: Any) -> None:
 
 @pytest.mark.parametrize("kind", ["idm", "policy"])
 def test_every_wrong_setting_is_told_at_once_with_the_nearest_name(kind: str, small: Any, fails: Any, tmp_path: Path) -> None:
-    words = ["train", kind, small.novice, "--out", tmp_path / "run", "--set", "model.dimm=3", "train.steps=0", "data.batch_size=many"]
+    words = ["train", kind, small.novice, "--out", tmp_path / "run", "--model.dimm=3", "--train.steps", "0",
+             "--data.batch_size=many", "--model.encoder", "sigclip"]  # fmt: skip
     found = fails(words, 2)
-    assert len(found) == 3
-    assert any("no setting called 'model.dimm': did you mean 'model.dim'?" in line for line in found)
-    assert any("train.steps is 0" in line for line in found) and any("data.batch_size is 'many'" in line for line in found)
+    assert len(found) == 4
+    assert "no flag called '--model.dimm': did you mean '--model.dim'?" in found
+    assert any("--train.steps is 0" in line for line in found) and any("--data.batch-size is many" in line for line in found)
+    assert "--model.encoder is sigclip: input should be 'conv' or 'siglip'" in found
     assert not (tmp_path / "run").exists()
 
 
-def test_overrides_without_a_value_and_recipes_that_are_not_there(small: Any, fails: Any, tmp_path: Path) -> None:
+def test_mistyped_flags_get_the_nearest_and_the_old_way_is_told_the_new_one(small: Any, fails: Any, tmp_path: Path) -> None:
     words = ["train", "idm", small.novice, "--out", tmp_path / "run"]
-    assert "write NAME=VALUE" in fails([*words, "--set", "train.steps"], 2)[0]
+    assert fails([*words, "--steps", "200", "--recpie=x"], 2) == [
+        "no flag called '--steps': did you mean '--train.steps'?", "no flag called '--recpie': did you mean '--recipe'?",
+    ]  # fmt: skip
+    (found,) = fails([*words, "--set", "train.steps=200", "data.batch_size=8"], 2)
+    assert "write --train.steps 200 --data.batch-size 8" in found
+    assert "write --train.steps 200" in fails([*words, "--set=train.steps=200"], 2)[0]
+    assert "'more' is a word too many" in fails(["corpus", "status", small.novice, "more"], 2)[0]
+    assert "name the one to start from, --init RUN" in fails([*words, "--tune.encoder", "trainable"], 2)[0]
+
+
+def test_flags_go_before_the_recipe_and_the_recipe_before_the_defaults(small: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[IdmRun] = []
+
+    def stop(corpora: list[Path], out: Path, run: IdmRun, init: Path | None) -> None:
+        runs.append(run)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ghostpad.idm.train.train_idm", stop)
+    (tmp_path / "recipe.toml").write_text("[train]\nsteps = 7\nlr = 0.5\n[model]\nrate_hz = 20.0\nmirror = true\n")
+    words = ["train", "idm", str(small.novice), "--out", str(tmp_path / "run"), "--recipe", str(tmp_path / "recipe.toml")]
+    flags = ["--train.lr", "0.25", "--model.rate-hz", "none", "--model.mirror", "false", "--data.reencode-crf", "28", "32"]
+    assert main([*words, *flags]) == 130
+    (run,) = runs
+    assert (run.train.steps, run.train.lr, run.train.seed) == (7, 0.25, IdmRun().train.seed)
+    assert run.model.rate_hz is None and run.model.mirror is False and run.data.reencode_crf == (28, 32)
+
+
+def test_flags_without_a_value_and_recipes_that_are_not_there(small: Any, fails: Any, tmp_path: Path) -> None:
+    words = ["train", "idm", small.novice, "--out", tmp_path / "run"]
+    with pytest.raises(SystemExit) as ended:
+        main([str(word) for word in [*words, "--train.steps"]])
+    assert ended.value.code == 2
     assert "no.toml does not exist" in fails([*words, "--recipe", tmp_path / "no.toml"], 1)[0]
     (tmp_path / "bad.toml").write_text("[train\nsteps = 3")
     assert "bad.toml is not TOML" in fails([*words, "--recipe", tmp_path / "bad.toml"], 2)[0]
     (tmp_path / "odd.toml").write_text("train = 3")
-    assert "train" in fails([*words, "--recipe", tmp_path / "odd.toml"], 2)[0]
-    assert "drop one of the two" in fails([*words, "--set", "train=3", "train.steps=3"], 2)[0]
+    for more in ([], ["--train.steps", "3"]):  # a flag does not hide what is wrong with the recipe
+        assert "odd.toml: train is 3" in fails([*words, "--recipe", tmp_path / "odd.toml", *more], 2)[0]
+    (tmp_path / "two.toml").write_text("[train]\nstepz = 3")
+    found = fails([*words, "--recipe", tmp_path / "two.toml", "--model.dim", "3"], 2)
+    assert len(found) == 2 and "two.toml: no setting called 'train.stepz'" in found[1] and found[0].startswith("--model.dim is 3")
 
 
 def test_a_run_of_another_layout_or_kind_is_refused(small: Any, idm_run: Path, fails: Any, tmp_path: Path) -> None:
@@ -124,7 +161,7 @@ def test_a_file_with_sound_alone_is_reported_and_the_rest_is_labelled(
 
 
 def test_a_whole_process_prints_one_sentence_and_its_status(small: Any, tmp_path: Path) -> None:
-    words = ["train", "idm", str(small.novice), "--out", str(tmp_path / "run"), "--set", "model.dimm=3"]
+    words = ["train", "idm", str(small.novice), "--out", str(tmp_path / "run"), "--model.dimm=3"]
     done = subprocess.run([sys.executable, "-m", "ghostpad", *words], capture_output=True, text=True, timeout=120)
     assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr == "ghostpad: error: --set: no setting called 'model.dimm': did you mean 'model.dim'?\n"
+    assert done.stderr == "ghostpad: error: no flag called '--model.dimm': did you mean '--model.dim'?\n"

@@ -18,20 +18,20 @@ from ghostpad.cli.main import main
 from ghostpad.games.players import normalized_return
 from ghostpad.games.spec import game_spec, make_game
 from ghostpad.policy import evaluate as score
-from ghostpad.policy.evaluate import Who, _wave, evaluation_seeds, median_episode, score_games
+from ghostpad.policy.evaluate import Contestant, _batch_size, evaluation_seeds, median_episode, score_games
 from ghostpad.policy.model import Policy
 from ghostpad.policy.play import PolicyActor, watch_episode
 from ghostpad.policy.settings import PolicySettings
 
-SMALL = ["model.width_px=32", "model.height_px=24", "model.dim=16", "model.heads=2", "model.depth=2", "model.conv_width=4", "model.draws=1",
-         "data.batch_size=8", "train.steps=3", "train.threads=1"]  # fmt: skip
+SMALL = ["--model.width-px=32", "--model.height-px=24", "--model.dim=16", "--model.heads=2", "--model.depth=2", "--model.conv-width=4",
+         "--model.draws=1", "--data.batch-size=8", "--train.steps=3", "--train.threads=1"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def run(small: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished policy of Doom that has learned next to nothing."""
     out = tmp_path_factory.mktemp("policy") / "run"
-    assert main(["train", "policy", str(small.novice), "--out", str(out), "--set", *SMALL]) == 0
+    assert main(["train", "policy", str(small.novice), "--out", str(out), *SMALL]) == 0
     return out
 
 
@@ -62,13 +62,13 @@ def test_a_report_has_rows_a_clip_of_the_median_and_offline_measures(
 
 def test_neither_a_pool_of_processes_nor_a_clip_changes_an_episode(run: Path) -> None:
     """Of an agent and a scripted player, whatever torch's threads are; the clip's pads, played again, bring the return that was scored."""
-    players, seeds = [Who(run), Who(player="random")], evaluation_seeds(1, 2)
+    players, seeds = [Contestant(run), Contestant(player="random")], evaluation_seeds(1, 2)
     alone = score_games(["racing"], players, seeds)
     torch.set_num_threads(2)
     assert score_games(["racing"], players, seeds, workers=2) == alone
     row = alone[0]["rows"][0]
     place = median_episode(row)
-    shown = watch_episode("racing", Who(run).actor("racing"), row["seeds"][place], 10_000)
+    shown = watch_episode("racing", Contestant(run).actor("racing"), row["seeds"][place], 10_000)
     assert torch.get_num_threads() == 2
     torch.set_num_threads(1)
     game = make_game("racing")
@@ -78,10 +78,10 @@ def test_neither_a_pool_of_processes_nor_a_clip_changes_an_episode(run: Path) ->
 
 
 def test_episodes_are_spread_over_the_processes_unless_a_batch_is_shared(run: Path) -> None:
-    scripted, small = Who(player="random").actor("racing"), Who(run).actor("racing")
+    scripted, small = Contestant(player="random").actor("racing"), Contestant(run).actor("racing")
     large = PolicyActor(small.policy, batch=1) if isinstance(small, PolicyActor) else scripted
-    assert [_wave(scripted, episodes, workers) for episodes, workers in ((20, 0), (100, 4), (20, 4), (3, 8))] == [20, 20, 5, 1]
-    assert _wave(small, 20, 4) == 20 and _wave(large, 20, 4) == 5
+    assert [_batch_size(scripted, episodes, workers) for episodes, workers in ((20, 0), (100, 4), (20, 4), (3, 8))] == [20, 20, 5, 1]
+    assert _batch_size(small, 20, 4) == 20 and _batch_size(large, 20, 4) == 5
 
 
 def test_a_killed_evaluation_goes_on_where_it_was(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

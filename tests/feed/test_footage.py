@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ghostpad.base.errors import FormatError, MissingError, SettingsError, TrainingError
 from ghostpad.base.pad import PAD_DIM, slot
 from ghostpad.base.records import VERDICTS, Video, actions_table, labels_table, pads_of
-from ghostpad.base.settings import load_settings
+from ghostpad.base.settings import build_settings
 from ghostpad.corpus.folder import Corpus
 from ghostpad.feed.dataset import WindowDataset, batches
 from ghostpad.feed.footage import Footage, align, label_source, labelled_rows, load_footage, truth_rows, withheld_rows
@@ -114,6 +114,30 @@ def test_inside_windows_never_leave_the_video_and_short_videos_give_one() -> Non
     assert dataset[0, 7][2][:, 0].tolist() == [1, 1, 1, 0]
 
 
+SPARSE = WindowSpec(tuple(range(5)), tuple(range(4)), 8, 8, True, inside=True)
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=40))
+def test_inside_windows_stand_where_any_of_their_rows_weighs(known: list[bool]) -> None:
+    clip = clip_of(len(known))
+    clip.weight[~np.array(known)] = 0
+    dataset = WindowDataset([[clip]], SPARSE)
+    everywhere = range(max(1, len(known) - 3))
+    assert dataset.places[0].tolist() == [[0, row] for row in everywhere if any(known[row : row + 4])]
+    assert all(dataset[0, index][2].any() for index in range(dataset.sizes[0]))
+
+
+def test_where_every_row_is_known_windows_and_their_order_are_what_they_were() -> None:
+    """Every row that a window fits at, clip by clip: weights of any size above 0 change nothing."""
+    clips = [clip_of(10), clip_of(3), clip_of(25)]
+    clips[2].weight[:, :-1] = 0
+    clips[2].weight[:] *= 0.01
+    dataset = WindowDataset([clips], SPARSE)
+    assert dataset.places[0].tolist() == [[0, row] for row in range(7)] + [[1, 0]] + [[2, row] for row in range(22)]
+    order = Order(dataset.sizes, [1.0], 6, 0)
+    assert [index for _, index in order.at(0)] == [2, 11, 26, 21, 10, 4], "as drawn before windows looked at weights"
+
+
 def test_processes_share_a_batch_and_worker_processes_change_nothing() -> None:
     dataset = WindowDataset([[clip_of(20)]], SPEC)
     order = Order(dataset.sizes, [1.0], 4, 3)
@@ -203,7 +227,7 @@ def test_soft_targets_are_the_probabilities_and_hard_ones_the_likelier_side(tmp_
         np.testing.assert_allclose(values[:, [slot("east"), slot("right_x")]], [[east, -0.25]] * ROWS, atol=1e-3)
         assert (still_known == known).all() and not found.weight[:, ~known].any(), "what is unknown stays unknown and weighs nothing"
     with pytest.raises(SettingsError, match="data.targets"):
-        load_settings(IdmRun, None, ["data.targets=softt"])
+        build_settings(IdmRun, {"data": {"targets": "softt"}}, "test")
 
 
 def test_without_verdicts_nothing_is_dropped(tmp_path: Path) -> None:
@@ -267,10 +291,10 @@ def test_footage_encoded_again_has_the_same_rows_under_other_pictures_and_a_cach
     assert {path.name for path in (corpus.root / "videos").iterdir()} == {f"{row.id}.mp4" for row in corpus.list_videos()}
 
 
-@pytest.mark.parametrize("crf", ["[52]", "[-1]", "[23, 99]", "[2.5]"])
-def test_a_quality_that_does_not_exist_is_refused(crf: str) -> None:
+@pytest.mark.parametrize("crf", [[52], [-1], [23, 99], [2.5]])
+def test_a_quality_that_does_not_exist_is_refused(crf: list[float]) -> None:
     with pytest.raises(SettingsError, match="data.reencode_crf"):
-        load_settings(IdmRun, None, [f"data.reencode_crf={crf}"])
+        build_settings(IdmRun, {"data": {"reencode_crf": crf}}, "test")
 
 
 def test_a_video_that_was_replaced_is_decoded_again(small: Any, tmp_path: Path) -> None:

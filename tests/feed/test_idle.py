@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ghostpad.base.errors import SettingsError, TrainingError
 from ghostpad.base.pad import PAD_DIM, slot
-from ghostpad.base.settings import load_settings
+from ghostpad.base.settings import build_settings
 from ghostpad.feed.dataset import WindowDataset
 from ghostpad.feed.footage import Footage
 from ghostpad.feed.idle import idle_rows, idle_windows, with_idle_share
@@ -74,4 +74,4 @@ def test_nothing_but_idle_windows_is_said_and_so_is_a_share_that_is_none() -> No
     with pytest.raises(TrainingError, match="every window .* is idle, and data.idle_share is 0.2"):
         with_idle_share(WindowDataset([[clip_of([False] * 5)]], SPEC), [1.0], 0.2)
     with pytest.raises(SettingsError, match="data.idle_share"):
-        load_settings(PolicyRun, None, ["data.idle_share=1.2"])
+        build_settings(PolicyRun, {"data": {"idle_share": 1.2}}, "test")

@@ -10,12 +10,10 @@ import torch
 from torch import Tensor
 
 from ghostpad.base.files import read_json
-from ghostpad.base.settings import load_settings
 from ghostpad.cli.main import main
 from ghostpad.corpus.folder import Corpus
 from ghostpad.feed.batch import Batch
 from ghostpad.idm.model import Idm
-from ghostpad.idm.settings import IdmRun
 from ghostpad.idm.train import train_idm
 from ghostpad.label.label import label_corpus
 
@@ -31,7 +29,7 @@ def mixed(small: Any, tmp_path: Path) -> Corpus:
 
 
 def test_a_round_of_self_training_learns_from_labelled_videos_beside_the_truth(
-    small: Any, small_idm: list[str], mixed: Corpus, idm_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small: Any, small_idm: Any, mixed: Corpus, idm_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = label_corpus(mixed, idm_run).source
     wild = Corpus.open(small.wild).ok_ids()
@@ -43,14 +41,14 @@ def test_a_round_of_self_training_learns_from_labelled_videos_beside_the_truth(
         return loss(self, batch, generator)
 
     monkeypatch.setattr(Idm, "loss", noting)
-    words = [*small_idm, "train.steps=20", f"data.labels={source}", "data.truth_share=0.75"]
-    trained = train_idm([mixed.root], tmp_path / "run", load_settings(IdmRun, None, words))
-    assert trained.label_minutes == pytest.approx(1 / 6, rel=0.02) and 0 < trained.train_minutes < 1 / 3
+    run = small_idm(train={"steps": 20}, data={"labels": source, "truth_share": 0.75})
+    trained = train_idm([mixed.root], tmp_path / "run", run)
+    assert trained.pseudo_label_minutes == pytest.approx(1 / 6, rel=0.02) and 0 < trained.learned_minutes < 1 / 3
     assert 5 < sum(video in wild for video in seen) < 40 and len(seen) == 80  # a quarter of each batch of four
     assert read_json(tmp_path / "run" / "run.json")["facts"]["labels"] == source
     seen.clear()
-    alone = train_idm([mixed.root], tmp_path / "alone", load_settings(IdmRun, None, [*small_idm, "train.steps=2"]))
-    assert alone.label_minutes == 0 and not set(seen) & set(wild)
+    alone = train_idm([mixed.root], tmp_path / "alone", small_idm(train={"steps": 2}))
+    assert alone.pseudo_label_minutes == 0 and not set(seen) & set(wild)
 
 
 def test_a_run_keeps_its_thresholds_and_an_evaluation_says_what_they_keep(
@@ -64,6 +62,6 @@ def test_a_run_keeps_its_thresholds_and_an_evaluation_says_what_they_keep(
     assert main(words) == 0
     risk = json.loads((tmp_path / "report.json").read_text())["risk"]
     refused = [name for kind in ("buttons", "sticks") for name, promise in promised[kind].items() if promise is None]
-    assert (risk["eps"], risk["delta"], risk["no_promise"]) == (promised["eps"], promised["delta"], refused)
+    assert (risk["eps"], risk["delta"], risk["no_threshold"]) == (promised["eps"], promised["delta"], refused)
     assert sorted([*risk["buttons"], *risk["sticks"], *refused]) == sorted(slots)
-    assert "kept at a promise of 2.0% wrong" in capsys.readouterr().out
+    assert "kept by thresholds for at most 2.0% wrong" in capsys.readouterr().out

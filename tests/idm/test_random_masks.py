@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from ghostpad.base.settings import load_settings
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.masks import mask_shares
 from ghostpad.corpus.record import record_corpus
@@ -13,7 +12,6 @@ from ghostpad.feed.dataset import WindowDataset
 from ghostpad.feed.footage import Footage, load_footage, truth_rows
 from ghostpad.games.overlay import Overlay
 from ghostpad.idm.model import Idm, idm_window
-from ghostpad.idm.settings import IdmRun
 from ghostpad.idm.train import MASKS_MOST, masks_of, train_idm
 from ghostpad.train.checkpoint import load_model
 from ghostpad.video.paint import Share
@@ -32,9 +30,9 @@ def test_masks_keep_their_distribution() -> None:
     assert masks_of([clip(), clip()]) == []
 
 
-def test_an_idm_remembers_the_masks_of_its_footage_and_which_windows_have_one(small: Any, small_idm: list[str], tmp_path: Path) -> None:
+def test_an_idm_remembers_the_masks_of_its_footage_and_which_windows_have_one(small: Any, small_idm: Any, tmp_path: Path) -> None:
     record_corpus("doom", "novice", minutes=0.1, seed=3, out=tmp_path / "drawn", overlay=Overlay("ps5", "top-left"))
-    run = load_settings(IdmRun, None, [*small_idm, "train.steps=2", "model.mask=1.0", "data.validation_share=0"])
+    run = small_idm(train={"steps": 2}, model={"mask": 1.0}, data={"validation_share": 0})
     train_idm([tmp_path / "drawn", small.novice], tmp_path / "run", run)
     model, corpus = load_model(tmp_path / "run", Idm), Corpus.open(tmp_path / "drawn")
     assert isinstance(model, Idm)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ghostpad.cli.main import main
-from ghostpad.lab.bench.proxy_timing import decode_plainly, time_proxy
+from ghostpad.lab.bench.proxy import decode_plainly, time_proxy
 from ghostpad.lab.made_up.videos import write_sample
 
 

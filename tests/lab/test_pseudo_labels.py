@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from ghostpad.base.errors import SettingsError
-from ghostpad.base.settings import load_settings
 from ghostpad.games.spec import game_names
 from ghostpad.idm.settings import IdmRun
-from ghostpad.lab.study.pseudo_labels.plan import ARMS, DOMAINS, PARTS, QUICK, TUNED, Scale, Unit, parts_named, units_of
+from ghostpad.lab.study.common import parts_named
+from ghostpad.lab.study.pseudo_labels.conclusion import conclusion, difference
+from ghostpad.lab.study.pseudo_labels.plan import ARMS, DOMAINS, PARTS, QUICK, TUNED, Scale, Unit, units_of
 from ghostpad.lab.study.pseudo_labels.run import PseudoLabelStudy, estimate, planned_tasks, study_pseudo_labels
 from ghostpad.lab.study.pseudo_labels.tables import collect, figure, table_text
-from ghostpad.lab.study.pseudo_labels.words import conclusion, difference
 from ghostpad.policy.settings import FinetuneRun, PolicyRun
 
 SEEDS = (0, 1, 2)
@@ -72,16 +72,16 @@ def test_the_most_telling_units_come_first() -> None:
 
 
 @pytest.mark.parametrize("scale", [FULL, QUICK])
-def test_every_command_comes_after_what_it_needs_and_every_setting_exists(scale: Scale, tmp_path: Path) -> None:
+def test_every_command_comes_after_what_it_needs_and_every_setting_exists(scale: Scale, tmp_path: Path, read_flags: Any) -> None:
     one, given = study(tmp_path, scale), set[str]()
     for units in units_of(PARTS, scale, SEEDS).values():
         for task in (planned.task for planned in planned_tasks(one, units)):
             assert set(task.needs) <= given, task
             given.add(task.name)
-            if "--set" in task.words:
-                words = list(task.words[task.words.index("--set") + 1 :])
+            if task.words[0] == "train":
                 settings = FinetuneRun if "--init" in task.words else PolicyRun
-                load_settings(IdmRun if task.stage == "train idm" else settings, None, words)
+                words = [word for word in task.words if word.startswith("--") and "." in word]
+                read_flags(IdmRun() if task.stage == "train idm" else settings(), words)
     for domain in DOMAINS.values():
         assert {*domain.games, *domain.footage, *domain.tests} <= set(game_names())
 
@@ -93,11 +93,11 @@ def test_arms_differ_only_in_what_they_are_named_for(tmp_path: Path) -> None:
         return {word.replace(unit.name, "RUN") for word in task.words}
 
     pseudo = words("pseudo")
-    assert words("shuffled") - pseudo == {"data.shuffle_seed=1"} and not pseudo - words("shuffled")
-    assert words("unfiltered") ^ pseudo == {"data.verdicts=none", "data.confidence_power=0", "data.verdicts=idm-racing-5-s1"}
-    labels = {f"data.labels=@{tmp_path}/runs/idm-racing-5-s1", "data.verdicts=idm-racing-5-s1"}
+    assert words("shuffled") - pseudo == {"--data.shuffle-seed=1"} and not pseudo - words("shuffled")
+    assert words("unfiltered") ^ pseudo == {"--data.verdicts=none", "--data.confidence-power=0", "--data.verdicts=idm-racing-5-s1"}
+    labels = {f"--data.labels=@{tmp_path}/runs/idm-racing-5-s1", "--data.verdicts=idm-racing-5-s1"}
     assert pseudo - words("oracle") == labels and words("oracle") - pseudo == {"--oracle", str(tmp_path / "truth")}
-    truth = {f"{tmp_path}/footage/racing-expert", "data.truth_share=0.02", "data.label_minutes=60"}
+    truth = {f"{tmp_path}/footage/racing-expert", "--data.truth-share=0.02", "--data.label-minutes=60"}
     assert words("oracle") - words("truth") == truth | {"--oracle", str(tmp_path / "truth")}
 
 
@@ -105,7 +105,7 @@ def test_a_tuned_agent_starts_from_the_one_that_learned_from_labels(tmp_path: Pa
     tasks = {one.task.name: one.task for one in planned_tasks(study(tmp_path), [Unit("supreme", "tuned", 5, 30, 2)])}
     task, first = tasks["supreme-tuned-5-30-s2"], "doom-pseudo-5-60-s2"
     assert task.words[task.words.index("--init") + 1] == str(tmp_path / "runs" / first) and first in task.needs
-    assert "train.steps=300" in task.words and f"data.labels=@{tmp_path}/runs/idm-doom-5-s2" in task.words
+    assert "--train.steps=300" in task.words and f"--data.labels=@{tmp_path}/runs/idm-doom-5-s2" in task.words
     assert list(tasks).index(first) < list(tasks).index(task.name)
 
 
@@ -131,10 +131,10 @@ def test_what_is_evaluated_is_not_planned_again(tmp_path: Path) -> None:
     assert estimate({"centre": after}, 2).startswith("centre: 11 agents")
 
 
-def test_promises_are_kept_by_returns_and_by_the_scale_where_the_truth_alone_is_below_zero(tmp_path: Path) -> None:
+def test_targets_are_judged_by_returns_and_by_the_scale_where_the_truth_alone_is_below_zero(tmp_path: Path) -> None:
     put_centre(tmp_path, {"truth": -20, "pseudo": 540, "shuffled": -25, "unfiltered": 500, "oracle": 560, "random": -60, "expert": 600})
     results = collect(tmp_path, FULL, SEEDS, {})
-    twice, oracle, shuffled = results["promises"]
+    twice, oracle, shuffled = results["targets"]
     assert twice["raw"] is None and twice["scaled"] == pytest.approx(600 / 40, rel=0.01) and twice["verdict"] == "met"
     assert oracle["raw"] == pytest.approx(542 / 562) and oracle["verdict"] == "met"
     assert (shuffled["mean"], shuffled["verdict"]) == (pytest.approx(-5), "met")
@@ -142,24 +142,24 @@ def test_promises_are_kept_by_returns_and_by_the_scale_where_the_truth_alone_is_
     assert point["figure"]["mean"] == pytest.approx(542) and point["figure"]["sd"] == pytest.approx(2)
     assert point["figure"]["sem"] == pytest.approx(10 / math.sqrt(3)), "of the episodes: the seeds agree better than they can"
     assert point["figure"]["at"] == pytest.approx(600 / 660, abs=1e-3)
-    assert "alone: 15.00 (of the way from random to expert), asked ≥ 2: met" in table_text(results)
+    assert "alone: 15.00 (of the way from random to expert), target ≥ 2: met" in table_text(results)
     assert "not done yet: 7 of 14" not in table_text(results)
 
 
 def test_a_truth_within_the_noise_of_zero_is_not_multiplied(tmp_path: Path) -> None:
     put_centre(tmp_path, {"truth": 1, "pseudo": 540, "shuffled": -25, "unfiltered": 500, "oracle": 560, "random": -60, "expert": 600})
-    twice = collect(tmp_path, FULL, SEEDS, {})["promises"][0]
+    twice = collect(tmp_path, FULL, SEEDS, {})["targets"][0]
     assert twice["raw"] is None and twice["scaled"] == pytest.approx(600 / 61, rel=0.02)
 
 
 def test_an_unkind_outcome_is_told(tmp_path: Path) -> None:
     put_centre(tmp_path, {"truth": 100, "pseudo": 150, "shuffled": 140, "unfiltered": 190, "oracle": 500}, seeds=(0,))
     results = collect(tmp_path, FULL, SEEDS, {})
-    assert [one["verdict"] for one in results["promises"]] == ["missed", "missed", "missed"]
+    assert [one["verdict"] for one in results["targets"]] == ["missed", "missed", "missed"]
     told = "\n".join(conclusion(results))
     assert "Racing" in told and "Doom: health gathering: not measured yet." in told
-    assert told.startswith("0 of 3 promises are kept. Missed: truth + pseudo over truth alone in Racing: steering only;")
-    assert "truth + shuffled minus truth alone" in told and "40 ± 14 more than the truth alone" in told
+    assert told.startswith("0 of 3 targets are met. Missed: recorded + pseudo-labels over recorded alone in Racing: steering only;")
+    assert "recorded + shuffled minus recorded alone" in told and "40 ± 14 more than recorded pads alone" in told
     assert "Only 1 training seed of the three" in told and "units are not done yet" in told
     assert "190 ± 10, 40 ± 14 more than filtered and weighed ones" in told
 
@@ -181,15 +181,15 @@ def test_an_unkind_outcome_is_told(tmp_path: Path) -> None:
 def test_verdicts_at_their_limits(returns: dict[str, float], verdicts: list[str | None], tmp_path: Path) -> None:
     put_centre(tmp_path, returns)
     results = collect(tmp_path, FULL, SEEDS, {})
-    assert [one["verdict"] for one in results["promises"]] == verdicts
+    assert [one["verdict"] for one in results["targets"]] == verdicts
     kept, judged = verdicts.count("met"), len([one for one in verdicts if one])
     told = "\n".join(conclusion(results))
-    assert told.startswith(f"{kept} of {judged} promises are kept." + (" Missed: " if kept < judged else "\n")), told
-    assert ("Not to be judged, as scripted players or common seeds are missing: truth + pseudo over truth alone" in told) == (
+    assert told.startswith(f"{kept} of {judged} targets are met." + (" Missed: " if kept < judged else "\n")), told
+    assert ("Not to be judged, as scripted players or common seeds are missing: recorded + pseudo-labels over recorded alone" in told) == (
         None in verdicts
     )
     if returns["pseudo"] < returns["truth"]:
-        assert "50 ± 8 less than the truth alone" in told and "250 ± 8 more than the labels" in told
+        assert "50 ± 8 less than recorded pads alone" in told and "250 ± 8 more than the labels" in told
 
 
 def test_the_conclusion_also_speaks_of_labelled_minutes_of_the_generalist_and_of_the_unlabelled_level(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_the_conclusion_also_speaks_of_labelled_minutes_of_the_generalist_and_of
         put(tmp_path, Unit("supreme", TUNED, 5, 30, seed).name, {"doom-supreme": 510})
         put(tmp_path, Unit("supreme", "oracle", 5, 30, seed).name, {"doom-supreme": 900})
     told = "\n".join(conclusion(collect(tmp_path, FULL, SEEDS, {})))
-    assert "From other amounts of labelled footage: 1 min 80 ± 6 alone, 120 ± 6 with labels under 60 more." in told
+    assert "From other amounts of recorded footage: 1 min 80 ± 6 alone, 120 ± 6 with pseudo-labels under 60 more." in told
     assert "One agent and one IDM for both games return in Racing: steering only 91 ± 6, 61 ± 8 less than the specialist." in told
     assert "supreme, seen only unlabelled for 30 minutes: that agent tuned to it returns 510 ± 6, no more than the noise away from" in told
     assert "one trained anew with the true pads returns 900 ± 6, 400 ± 8 more than the agent of the first level." in told
@@ -218,7 +218,7 @@ def test_only_training_seeds_that_both_sides_have_are_compared(tmp_path: Path) -
     """A lucky seed that one side alone has played decides nothing."""
     put_centre(tmp_path, {"truth": 100, "pseudo": 150, "oracle": 200}, seeds=(0, 1))
     put(tmp_path, Unit("racing", "pseudo", 5, 60, 2).name, {"racing": 5000.0})
-    twice, oracle = collect(tmp_path, FULL, SEEDS, {})["promises"]
+    twice, oracle = collect(tmp_path, FULL, SEEDS, {})["targets"]
     assert (twice["seeds"], twice["verdict"]) == (["0", "1"], "missed") and twice["raw"] == pytest.approx(302 / 202)
     assert oracle["raw"] == pytest.approx(302 / 402)
 
@@ -244,7 +244,7 @@ def test_what_would_not_work_or_mix_is_refused_before_any_work(tmp_path: Path) -
     (out / "study.json").write_text('{"quick": false}')
     with pytest.raises(SettingsError, match="holds a study with quick False: choose another --out"):
         study_pseudo_labels(out=out, quick=True)
-    assert parts_named(["grid", "centre"]) == ("centre", "grid")
+    assert parts_named(PARTS, ["grid", "centre"]) == ("centre", "grid")
 
 
 def test_a_quick_study_runs_to_its_page_goes_on_and_does_nothing_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -259,7 +259,7 @@ def test_a_quick_study_runs_to_its_page_goes_on_and_does_nothing_twice(tmp_path:
     (tmp_path / "study.json").write_text('{"quick": true}')
     assert run().count("$ ghostpad train policy") == 2
     results: dict[str, Any] = json.loads((tmp_path / "results.json").read_text())
-    assert {point["arm"] for point in results["points"]} == set(ARMS) and len(results["promises"]) == 3
+    assert {point["arm"] for point in results["points"]} == set(ARMS) and len(results["targets"]) == 3
     assert set(results["missing"]) == {"generalist", "transfer"} and set(results["players"]["doom"]) == {"random", "novice", "expert"}
     assert "its figures say nothing" in (tmp_path / "report.html").read_text()
     (tmp_path / "eval" / "doom-shuffled-0.4-0.2-s0.json").unlink()  # as if killed before the last command

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ghostpad.base.errors import GhostpadError, SettingsError
-from ghostpad.base.settings import load_settings
 from ghostpad.games.spec import game_spec, player_names
 from ghostpad.idm.settings import IdmRun
+from ghostpad.lab.study.common import evaluation_file
 from ghostpad.lab.study.idm.plan import FOOTAGE, PARTS, evaluations
 from ghostpad.lab.study.idm.run import Study, estimate, study_idm, study_tasks
-from ghostpad.lab.study.idm.tables import collect, crossing, curve_of, evaluation_file, read_evaluations, table_text
+from ghostpad.lab.study.idm.tables import collect, crossing, curve_of, read_evaluations, table_text
 
 SEEDS = (0, 1, 2)
 
@@ -27,8 +27,8 @@ def study(out: Path, parts: tuple[str, ...] = tuple(PARTS), steps: int | None = 
 
 def report(r2: float, f1: float = 0.5, ece: float = 0.01, error: float | None = 0.015) -> dict[str, Any]:
     """An evaluation as `ghostpad eval idm` writes it, as far as the tables read it."""
-    button = {"ap": f1, "prevalence": 0.2, "onset_f1_50ms": f1, "release_f1_50ms": f1 / 2, "ece": ece, "accuracy": 0.9}
-    score = {"sticks": {axis: {"r2": r2} for axis in ("left_x", "left_y", "right_x")}, "buttons": {"right_trigger": button}}
+    button = {"ap": f1, "prevalence": 0.2, "onset_f1_50ms": f1, "release_f1_50ms": f1 / 2, "ece": ece, "ece_floor": 0.007, "accuracy": 0.9}
+    score = {"sticks": {axis: {"r2": r2, "rmse": 1 - r2} for axis in ("left_x", "left_y", "right_x")}, "buttons": {"right_trigger": button}}
     kept = {"error_share": error, "kept_share": 0.4}
     return {
         "idm": score,
@@ -39,7 +39,7 @@ def report(r2: float, f1: float = 0.5, ece: float = 0.01, error: float | None = 
             "buttons": {"right_trigger": [{"p": 0.5, "frequency": 0.5, "n": 30}, {"p": 1.0, "frequency": 1.0, "n": 10}]},
             "sticks": {"left_x": [{"spread": 0.0, "rmse": 0.0, "n": 40}]},
         },
-        "risk": {"eps": 0.02, "no_promise": [] if error is not None else ["right_trigger"], "sticks": {}}
+        "risk": {"eps": 0.02, "no_threshold": [] if error is not None else ["right_trigger"], "sticks": {}}
         | {"buttons": {} if error is None else {"right_trigger": kept}},
     }
 
@@ -67,10 +67,10 @@ def test_all_seeds_of_an_arm_come_before_the_next_arm(tmp_path: Path) -> None:
     assert [arm for arm, _, _ in tests] == sorted((arm for arm, _, _ in tests), key=arms.index)
 
 
-def test_every_setting_of_every_arm_exists_and_every_corpus_can_be_recorded() -> None:
+def test_every_setting_of_every_arm_exists_and_every_corpus_can_be_recorded(read_flags: Any) -> None:
     for arms in PARTS.values():
         for arm in arms:
-            load_settings(IdmRun, None, list(arm.settings))
+            read_flags(IdmRun(), arm.settings)
             assert {*arm.corpora, *arm.tests} <= set(FOOTAGE)
             learned = {(FOOTAGE[name].game, FOOTAGE[name].seed) for name in arm.corpora}
             assert not learned & {(FOOTAGE[name].game, FOOTAGE[name].seed) for name in arm.tests}, "a test's seed was trained on"
@@ -134,23 +134,25 @@ def test_the_table_has_means_spreads_intervals_and_verdicts(tmp_path: Path) -> N
     assert (window["mean"], window["sd"], window["n"]) == (pytest.approx(0.95), pytest.approx(0.02), 3)
     assert window["interval"] == [pytest.approx(0.96), pytest.approx(0.98)] and window["by_seed"]["1"] == 0.93
     assert turn["figures"]["pair"]["sd"] is None and turn["figures"]["frame"] is None
+    assert turn["beside"]["words"] == "RMSE" and turn["beside"]["figure"]["mean"] == pytest.approx(0.05)
     assert turn["baselines"] == {"prior": 0.0} and turn["verdict"] == "met"
     loss = rows["Doom, turn stick, R² lost from crf 23 to crf 32"]
     assert loss["figures"]["window"]["by_seed"] == {"0": pytest.approx(0.07), "1": pytest.approx(0.07)}, "only seeds that have both"
     assert loss["verdict"] == "missed"
     assert rows["racing, unseen tracks, steering, R²"]["verdict"] is None
     assert "doom-window on supreme-expert, seed 1" in results["missing"]["table"]
-    assert "0.950 ± 0.020" in table_text(results) and "not done yet" in table_text(results)
+    assert rows["Doom, turn stick, R² lost from crf 23 to crf 32"]["beside"] is None
+    assert "0.950 ± 0.020" in table_text(results) and "RMSE 0.050 ± 0.020" in table_text(results) and "not done yet" in table_text(results)
 
 
-def test_a_promise_that_nobody_gives_is_neither_met_nor_missed(tmp_path: Path) -> None:
+def test_a_target_that_no_threshold_keeps_is_neither_met_nor_missed(tmp_path: Path) -> None:
     words = "trigger, share of kept presses that is wrong"
     put(tmp_path, "defend-window", "defend-expert", {0: report(0.9, error=None), 1: report(0.9, error=None)})
     row = next(row for row in collect(tmp_path, SEEDS, {})["table"] if row["words"] == words)
-    assert (row["verdict"], row["no_promise"], row["figures"]["window"]) == ("no promise", [0, 1], None)
+    assert (row["verdict"], row["no_threshold"], row["figures"]["window"]) == ("no threshold", [0, 1], None)
     put(tmp_path, "defend-window", "defend-expert", {1: report(0.9, error=0.01)})
     row = next(row for row in collect(tmp_path, SEEDS, {})["table"] if row["words"] == words)
-    assert (row["verdict"], row["no_promise"], row["figures"]["window"]["by_seed"]) == ("met", [0], {"1": 0.01})
+    assert (row["verdict"], row["no_threshold"], row["figures"]["window"]["by_seed"]) == ("met", [0], {"1": 0.01})
 
 
 def test_differences_are_taken_seed_by_seed(tmp_path: Path) -> None:
@@ -161,6 +163,8 @@ def test_differences_are_taken_seed_by_seed(tmp_path: Path) -> None:
     results = collect(tmp_path, SEEDS, {})
     ablated = next(line for line in results["ablation"] if line["arm"] == "doom-no-motion")["measures"]["turn R²"]
     assert ablated["difference"]["mean"] == pytest.approx(-0.1) and ablated["difference"]["sd"] == pytest.approx(0)
+    mirrored = next(line for line in results["ablation"] if line["arm"] == "doom-no-motion")["measures"]["turn RMSE"]
+    assert mirrored["difference"]["mean"] == pytest.approx(0.1), "what R² loses, RMSE gains"
     assert ablated["full"]["by_seed"] == {"0": 0.90, "1": 0.96}
     shared = next(line for line in results["generalist"] if line["words"] == "Doom, turn stick, R²")
     assert shared["all-game"]["difference"]["mean"] == pytest.approx(-0.03) and shared["all-none"]["verdict"] == "missed"

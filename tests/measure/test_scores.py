@@ -16,10 +16,10 @@ from ghostpad.base.pad import PAD_DIM, slot
 from ghostpad.base.records import actions_table, labels_table
 from ghostpad.measure.coverage import risk_coverage
 from ghostpad.measure.events import matched_onsets
-from ghostpad.measure.match import match
-from ghostpad.measure.reliability import calibration_error
-from ghostpad.measure.scores import baselines, calibration, score, score_videos
-from ghostpad.measure.slots import average_precision
+from ghostpad.measure.match import match, pool
+from ghostpad.measure.reliability import calibration_error, reliability
+from ghostpad.measure.scores import baselines, match_videos, score, score_videos
+from ghostpad.measure.slots import average_precision, r2
 
 FPS = 20.0
 
@@ -27,6 +27,10 @@ FPS = 20.0
 def table(start: float = 0.0, **columns: Any) -> pa.Table:
     rows = len(next(iter(columns.values())))
     return pa.table({"pts_s": start + np.arange(rows) / FPS, **columns})
+
+
+def calibration(pairs: Any, fps: float) -> dict[str, Any]:
+    return reliability(pool(match_videos(pairs, fps)))
 
 
 def finite(value: Any) -> bool:
@@ -77,6 +81,12 @@ def test_average_precision_is_the_slow_one(rows: list[tuple[int, bool]]) -> None
     assert average_precision(p, truth) == pytest.approx(slow_average_precision(p, truth))
 
 
+def test_r2_by_hand_and_undefined_where_the_truth_does_not_vary() -> None:
+    truth = np.array([0.0, 1.0])
+    assert r2(truth, truth) == 1 and r2(truth[::-1], truth) == pytest.approx(-3)
+    assert r2(truth, np.ones(2)) is None is r2(np.zeros(0), np.zeros(0))
+
+
 onset_times = st.lists(st.integers(0, 60), max_size=12, unique=True).map(lambda ticks: sorted(tick / 20 for tick in ticks))
 
 
@@ -111,7 +121,12 @@ def test_sticks_by_hand() -> None:
     x = found["sticks"]["left_x"]
     errors, values = np.array([0.2, 0, 0.5, -0.05]), np.array([0, 0.5, -1, 0.05])
     assert x["r2"] == pytest.approx(1 - (errors**2).sum() / ((values - values.mean()) ** 2).sum(), rel=1e-5)
-    assert x["mae"] == pytest.approx(0.75 / 4) and x["moving_mae"] == pytest.approx(0.25) and x["n_moving"] == 2
+    assert (
+        x["rmse"] == pytest.approx(math.sqrt((errors**2).mean()))
+        and x["mae"] == pytest.approx(0.75 / 4)
+        and x["moving_mae"] == pytest.approx(0.25)
+        and x["n_moving"] == 2
+    )
     assert x["dead_zone_f1"] == pytest.approx(2 * 2 / (3 + 2))
     assert found["sticks"]["left_y"]["r2"] is None and found["sticks"]["left_y"]["moving_mae"] is None
     assert found["angles"] == {"left": {"angular_error_deg": pytest.approx(22.5), "n_moving": 2}}
@@ -134,7 +149,7 @@ def test_buttons_by_hand() -> None:
     assert found["f1"] == pytest.approx(2 * 2 / 6) and found["press_rate_ratio"] == pytest.approx(1)
     assert found["onset_f1"] == pytest.approx(0.5) and found["onset_f1_50ms"] == pytest.approx(1)
     never = score(table(south=[0.0] * 7), table(south=[False] * 7), FPS)["buttons"]["south"]
-    assert never == dict.fromkeys(never) | {"prevalence": 0, "accuracy": 1, "ece": 0, "onsets": 0}
+    assert never == dict.fromkeys(never) | {"prevalence": 0, "accuracy": 1, "ece": 0, "ece_floor": 0, "onsets": 0}
     blind = score(table(south=[0.0] * 7), truth, FPS)["buttons"]["south"]
     assert blind["f1"] == blind["onset_f1"] == blind["press_rate_ratio"] == 0
 
@@ -323,6 +338,32 @@ def test_confidence_that_knows_gives_a_rising_curve() -> None:
     curve = score(table(left_x=wrong, confidence=1 - wrong), truth, FPS)["risk_coverage"]
     errors = [point["error"] for point in curve]
     assert errors == sorted(errors) and errors[-1] == pytest.approx(wrong.mean())
+
+
+# ---- tables of other libraries ----------------------------------------------------------------------------------
+
+
+class Frame:
+    """A data frame of another library: it speaks the Arrow C stream, as those of pandas and polars do."""
+
+    def __init__(self, table: pa.Table):
+        self.table = table
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        return self.table.__arrow_c_stream__(requested_schema)
+
+
+def test_dicts_of_columns_and_data_frames_are_tables_too() -> None:
+    truth, told = table(south=[False, True, True, False], left_x=[0.0, 0.5, 1.0, 0.5]), table(south=[0.1, 0.9, 0.4, 0.2], left_x=[0.1] * 4)
+    found = score(told, truth, FPS)
+    assert score(told.to_pydict(), truth.to_pydict(), FPS) == found == score(Frame(told), Frame(truth), FPS)
+    assert score({"pts_s": [0.0, 0.05], "south": [True, None]}, {"pts_s": [0.0, 0.05], "south": [True, False]}, FPS)["rows"] == 2
+
+
+@pytest.mark.parametrize("told", [None, 3, "rows.parquet", {"pts_s": [0.0], "south": [0.0, 1.0]}, [1.0, 2.0]])
+def test_what_is_no_table_is_refused(told: Any) -> None:
+    with pytest.raises(FormatError, match="predicted: this .* is no table"):
+        score(told, table(south=[True]), FPS)
 
 
 # ---- what cannot be measured ------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Measures of time: presses and releases within collars, presses out of nothing, lag, and videos of several frame rates."""
+"""Measures of time: presses and releases within collars, false presses while nobody plays, lag, and videos of several frame rates."""
 
 from typing import Any
 
@@ -71,7 +71,7 @@ def test_a_release_is_a_press_of_the_opposite_button(ours: list[bool], theirs: l
         assert plain[f"release_f1{ending}"] == turned[f"onset_f1{ending}"]
 
 
-# ---- presses out of nothing ---------------------------------------------------------------------------------------
+# ---- false presses while nobody plays ------------------------------------------------------------------------------
 
 
 def test_idle_false_presses_by_hand() -> None:
@@ -79,7 +79,7 @@ def test_idle_false_presses_by_hand() -> None:
     truth_south, stick, p = np.zeros(rows, bool), np.zeros(rows), np.zeros(rows)
     truth_south[40:50] = True
     stick[80:90] = 0.8
-    p[[10, 11, 12]] = 0.9  # one press out of nothing
+    p[[10, 11, 12]] = 0.9  # one false press
     p[38:48] = 0.9  # a little early: not idle there
     p[85] = 0.9  # while a stick moves
     p[110] = 0.9  # and another one

@@ -15,8 +15,8 @@ from ghostpad.idm.calibrate import Calibration
 from ghostpad.measure.bootstrap import intervals
 from ghostpad.measure.coverage import row_error, worst_mistakes
 from ghostpad.measure.match import Matched, aligned, pool
-from ghostpad.measure.reliability import bin_numbers, uncalibrated
-from ghostpad.measure.risk import binomial_tail, choose, effective_n, kept, upper_bound
+from ghostpad.measure.reliability import bin_numbers, calibration_error, error_floor, uncalibrated
+from ghostpad.measure.risk import choose, effective_n, kept, upper_bound
 from ghostpad.measure.scores import score_rows
 
 FPS, SOUTH, STICK = 20.0, slot("south"), slot("left_x")
@@ -55,18 +55,20 @@ def test_intervals_are_those_of_a_bootstrap_written_out() -> None:
     found = intervals(rows, resamples, seed=3)
     draws = np.random.default_rng(3).multinomial(6, np.full(6, 1 / 6), resamples)
     edges_of = bin_numbers(rows.predicted[:, SOUTH].astype(np.float64))
-    values: dict[str, list[float]] = {"r2": [], "ap": [], "onset_f1_50ms": [], "ece": []}
+    values: dict[str, list[float]] = {"r2": [], "rmse": [], "ap": [], "onset_f1_50ms": [], "ece": []}
     for draw in draws:
         chosen = [each for each, times in zip(videos, draw, strict=True) for _ in range(times)]
         score = score_rows(pool(chosen))
-        values["r2"].append(score["sticks"]["left_x"]["r2"])
+        for name in ("r2", "rmse"):
+            values[name].append(score["sticks"]["left_x"][name])
         for name in ("ap", "onset_f1_50ms"):
             values[name].append(score["buttons"]["south"][name])
         at = np.concatenate([np.flatnonzero(rows.video == place) for place, times in enumerate(draw) for _ in range(times)])
         p, truth, bins = rows.predicted[at, SOUTH].astype(np.float64), rows.truth[at, SOUTH], edges_of[at]
         values["ece"].append(sum(abs((p[bins == one] - truth[bins == one]).sum()) for one in np.unique(bins)) / len(at))
     assert found["videos"] == 6 and found["resamples"] == resamples
-    assert found["sticks"]["left_x"]["r2"] == pytest.approx(np.percentile(values["r2"], [2.5, 97.5]), abs=1e-6)
+    for name in ("r2", "rmse"):
+        assert found["sticks"]["left_x"][name] == pytest.approx(np.percentile(values[name], [2.5, 97.5]), abs=1e-6), name
     for name in ("ap", "onset_f1_50ms", "ece"):
         assert found["buttons"]["south"][name] == pytest.approx(np.percentile(values[name], [2.5, 97.5]), abs=1e-6), name
         assert found["macro"][name] == found["buttons"]["south"][name]
@@ -84,7 +86,7 @@ def test_intervals_are_seeded_and_lie_around_the_measure() -> None:
 
 def test_few_videos_or_no_presses_give_no_interval() -> None:
     two = intervals(pool(some_videos(2)))
-    assert two["resamples"] == 0 and two["sticks"] == {"left_x": {"r2": None}}
+    assert two["resamples"] == 0 and two["sticks"] == {"left_x": {"r2": None, "rmse": None}}
     assert set(two["buttons"]["south"].values()) == {None} and set(two["macro"].values()) == {None}
     never = intervals(pool([video(np.full(30, 0.1), np.zeros(30, bool)) for _ in range(4)]))["buttons"]["south"]
     assert never["ap"] is None and never["onset_f1_50ms"] is None and never["ece"] == pytest.approx([0.1, 0.1])
@@ -101,15 +103,17 @@ def test_few_videos_or_no_presses_give_no_interval() -> None:
 )  # fmt: skip
 def test_the_bound_has_its_textbook_values(errors: int, n: int, delta: float, bound: float) -> None:
     assert upper_bound(errors, n, delta) == pytest.approx(bound, abs=1e-4)
-    assert binomial_tail(errors, n, upper_bound(errors, n, delta)) == pytest.approx(delta, abs=1e-6)
 
 
-def test_the_tail_is_exact_and_the_bound_is_one_where_nothing_is_known() -> None:
-    for n, k, p in ((7, 3, Fraction(2, 7)), (40, 1, Fraction(1, 50)), (500, 12, Fraction(1, 40))):
-        exact = sum(math.comb(n, j) * p**j * (1 - p) ** (n - j) for j in range(k + 1))
-        assert binomial_tail(k, n, float(p)) == pytest.approx(float(exact), rel=1e-9)
+@pytest.mark.parametrize(("errors", "n", "delta"), [(0, 114, 0.1), (3, 7, 0.2), (1, 40, 0.05), (12, 500, 0.1)])
+def test_at_the_bound_so_few_errors_are_seen_with_probability_delta(errors: int, n: int, delta: float) -> None:
+    p = Fraction(upper_bound(errors, n, delta))
+    tail = sum(math.comb(n, seen) * p**seen * (1 - p) ** (n - seen) for seen in range(errors + 1))
+    assert float(tail) == pytest.approx(delta, rel=1e-9)
+
+
+def test_the_bound_is_one_where_nothing_is_known() -> None:
     assert upper_bound(0, 0, 0.1) == upper_bound(3, 3, 0.1) == 1
-    assert binomial_tail(2, 5, 0) == binomial_tail(5, 5, 1) == 1 and binomial_tail(2, 5, 1) == 0
     assert effective_n(np.full(8, 5)) == 8 and effective_n(np.array([9, 1])) == pytest.approx(100 / 82) and effective_n(np.zeros(0)) == 0
 
 
@@ -192,6 +196,38 @@ def test_impossible_shares_are_refused(wrong: dict[str, Any]) -> None:
 def test_nothing_known_promises_nothing() -> None:
     assert choose(pool([]), 0.1) == {"eps": 0.1, "delta": 0.1, "tolerance": 0.25, "buttons": {}, "sticks": {}}
     assert choose(video(np.zeros(50), np.zeros(50, bool)), 0.1)["buttons"] == {"south": None}
+
+
+# ---- the calibration error of a perfect forecaster ----------------------------------------------------------------
+
+
+def forecast(rng: np.random.Generator, presses: int, rows_a_press: int) -> Matched:
+    """What a perfect forecaster says: of presses that it gives p, a share p comes true, each with all of its rows."""
+    p = rng.random(presses)
+    return video(np.repeat(p, rows_a_press), np.repeat(rng.random(presses) < p, rows_a_press))
+
+
+def shown(rows: Matched) -> float:
+    error = calibration_error(rows.predicted[:, SOUTH].astype(np.float64), rows.truth[:, SOUTH] >= 0.5)
+    assert error is not None
+    return error
+
+
+@pytest.mark.parametrize(("presses", "rows_a_press"), [(300, 8), (300, 1), (2000, 5)])
+def test_the_floor_is_the_error_that_a_perfect_forecaster_shows(presses: int, rows_a_press: int) -> None:
+    rng = np.random.default_rng(5)
+    worlds = [forecast(rng, presses, rows_a_press) for _ in range(40)]
+    floors = [error_floor(rows, SOUTH) for rows in worlds[:10]]
+    assert np.mean(floors) == pytest.approx(np.mean([shown(rows) for rows in worlds]), rel=0.12)
+
+
+def test_the_floor_is_seeded_grows_with_longer_presses_and_says_nothing_of_what_is_unknown() -> None:
+    rows = forecast(np.random.default_rng(1), 500, 6)
+    floor, longer = error_floor(rows, SOUTH), error_floor(forecast(np.random.default_rng(1), 150, 20), SOUTH)
+    assert floor == error_floor(rows, SOUTH) != error_floor(rows, SOUTH, seed=1)
+    assert floor is not None and longer is not None and longer > 1.5 * floor
+    assert error_floor(rows, SOUTH + 1) is None is error_floor(pool([]), SOUTH)
+    assert error_floor(video(np.repeat([1.0, 0.0], 20), np.repeat([True, False], 20)), SOUTH) == 0
 
 
 # ---- claims before calibration, and mistakes ----------------------------------------------------------------------

@@ -120,7 +120,7 @@ def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_released_shape_has_the_published_counts() -> None:
     config, siglip = sample_config()
-    policy = Policy.hollow(settings_of(config, {}, siglip, "released"), {"slots": list(SLOTS), "siglip_config": siglip})
+    policy = Policy.on_meta(settings_of(config, {}, siglip, "released"), {"slots": list(SLOTS), "siglip_config": siglip})
     theirs: dict[str, int] = {}
     for name, entry in entries(policy.state_dict()).items():
         split = entry.split(policy.state_dict()[name])
@@ -136,7 +136,7 @@ def test_the_released_shape_has_the_published_counts() -> None:
 
 def test_the_recipe_builds_the_released_model() -> None:
     config, siglip = sample_config()
-    recipe = load_settings(PolicyRun, Path(__file__).parents[2] / "recipes" / "policy-nitrogen.toml", []).model.model_dump()
+    recipe = load_settings(PolicyRun, Path(__file__).parents[2] / "recipes" / "policy-nitrogen.toml", {}).model.model_dump()
     released = settings_of(config, {}, siglip, "released").model_dump()
     assert {name for name in recipe if recipe[name] != released[name]} == {"shift_px", "light"}
 

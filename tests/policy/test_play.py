@@ -10,7 +10,7 @@ import torch
 from ghostpad.base.errors import SettingsError
 from ghostpad.base.pad import Pad, neutral, slot
 from ghostpad.games.spec import Frame, Game, GameSpec, Step
-from ghostpad.policy.evaluate import Who
+from ghostpad.policy.evaluate import Contestant
 from ghostpad.policy.model import Policy
 from ghostpad.policy.play import EpisodeResult, PolicyActor, ScriptedActor, Seat, play_episodes
 from ghostpad.policy.returns import summarise
@@ -109,7 +109,7 @@ def test_a_large_policy_computes_no_spare_rows(monkeypatch: pytest.MonkeyPatch, 
 
     write_checkpoint(tmp_path / "ng.pt", random_checkpoint(tiny=True))
     plain = import_nitrogen(tmp_path / "ng.pt", tmp_path / "run", heads=2)
-    actor, rows = Who(tmp_path / "run").actor("racing"), list[int]()
+    actor, rows = Contestant(tmp_path / "run").actor("racing"), list[int]()
     assert isinstance(actor, PolicyActor)
     packed = any(isinstance(layer, PackedLinear) for layer in actor.policy.modules())
     assert packed == torch.backends.mkldnn.is_available() and not any(isinstance(layer, PackedLinear) for layer in plain.modules())

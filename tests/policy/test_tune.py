@@ -12,35 +12,34 @@ from torch import Tensor
 
 from ghostpad.base.errors import FormatError, MissingError, SettingsError
 from ghostpad.base.files import read_json
-from ghostpad.base.settings import load_settings
+from ghostpad.base.settings import build_settings
 from ghostpad.cli.main import main
 from ghostpad.policy.settings import CHANGEABLE, FinetuneRun, PolicyRun, PolicySettings
 from ghostpad.policy.train import load_policy, train_policy
 from ghostpad.policy.tune import finetune_settings
 from ghostpad.train.checkpoint import run_fingerprint
 
-TINY = [
-    "model.width_px=32",
-    "model.height_px=32",
-    "model.dim=16",
-    "model.heads=2",
-    "model.conv_width=4",
-    "model.depth=2",
-    "model.mixer_depth=1",
-]
-SHORT = ["data.batch_size=4", "train.threads=1", "train.steps=4"]
+Parts = dict[str, dict[str, Any]]
+TINY: Parts = {"model": {"width_px": 32, "height_px": 32, "dim": 16, "heads": 2, "conv_width": 4, "depth": 2, "mixer_depth": 1}}
+SHORT: Parts = {"data": {"batch_size": 4}, "train": {"threads": 1, "steps": 4}}
+SHORT_FLAGS = ["--data.batch-size=4", "--train.threads=1", "--train.steps=4"]
+
+
+def short(**parts: dict[str, Any]) -> Parts:
+    """`SHORT`, with parts of the settings changed."""
+    return {name: SHORT.get(name, {}) | parts.get(name, {}) for name in {*SHORT, *parts}}
 
 
 @pytest.fixture(scope="module")
 def base(small: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("base") / "run"
-    train_policy([small.novice], out, load_settings(PolicyRun, None, [*TINY, *SHORT]))
+    train_policy([small.novice], out, build_settings(PolicyRun, TINY | SHORT, "test"))
     return out
 
 
-def tuned(small: Any, base: Path, out: Path, *overrides: str) -> dict[str, Tensor]:
+def tuned(small: Any, base: Path, out: Path, lr: float = 0.01, **parts: dict[str, Any]) -> dict[str, Tensor]:
     """The weights of a run that started from `base`."""
-    train_policy([small.novice], out, finetune_settings(base, None, [*SHORT, "train.lr=0.01", *overrides]), None, base)
+    train_policy([small.novice], out, finetune_settings(base, None, short(train={"lr": lr}, **parts)), None, base)
     return load_file(out / "model.safetensors")
 
 
@@ -58,7 +57,7 @@ def test_all_of_it_learns_from_where_the_run_ended(small: Any, base: Path, tmp_p
     weights = tuned(small, base, tmp_path / "run")
     assert moved(base, weights) == ALL
     fresh = tmp_path / "fresh"
-    train_policy([small.novice], fresh, load_settings(PolicyRun, None, [*TINY, *SHORT, "train.lr=0.01", "train.seed=5"]))
+    train_policy([small.novice], fresh, build_settings(PolicyRun, TINY | short(train={"lr": 0.01, "seed": 5}), "test"))
     before, other = load_file(base / "model.safetensors"), load_file(fresh / "model.safetensors")
     matrix = "denoiser.blocks.0.attention.to_q.weight"
     assert (weights[matrix] - before[matrix]).norm() < 0.1 * (other[matrix] - before[matrix]).norm()
@@ -66,12 +65,12 @@ def test_all_of_it_learns_from_where_the_run_ended(small: Any, base: Path, tmp_p
 
 @pytest.mark.parametrize("parts", [["encoder"], ["encoder", "mixer", "denoiser"]])
 def test_frozen_parts_stay_bit_for_bit(small: Any, base: Path, tmp_path: Path, parts: list[str]) -> None:
-    assert moved(base, tuned(small, base, tmp_path / "run", "tune.how=freeze", f"tune.parts={json.dumps(parts)}")) == ALL - set(parts)
+    assert moved(base, tuned(small, base, tmp_path / "run", tune={"how": "freeze", "parts": parts})) == ALL - set(parts)
 
 
 def test_low_rank_parts_move_by_a_low_rank(small: Any, base: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    weights = tuned(small, base, out, "tune.how=lora", 'tune.parts=["mixer", "denoiser"]', "tune.rank=2")
+    weights = tuned(small, base, out, tune={"how": "lora", "parts": ["mixer", "denoiser"], "rank": 2})
     before = load_file(base / "model.safetensors")
     assert moved(base, weights) == ALL
     changes = {name: weights[name] - value for name, value in before.items() if name.startswith(("mixer", "denoiser"))}
@@ -87,7 +86,7 @@ def test_facts_and_settings_of_the_run_travel_on(small: Any, base: Path, tmp_pat
     description = read_json(old / "run.json")
     description["facts"] |= {"licences": ["CC BY-NC 4.0"], "games": ["another"], "nitrogen": {"rest": {}}}
     (old / "run.json").write_text(json.dumps(description))
-    run = finetune_settings(old, None, [*SHORT, "model.sampling_steps=3", "model.dim=16"])
+    run = finetune_settings(old, None, short(model={"sampling_steps": 3, "dim": 16}))
     assert run.model == PolicySettings(**(description["model"] | {"sampling_steps": 3})) and run.train.lr == FinetuneRun().train.lr
     train_policy([small.novice], tmp_path / "new", run, None, old)
     facts = read_json(tmp_path / "new" / "run.json")["facts"]
@@ -98,22 +97,23 @@ def test_facts_and_settings_of_the_run_travel_on(small: Any, base: Path, tmp_pat
 
 def test_what_cannot_start_there_is_refused(small: Any, base: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
-        finetune_settings(base, None, ["model.dim=32", "model.gray=false", "model.draws=2"])
+        finetune_settings(base, None, {"model": {"dim": "32", "gray": "false", "draws": "2"}})
     assert [problem.partition(":")[0] for problem in caught.value.problems] == [
         f"model.dim is 32, but {base} was built with 16", f"model.gray is False, but {base} was built with True",
     ]  # fmt: skip
-    with pytest.raises(SettingsError, match="did you mean 'model.draws'"):
-        finetune_settings(base, None, ["model.drawz=2"])
-    with pytest.raises(SettingsError, match="model is 3"):
-        finetune_settings(base, None, ["model=3"])
+    with pytest.raises(SettingsError, match="did you mean '--model.draws'"):
+        finetune_settings(base, None, {"model.drawz": ""})
+    (tmp_path / "odd.toml").write_text("model = 3")
+    with pytest.raises(SettingsError, match="odd.toml: model is 3"):
+        finetune_settings(base, tmp_path / "odd.toml", {"model": {"draws": "2"}})
     with pytest.raises(MissingError, match="is not a run"):
-        finetune_settings(tmp_path, None, [])
+        finetune_settings(tmp_path, None, {})
     run = finetune_settings(base, None, SHORT)
     with pytest.raises(SettingsError, match="the run to start from, which stays as it is"):
         train_policy([small.novice], base, run, None, base)
     with pytest.raises(SettingsError, match="the encoder of this policy has no linear layers for LoRA"):
-        tuned(small, base, tmp_path / "lora", "tune.how=lora")
-    other = finetune_settings(base, None, [*SHORT, "model.frame_offsets=[-4, -2, 0]"])
+        tuned(small, base, tmp_path / "lora", tune={"how": "lora"})
+    other = finetune_settings(base, None, short(model={"frame_offsets": [-4, -2, 0]}))
     with pytest.raises(FormatError, match=f"the weights of {base} do not fit these settings: .*encoder.layers.0.weight"):
         train_policy([small.novice], tmp_path / "frames", other, None, base)
 
@@ -131,7 +131,7 @@ def test_an_unfinished_run_is_no_start(base: Path, tmp_path: Path) -> None:
     old = shutil.copytree(base, tmp_path / "old")
     (old / "model.safetensors").unlink()
     with pytest.raises(MissingError, match="is not finished"):
-        finetune_settings(old, None, [])
+        finetune_settings(old, None, {})
 
 
 def test_changeable_settings_exist() -> None:
@@ -147,9 +147,9 @@ def test_nitrogens_checkpoint_is_fine_tuned_on_a_recording_and_given_back(small:
     write_checkpoint(tmp_path / "ng.pt", random_checkpoint(tiny=True))
     imported, mine = tmp_path / "nitrogen", tmp_path / "mine"
     import_nitrogen(tmp_path / "ng.pt", imported, heads=2)
-    lora = ["tune.how=lora", 'tune.parts=["encoder", "mixer", "denoiser"]', "tune.rank=2"]
-    command = ["train", "policy", str(small.novice), "--init", str(imported), "--out", str(mine), "--set", *SHORT, *lora]
-    assert main([*command, "train.precision=bf16", "train.recompute=true"]) == 0
+    lora = ["--tune.how", "lora", "--tune.parts", "encoder", "mixer", "denoiser", "--tune.rank", "2"]
+    command = ["train", "policy", str(small.novice), "--init", str(imported), "--out", str(mine), *SHORT_FLAGS, *lora]
+    assert main([*command, "--train.precision=bf16", "--train.recompute=true"]) == 0
     facts, old = read_json(mine / "run.json")["facts"], read_json(imported / "run.json")["facts"]
     assert facts["slots"] == old["slots"] and set(old["licences"]) < set(facts["licences"])
     export_nitrogen(mine, tmp_path / "back.pt")

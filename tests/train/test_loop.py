@@ -37,14 +37,14 @@ STEPS = 40
 
 
 def command(corpus: Path, out: Path, settings: list[str]) -> list[str]:
-    words = ["train", "idm", str(corpus), "--out", str(out), "--set", *settings, f"train.steps={STEPS}", "train.checkpoint_every=3"]
+    words = ["train", "idm", str(corpus), "--out", str(out), *settings, f"--train.steps={STEPS}", "--train.checkpoint-every=3"]
     return [sys.executable, "-m", "ghostpad", *words]
 
 
-def test_a_killed_training_continues_to_the_same_bytes(small: Any, small_idm: list[str], tmp_path: Path) -> None:
+def test_a_killed_training_continues_to_the_same_bytes(small: Any, small_idm_flags: list[str], tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert main(command(small.novice, whole, small_idm)[3:]) == 0
-    process = subprocess.Popen(command(small.novice, killed, small_idm), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert main(command(small.novice, whole, small_idm_flags)[3:]) == 0
+    process = subprocess.Popen(command(small.novice, killed, small_idm_flags), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None and not list(killed.glob("checkpoints/step-*")):
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
@@ -53,7 +53,7 @@ def test_a_killed_training_continues_to_the_same_bytes(small: Any, small_idm: li
     with pytest.raises(MissingError, match="is not finished: run its 'ghostpad train idm' command again"):
         load(killed)
 
-    later = command(small.novice, killed, [*small_idm, "data.workers=1"])  # what a run is computed with is no part of its name
+    later = command(small.novice, killed, [*small_idm_flags, "--data.workers=1"])  # what a run is computed with is no part of its name
     done = subprocess.run(later, check=True, capture_output=True, text=True, timeout=120)
     assert "IDM trained on" in done.stdout
     for name in ("model.safetensors", "run.json", "calibration.json"):
@@ -61,11 +61,11 @@ def test_a_killed_training_continues_to_the_same_bytes(small: Any, small_idm: li
     assert not (killed / "checkpoints").exists() and run_fingerprint(killed) == run_fingerprint(whole)
 
 
-def test_two_processes_may_train_the_same_run(small: Any, small_idm: list[str], tmp_path: Path) -> None:
+def test_two_processes_may_train_the_same_run(small: Any, small_idm_flags: list[str], tmp_path: Path) -> None:
     """As when a demo is killed, its command lives on, and the demo is started again."""
     whole, shared = tmp_path / "whole", tmp_path / "shared"
-    assert main(command(small.novice, whole, small_idm)[3:]) == 0
-    both = [subprocess.Popen(command(small.novice, shared, small_idm), stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert main(command(small.novice, whole, small_idm_flags)[3:]) == 0
+    both = [subprocess.Popen(command(small.novice, shared, small_idm_flags), stdout=subprocess.DEVNULL) for _ in range(2)]
     assert [process.wait(timeout=120) for process in both] == [0, 0]
     assert (shared / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 

@@ -18,13 +18,13 @@ from ghostpad.base.files import read_json
 from ghostpad.cli.main import main
 
 STEPS = 10
-TINY = ["model.width_px=32", "model.height_px=32", "model.dim=16", "model.heads=2", "model.conv_width=4", "model.depth=2",
-        "model.mixer_depth=1", "data.batch_size=8", "train.threads=1", "train.log_every=1", f"train.steps={STEPS}",
-        "train.warmup_steps=2"]  # fmt: skip
+TINY = ["--model.width-px=32", "--model.height-px=32", "--model.dim=16", "--model.heads=2", "--model.conv-width=4", "--model.depth=2",
+        "--model.mixer-depth=1", "--data.batch-size=8", "--train.threads=1", "--train.log-every=1", f"--train.steps={STEPS}",
+        "--train.warmup-steps=2"]  # fmt: skip
 
 
 def words(corpus: Path, out: Path, *settings: str) -> list[str]:
-    return ["train", "policy", str(corpus), "--out", str(out), "--set", *TINY, *settings]
+    return ["train", "policy", str(corpus), "--out", str(out), *TINY, *settings]
 
 
 def torchrun(*command: str) -> subprocess.Popen[str]:
@@ -72,22 +72,22 @@ def test_two_copies_learn_as_one_process_does(small: Any, alone: Path, tmp_path:
 
 def test_a_batch_in_parts_is_learned_as_at_once(small: Any, alone: Path, tmp_path: Path) -> None:
     """Parts weigh as unevenly as they come, and copies or shards take two parts each; a quarter of a batch is then in memory at a time."""
-    assert main(words(small.novice, tmp_path / "parts", "train.accumulate=4")) == 0
+    assert main(words(small.novice, tmp_path / "parts", "--train.accumulate=4")) == 0
     assert_same(tmp_path / "parts", alone)
     for how in ("ddp", "fsdp"):
-        process = torchrun(*words(small.novice, tmp_path / how, "train.accumulate=2", f"train.parallel={how}"))
+        process = torchrun(*words(small.novice, tmp_path / how, "--train.accumulate=2", f"--train.parallel={how}"))
         said, _ = process.communicate(timeout=120)
         assert process.returncode == 0, said
         np.testing.assert_allclose(curve(tmp_path / how), curve(alone), rtol=1e-5)
 
 
 def test_a_batch_that_does_not_split_is_refused_before_any_work(small: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(words(small.novice, tmp_path / "run", "train.accumulate=3")) != 0
+    assert main(words(small.novice, tmp_path / "run", "--train.accumulate=3")) != 0
     assert "data.batch_size is 8: choose a multiple of 3" in capsys.readouterr().err and not (tmp_path / "run").exists()
 
 
 def test_shards_learn_as_one_process_does_and_are_continued_by_one_after_a_kill(small: Any, alone: Path, tmp_path: Path) -> None:
-    run, settings = tmp_path / "run", ("train.parallel=fsdp", "train.recompute=true", "train.checkpoint_every=2")
+    run, settings = tmp_path / "run", ("--train.parallel=fsdp", "--train.recompute=true", "--train.checkpoint-every=2")
     process = torchrun(*words(small.novice, run, *settings))
     while process.poll() is None and not list(run.glob("checkpoints/step-*")):
         time.sleep(0.005)
@@ -97,7 +97,7 @@ def test_shards_learn_as_one_process_does_and_are_continued_by_one_after_a_kill(
     assert process.returncode == -signal.SIGKILL, said
     before = len(curve(run))
     assert list(run.glob("checkpoints/step-*")) and not (run / "model.safetensors").exists()
-    assert main(words(small.novice, run, "data.workers=1")) == 0
+    assert main(words(small.novice, run, "--data.workers=1")) == 0
     assert 0 < before < STEPS and len(curve(run)) == STEPS
     assert_same(run, alone)
 
@@ -115,9 +115,9 @@ def test_shards_of_nitrogens_model_go_on_where_one_process_stopped_with_low_rank
 
     write_checkpoint(tmp_path / "ng.pt", random_checkpoint(tiny=True))
     import_nitrogen(tmp_path / "ng.pt", tmp_path / "ng", heads=2)
-    tuning = ["--init", str(tmp_path / "ng"), "--set", "train.steps=4", "train.warmup_steps=0", "train.lr=0.001", "tune.how=lora",
-              'tune.parts=["encoder", "denoiser", "mixer"]', "data.batch_size=4", "model.dropout=0", "model.mixer_dropout=0",
-              "train.threads=1", "train.log_every=1", "train.checkpoint_every=2"]  # fmt: skip
+    tuning = ["--init", str(tmp_path / "ng"), "--train.steps=4", "--train.warmup-steps=0", "--train.lr=0.001", "--tune.how=lora",
+              "--tune.parts", "encoder", "denoiser", "mixer", "--data.batch-size=4", "--model.dropout=0", "--model.mixer-dropout=0",
+              "--train.threads=1", "--train.log-every=1", "--train.checkpoint-every=2"]  # fmt: skip
     common = ["train", "policy", str(small.novice), "--out"]
     assert main([*common, str(tmp_path / "one"), *tuning]) == 0
 
@@ -128,7 +128,7 @@ def test_shards_of_nitrogens_model_go_on_where_one_process_stopped_with_low_rank
         patched.setattr("ghostpad.train.loop.publish", stop)
         assert main([*common, str(tmp_path / "two"), *tuning]) != 0
     assert [path.name for path in (tmp_path / "two" / "checkpoints").iterdir()] == ["step-0000002"]
-    process = torchrun(*common, str(tmp_path / "two"), *tuning, "train.parallel=fsdp", "train.recompute=true")
+    process = torchrun(*common, str(tmp_path / "two"), *tuning, "--train.parallel=fsdp", "--train.recompute=true")
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 0, said
     assert_same(tmp_path / "two", tmp_path / "one")

@@ -114,7 +114,7 @@ def test_breakdowns_are_the_scores_of_their_videos(made: Path, report: dict[str,
 
 def test_risk_and_calibration_come_from_the_run(made: Path, report: dict[str, Any]) -> None:
     risk = report["risk"]
-    assert risk["eps"] == 0.6 and set(risk["buttons"]) | set(risk["sticks"]) | set(risk["no_promise"]) == {"south", "east", "left_y"}
+    assert risk["eps"] == 0.6 and set(risk["buttons"]) | set(risk["sticks"]) | set(risk["no_threshold"]) == {"south", "east", "left_y"}
     before = report["calibration"]["before"]["sticks"]["left_y"][0]["spread"]
     assert before == pytest.approx(2 * report["calibration"]["sticks"]["left_y"][0]["spread"], rel=1e-5)
     assert report["calibration"]["ece_before"]["south"] != report["idm"]["buttons"]["south"]["ece"]
@@ -194,9 +194,9 @@ def test_one_video_says_that_it_has_no_intervals(made: Path, tmp_path: Path) -> 
 def test_the_printed_table_fits_a_terminal(report: dict[str, Any]) -> None:
     lines = quality_table(report).splitlines()
     table = [line for line in lines if re.search(r"\d\.\d{3}", line[20:]) and ":" not in line]
-    assert len(table) == 2 + 5 + 2 + 5, "a stick, a button, one that is never pressed, and the mean of both"
+    assert len(table) == 3 + 6 + 3 + 6, "a stick, a button, one that is never pressed, and the mean of both"
     assert max(map(len, table)) <= 100 and any("lag" in line and "+1" in line for line in lines)
-    assert any(line.startswith("kept at a promise of 60.0% wrong") for line in lines)
+    assert any(line.startswith("kept by thresholds for at most 60.0% wrong") for line in lines)
 
 
 def test_the_command_writes_report_and_page(

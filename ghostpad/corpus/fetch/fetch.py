@@ -52,10 +52,9 @@ class FetchCounts:
 def fetch_corpus(corpus: Corpus, settings: FetchSettings, ids: Sequence[str] | None = None) -> FetchCounts:
     """Fetch the missing videos that have an address (`ids`: only these). Safe to interrupt: call again to resume.
 
-    Raises `SettingsError` for impossible settings or unknown ids and `MissingError` without yt-dlp or the file of cookies.
+    Raises `SettingsError` for unknown ids and `MissingError` without yt-dlp.
     """
     yt_dlp_module()
-    settings.check()
     rows, counts = _wanted(corpus, settings, ids)
     queue, stop = FetchQueue(rows, settings.per_site), Event()
     chunks = corpus.chunks().select(["video", "status", "start_s", "duration_s"]).to_pylist()

@@ -8,6 +8,7 @@ from pathlib import Path
 from ghostpad.base.errors import SettingsError
 from ghostpad.base.files import write_json
 from ghostpad.base.progress import progress
+from ghostpad.base.table import text_table
 from ghostpad.lab.bench.align_recovery import Recovery, recover, reference_of
 
 GAMES, PLAYERS = ("doom", "racing"), ("novice", "expert")
@@ -58,24 +59,19 @@ def bench_align(
 
 
 def recovery_text(found: Sequence[Recovery]) -> str:
-    """The tables that the command prints."""
-    lines = []
+    """The tables that the command prints: shares of videos x lags, and how often a lag was found for another video's rows."""
+    head = ("game", "player", "crf", "tried", "found", "right of these", "right of all", "for wrong rows", "worst, frames")
+    tables = []
     for way, title in (("reference", "with a reference"), ("alone", "without")):
-        some = [one for one in found if one.way == way]
-        if not some:
-            continue
-        lines.append(
-            f"{title}: game, player, crf: videos x lags, told, of those within a frame, worst in frames; told of another video's rows"
-        )
-        for one in some:
-            told = f"{_share(one.told, one.tried)} told, {_share(one.right, one.told)} right, worst {one.worst_frames:.1f}"
-            lines.append(f"  {one.game:>6} {one.player:>6} {one.crf}: {one.tried:>4}, {told}; {one.wrong_told} of {one.wrong_rows}")
-        tried, told_, right, wrong, pairs = (sum(getattr(one, name) for one in some)
-                                             for name in ("tried", "told", "right", "wrong_told", "wrong_rows"))  # fmt: skip
-        share = f"{_share(told_, tried)} told, {_share(right, told_)} of those right, {_share(right, tried)} of all"
-        lines.append(f"  all: {tried}, {share}; {wrong} of {pairs}")
-    return "\n".join(lines)
+        if some := [one for one in found if one.way == way]:
+            rows = [[one.game, one.player, str(one.crf), *_shares([one]), f"{one.worst_frames:.1f}"] for one in some]
+            tables.append(f"{title}:\n" + text_table(head, [*rows, ["all", "", "", *_shares(some), ""]], left=2))
+    return "\n\n".join(tables)
 
 
-def _share(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.1f} %" if whole else "none"
+def _shares(some: Sequence[Recovery]) -> list[str]:
+    tried, told, right, wrong, pairs = (
+        sum(getattr(one, name) for one in some) for name in ("tried", "told", "right", "wrong_told", "wrong_rows")
+    )
+    shares = [f"{100 * part / whole:.1f} %" if whole else "none" for part, whole in ((told, tried), (right, told), (right, tried))]
+    return [str(tried), *shares, f"{wrong} of {pairs}"]

@@ -1,14 +1,13 @@
 """`ghostpad lab bench label`: what labelling costs on this machine."""
 
-import platform
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ghostpad.base.errors import SettingsError
 from ghostpad.base.files import write_json
 from ghostpad.base.progress import progress
+from ghostpad.lab.bench.common import check_counts, processor, spread_words
 from ghostpad.lab.made_up.videos import repeat_video, write_sample
 from ghostpad.video.probe import probe_video
 
@@ -35,8 +34,7 @@ def bench_label(
         out: The JSON file to write.
         quick: Smaller and shorter videos: shows that it works, measures little.
     """
-    if repeats < 1:
-        raise SettingsError(f"repeats is {repeats}: it must be 1 or more")
+    check_counts(repeats=repeats)
     from ghostpad.idm import load
     from ghostpad.lab.bench.label_timing import random_idm  # here, because torch takes seconds to import
 
@@ -54,14 +52,14 @@ def bench_text(report: dict[str, Any]) -> str:
     seconds = video["frames"] / video["fps"]
     lines = [f"{video['frames']} frames of {video['width_px']}x{video['height_px']} {video['codec']} at {video['fps']:g} fps, on one core:"]
     for name, timed in report["rates"].items():
-        ratio, label, plain = timed["ratio"], timed["label_cpu_s"]["median"], timed["plain_cpu_s"]["median"]
+        label, plain = timed["label_cpu_s"]["median"], timed["plain_cpu_s"]["median"]
         lines.append(
-            f"  {name:>5}: {ratio['median']:.3f} ({ratio['min']:.3f} to {ratio['max']:.3f}) times the CPU time of plain decoding"
+            f"  {name:>5}: {spread_words(timed['ratio'], '.3f')} times the CPU time of plain decoding"
             f" ({label:.3g} s, {plain:.3g} s); {seconds / label:.3g} hours of video per CPU-hour"
         )
-    for device, spread in report["model_ms_a_row"].items():
-        rows = f"{1000 / spread['median'] / video['fps']:.3g} hours of decoded video per {device.upper()}-hour"
-        lines.append(f"  the IDM alone: {spread['median']:.3f} ms a row, {rows}")
+    for device, times in report["model_ms_a_row"].items():
+        rows = f"{1000 / times['median'] / video['fps']:.3g} hours of decoded video per {device.upper()}-hour"
+        lines.append(f"  the IDM alone: {times['median']:.3f} ms a row, {rows}")
     grown_mb = memory["long_mb"] - memory["short_mb"]
     lines.append(
         f"  peak memory: {memory['long_mb']:.0f} MB for {memory['long_s'] / 60:.3g} min, "
@@ -110,10 +108,3 @@ def _weigh(folder: Path, quick: bool) -> dict[str, float]:
     with progress("memory", sum(lengths_s) / 60, "minutes") as advance:
         short_mb, long_mb = peak_memory_mb(videos, advance)
     return {"short_s": lengths_s[0], "long_s": lengths_s[1], "short_mb": short_mb, "long_mb": long_mb}
-
-
-def processor() -> str:
-    """The processor's name as the system tells it."""
-    told = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.partition(":")[2].strip() for line in told if line.startswith("model name")]
-    return names[0] if names else platform.processor()

@@ -15,24 +15,22 @@ from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from ghostpad.base.progress import Advance
 from ghostpad.idm.model import Idm
 from ghostpad.idm.settings import IdmSettings
 from ghostpad.idm.stream import predict_rows, torch_threads
+from ghostpad.lab.bench.common import spread
 from ghostpad.video.decode import decode_frames
 from ghostpad.video.probe import probe_video
 
 SLOTS = ["south", "right_trigger", "left_x", "left_y", "right_x", "right_y"]
 """The slots of an IDM with random weights: two buttons and both sticks."""
-
-Advance = Callable[[float], None]
-"""Hears of work done."""
 
 
 def random_idm(settings: IdmSettings | None = None) -> Idm:
@@ -104,11 +102,6 @@ def peak_memory_mb(videos: Sequence[Path], advance: Advance) -> list[float]:
             found.append(process.submit(_label_and_weigh, video).result())
         advance(probe_video(video).duration_s / 60)
     return found
-
-
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """The least, the median and the largest of some values."""
-    return {"min": min(values), "median": median(values), "max": max(values)}
 
 
 @contextmanager

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from ghostpad.base.errors import SettingsError
 from ghostpad.base.files import write_json
 from ghostpad.base.progress import progress
-from ghostpad.lab.bench.label import processor
+from ghostpad.lab.bench.common import check_counts, processor, spread_words
 
 
 def bench_policy(
@@ -36,8 +35,7 @@ def bench_policy(
         out: The JSON file to write.
         quick: A tiny policy: shows that it works, measures little.
     """
-    if problems := [f"{name} is {value}: it must be 1 or more" for name, value in _numbers(batch, repeats, threads) if value < 1]:
-        raise SettingsError(problems)
+    check_counts(batch=batch, repeats=repeats, threads=threads)
     import torch  # here, because it takes seconds to import
 
     from ghostpad.lab.bench.policy_timing import gpu_memory_mb, runs, time_chunks
@@ -75,22 +73,14 @@ def bench_text(report: dict[str, Any]) -> str:
     lines = [
         f"{report['weights'] / 1e6:.1f} million weights, {how}, {games}, {where}",
         f"seconds a chunk, median (least to largest) of {report['repeats']}:",
-        f"  (a) the reference's schedule, {reference['steps']} steps: {_spread(reference['s'])}",
+        f"  (a) the reference's schedule, {reference['steps']} steps: {spread_words(reference['s'], '.3g')}",
     ]
     for name, ours in [("layers unpacked", report["unpacked"]), *(("ours", entry) for entry in report["ours"])]:
         apart = ours["deviation"]
         lines.append(
-            f"  {name}, {ours['steps']:>2} steps: {_spread(ours['s'])}; {_spread(ours['faster'])} times faster; "
+            f"  {name}, {ours['steps']:>2} steps: {spread_words(ours['s'], '.3g')}; {spread_words(ours['faster'], '.3g')} times faster; "
             f"actions differ from (a) by {apart['mean']:.2g}, at most {apart['max']:.2g}"
         )
     if report["gpu_memory_mb"] is not None:
         lines.append(f"  peak GPU memory: {report['gpu_memory_mb']:.0f} MB")
     return "\n".join(lines)
-
-
-def _numbers(batch: int, repeats: int, threads: int) -> list[tuple[str, int]]:
-    return [("batch", batch), ("repeats", repeats), ("threads", threads)]
-
-
-def _spread(values: dict[str, float]) -> str:
-    return f"{values['median']:.3g} ({values['min']:.3g} to {values['max']:.3g})"

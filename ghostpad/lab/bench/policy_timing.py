@@ -9,9 +9,8 @@ chunk too; its own code is not run, ours stands for it.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from statistics import median
 from typing import Any
 
 import torch
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from ghostpad.base.errors import SettingsError
 from ghostpad.base.progress import Advance
+from ghostpad.lab.bench.common import spread
 from ghostpad.nn.flow import sample
 from ghostpad.nn.frames import SiglipEncoder
 from ghostpad.policy.model import Policy
@@ -55,13 +55,13 @@ def time_chunks(policy: Policy, batch: int, repeats: int, advance: Advance, comp
     found = [
         {
             "steps": steps,
-            "s": _spread(times),
-            "faster": _spread([a / b for a, b in zip(wanted, times, strict=True)]),
+            "s": spread(times),
+            "faster": spread([a / b for a, b in zip(wanted, times, strict=True)]),
             "deviation": _deviation(chunk, chunks[0]),
         }
         for steps, times, chunk in zip((REFERENCE_STEPS, *OUR_STEPS), others, chunks[1:], strict=True)
     ]
-    reference = {"steps": REFERENCE_STEPS, "s": _spread(wanted)}
+    reference = {"steps": REFERENCE_STEPS, "s": spread(wanted)}
     return {"batch": batch, "repeats": repeats, "reference": reference, "unpacked": found[0], "ours": found[1:]}
 
 
@@ -85,7 +85,7 @@ def gpu_memory_mb() -> float | None:
 
 def _twin(policy: Policy) -> Policy:
     """Another policy over the same weights, in evaluation mode."""
-    twin = Policy.hollow(policy.settings, policy.facts)
+    twin = Policy.on_meta(policy.settings, policy.facts)
     twin.load_state_dict(policy.state_dict(), assign=True)
     twin.to(policy.device).eval()  # for buffers that no checkpoint holds; the weights are there
     return twin
@@ -96,10 +96,6 @@ def _seconds(way: Callable[[], Tensor], advance: Advance) -> float:
     way().cpu()  # waits for a GPU
     advance(1)
     return time.perf_counter() - start
-
-
-def _spread(values: Sequence[float]) -> dict[str, float]:
-    return {"min": min(values), "median": median(values), "max": max(values)}
 
 
 def _deviation(found: Tensor, wanted: Tensor) -> dict[str, float]:

@@ -1,17 +1,27 @@
-"""`ghostpad lab bench proxy`: what small copies cost on this machine."""
+"""`ghostpad lab bench proxy`: what small copies cost beside plain decoding and resizing of the same video.
+
+Writes nothing but temporary files. The plain way is PyAV as its manual shows it: every frame decoded and resized to the size of the copy,
+on one thread, with the same kernel. Both ways are timed in turn, by the CPU time of the process (all its threads) and by the clock.
+"""
 
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ghostpad.base.errors import SettingsError
+import av
+from av.video.reformatter import VideoReformatter
+
 from ghostpad.base.files import write_json
 from ghostpad.base.progress import progress
 from ghostpad.games.episode import record_episode
 from ghostpad.games.spec import make_game, make_player
-from ghostpad.lab.bench.proxy_timing import time_proxy
+from ghostpad.lab.bench.common import check_counts, spread, spread_words
 from ghostpad.lab.made_up.videos import repeat_video, write_sample
+from ghostpad.video.paint import Boxes
 from ghostpad.video.probe import probe_video
+from ghostpad.video.proxy import make_proxy, proxy_size
 
 _MASK_SHARE = 0.2
 """Of each side of the picture, of the mask in the lower right corner that is measured: a controller as creators draw it (a guess)."""
@@ -31,8 +41,7 @@ def bench_proxy(*, video: Path | None = None, px: int = 256, repeats: int = 5, o
         out: The JSON file to write.
         quick: Smaller and shorter videos: shows that it works, measures little.
     """
-    if repeats < 1:
-        raise SettingsError(f"repeats is {repeats}: it must be 1 or more")
+    check_counts(repeats=repeats)
     reports: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="ghostpad-bench-") as temporary:
         folder = Path(temporary)
@@ -55,14 +64,10 @@ def bench_text(reports: dict[str, Any]) -> str:
     for name, told in reports.items():
         video, proxy = told["video"], told["proxy"]
         size = f"{video['width_px']}x{video['height_px']} {video['codec']} to {proxy['width_px']}x{proxy['height_px']}"
-        shares = "; ".join(f"{clock} {_told(told[f'{clock}_rate_share'])}" for clock in ("cpu", "wall"))
+        shares = "; ".join(f"{clock} {spread_words(told[f'{clock}_rate_share'])}" for clock in ("cpu", "wall"))
         rate = video["frames"] / told["proxy_cpu_s"]["median"]
         lines.append(f"  {name} ({size}): {shares}; {rate:.0f} frames per CPU-second")
     return "\n".join(lines)
-
-
-def _told(spread: dict[str, float]) -> str:
-    return f"{spread['median']:.2f} ({spread['min']:.2f} to {spread['max']:.2f})"
 
 
 def _videos(folder: Path, quick: bool) -> dict[str, Path]:
@@ -76,3 +81,48 @@ def _videos(folder: Path, quick: bool) -> dict[str, Path]:
             record_episode(engine, make_player("doom", "expert"), 0, game, max_frames=30 if quick else 525)
         advance(1)
     return {"made-up video": made, "Doom": game}
+
+
+def decode_plainly(video: Path, width_px: int, height_px: int) -> int:
+    """Decode every frame of a video and resize it; the number of frames."""
+    scaler, frames = VideoReformatter(), 0
+    with av.open(str(video)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        for frame in container.decode(stream):
+            scaler.reformat(frame, width_px, height_px, "yuv420p", interpolation="AREA", threads=1)
+            frames += 1
+    return frames
+
+
+def time_proxy(
+    video: Path, folder: Path, px: int, repeats: int, mask: Boxes = (), advance: Callable[[float], None] = lambda done: None
+) -> dict[str, Any]:
+    """The video, seconds of CPU and of the clock of both ways, and the rate of the copy as a share of the plain one's, pair by pair.
+
+    Each measure is its least, median and largest value over `repeats` pairs of runs, of which the second half runs in the other order.
+    """
+    about = probe_video(video)
+    width_px, height_px = proxy_size(about.width_px, about.height_px, px)
+    ways: dict[str, Callable[[], object]] = {
+        "plain": lambda: decode_plainly(video, width_px, height_px),
+        "proxy": lambda: make_proxy(video, folder / "proxy.mp4", px=px, mask=mask),
+    }
+    found: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
+    for repeat in range(repeats):
+        for way in list(ways) if repeat % 2 == 0 else reversed(ways):
+            began = time.process_time(), time.perf_counter()
+            ways[way]()
+            found[way].append((time.process_time() - began[0], time.perf_counter() - began[1]))
+        advance(1)
+    report: dict[str, Any] = {
+        "video": {
+            "width_px": about.width_px, "height_px": about.height_px, "frames": about.frames, "fps": float(about.fps), "codec": about.codec,
+        },
+        "proxy": {"width_px": width_px, "height_px": height_px, "masked": bool(mask), "bytes": (folder / "proxy.mp4").stat().st_size},
+    }  # fmt: skip
+    for at, clock in enumerate(("cpu", "wall")):
+        plain, proxy = ([run[at] for run in found[way]] for way in ways)
+        report |= {f"plain_{clock}_s": spread(plain), f"proxy_{clock}_s": spread(proxy)}
+        report[f"{clock}_rate_share"] = spread([before / after for before, after in zip(plain, proxy, strict=True)])
+    return report

@@ -77,7 +77,7 @@ def sample_config(tiny: bool = False) -> Shape:
 def random_checkpoint(tiny: bool = False, seed: int = 0, shape: Shape | None = None) -> Checkpoint:
     """A checkpoint in memory, float32, of which no weight is zero or one: a policy of it moves. `shape` as `sample_config` gives it."""
     config, siglip = shape or sample_config(tiny)
-    policy = Policy.hollow(settings_of(config, {}, siglip, "a sample"), {"slots": list(SLOTS), "siglip_config": siglip})
+    policy = Policy.on_meta(settings_of(config, {}, siglip, "a sample"), {"slots": list(SLOTS), "siglip_config": siglip})
     generator, weights = torch.Generator().manual_seed(seed), {}
     ours = policy.state_dict()
     for name, entry in entries(ours).items():

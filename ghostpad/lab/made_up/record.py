@@ -1,12 +1,14 @@
 """`ghostpad lab record`: footage with known faults and facts: a drawn controller, a lag, swapped buttons, or NitroGen's layout."""
 
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from ghostpad.base.errors import SettingsError
 from ghostpad.cli.arguments import GameName, PlayerName
-from ghostpad.cli.record import aside_of, print_recorded, recorded
+from ghostpad.cli.record import aside_of, print_recorded, with_bar
+from ghostpad.corpus.record import record_corpus
 from ghostpad.games.overlay import Overlay
 from ghostpad.games.spec import game_spec
 from ghostpad.lab.made_up.nitrogen_corpus import TRUTH, Shard, write_nitrogen
@@ -62,10 +64,11 @@ def lab_record(
     shard = Shard(out, overlay, lag_frames, rate, processed_share, drawn.swaps if drawn else ())
     if as_nitrogen:
         shard.check()
-    found = recorded(
-        game, player, minutes=minutes, seed=seed, out=out / TRUTH if as_nitrogen else out, withhold=aside, crf=crf,
+    record = partial(
+        record_corpus, game, player, minutes=minutes, seed=seed, out=out / TRUTH if as_nitrogen else out, withhold=aside, crf=crf,
         overlay=drawn, lag_frames=0 if as_nitrogen else lag_frames,
     )  # fmt: skip
+    found = with_bar(game, minutes, lambda tell: record(progress=tell))
     print_recorded(out, game, player, found, aside)
     if as_nitrogen:
         print(f"{write_nitrogen(shard)}: its labels, {lag_frames} frames ahead of the picture; {out / TRUTH}: the truth")

@@ -130,7 +130,7 @@ def build(checkpoint: Checkpoint, games: Mapping[str | None, int] | None = None,
         "slots": list(SLOTS), "siglip_config": siglip, "game_ids": named, "sources": ["NitroGen"], "licences": list(LICENCES),
         "nitrogen": {"rest": checkpoint.rest, "dtypes": dtypes},
     }  # fmt: skip
-    policy = Policy.hollow(settings, facts)
+    policy = Policy.on_meta(settings, facts)
     if problems := problems_of(policy.state_dict(), weights):
         raise FormatError(f"{where} does not fit its configuration: {'; '.join(problems)}")
     ours = {ours: entry.join([weights[name].float() for name in entry.theirs]) for ours, entry in entries(policy.state_dict()).items()}

@@ -213,7 +213,11 @@ def test_the_command_reports_by_site(site: Site, tmp_path: Path, capsys: pytest.
     assert "dead: the site no longer has it" in capsys.readouterr().out
     assert main(["corpus", "fetch", str(corpus.root), "--videos", "a"]) == 0
     assert "no video that has an address is missing" in capsys.readouterr().out
-    assert main(["corpus", "fetch", str(corpus.root), "--rate-limit", "fast"]) == 2
+    assert main(["corpus", "fetch", str(corpus.root), "--rate-limit", "fast", "--workers", "0"]) == 2
+    refused = capsys.readouterr().err
+    assert "--rate-limit is fast" in refused and "--workers is 0" in refused
+    assert main(["corpus", "fetch", str(corpus.root), "--retry-failed", "true", "--whole", "true"]) == 0
+    assert "0 videos fetched, 1 failed" in capsys.readouterr().out, "the dead one was asked for again"
     with pytest.raises(SettingsError, match="no video called 'aa'"):
         fetch_corpus(corpus, FAST, ["aa"])
 

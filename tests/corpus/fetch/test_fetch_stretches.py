@@ -20,8 +20,9 @@ pytest.importorskip("yt_dlp")
 
 from loopback import Site, corpus_of, row, running
 
-from ghostpad.base.errors import MissingError, SettingsError
+from ghostpad.base.errors import SettingsError
 from ghostpad.base.records import CHUNKS, write_table
+from ghostpad.base.settings import load_settings
 from ghostpad.corpus.fetch.copy import rate_within, uncovered
 from ghostpad.corpus.fetch.fetch import fetch_corpus
 from ghostpad.corpus.fetch.ledger import read_ledger
@@ -219,15 +220,21 @@ def test_cookies_reach_the_site_and_their_file_stays_as_it_is(site: Site, tmp_pa
 
 
 def test_settings_that_cannot_be(tmp_path: Path) -> None:
-    corpus = Corpus.create(tmp_path / "c")
+    def given(**values: Any) -> FetchSettings:
+        return load_settings(FetchSettings, None, values)
+
     (tmp_path / "page.txt").write_text("<html>")
-    with pytest.raises(SettingsError, match="Netscape format"):
-        fetch_corpus(corpus, FetchSettings(cookies=tmp_path / "page.txt"))
-    with pytest.raises(MissingError, match="no file of cookies"):
-        fetch_corpus(corpus, FetchSettings(cookies=tmp_path / "none.txt"))
+    with pytest.raises(SettingsError, match="netscape format"):
+        given(cookies=str(tmp_path / "page.txt"))
+    with pytest.raises(SettingsError, match="--cookies is .*none.txt: path does not point to a file"):
+        given(cookies=str(tmp_path / "none.txt"))
     with pytest.raises(SettingsError) as problems:
-        fetch_corpus(corpus, FetchSettings(timeout_s=0, min_rate=-1, rate_limit=-2, workers=0, margin_s=-1))
+        given(timeout_s="0", min_rate="-1", rate_limit="-2", workers="0", margin_s="-1")
     assert len(problems.value.problems) == 5
+    with pytest.raises(SettingsError, match="rate_limit is 4000: it must be more than min_rate, 5000 bytes a second"):
+        given(rate_limit="4K")
+    read = given(rate_limit="2M", min_rate="1.5k", max_height="480", whole="true")
+    assert (read.rate_limit, read.min_rate, read.max_height, read.whole) == (2_000_000, 1500, 480, True)
 
 
 @pytest.mark.parametrize("stated, kind", [("PT30S", None), ("PT31S", None), ("PT55S", "wrong length")])

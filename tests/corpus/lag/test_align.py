@@ -394,7 +394,8 @@ def test_the_check_runs_and_prints_a_line_for_each_kind(recordings: dict[str, Co
     ]
     assert found[0].worst_frames <= 1
     text = recovery_text(found)
-    assert "doom expert 28:    2, 100.0 % told, 100.0 % right" in text
+    line = next(line for line in text.splitlines() if line.startswith("doom"))
+    assert line.split()[:9] == ["doom", "expert", "28", "2", "100.0", "%", "100.0", "%", "100.0"]
     assert text.startswith("with a reference:") and "\nwithout:" in text
 
 

@@ -5,27 +5,25 @@ is there is shown, and what is missing is named. About a second.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from ghostpad import __version__
-from ghostpad.base.files import atomic_path
-from ghostpad.view.page import number, template
+from ghostpad.lab.study.common import Json, difference_words, figure_words, render_page
+from ghostpad.view.page import number
 from ghostpad.view.plots import AMBER, BLUE, GREY, INK, readable, svg
 
-Json = Mapping[str, Any]
-"""A JSON object."""
 
-
-def write_study_page(results: Json, page: str | os.PathLike[str]) -> Path:
+def write_page(results: Json, page: str | os.PathLike[str]) -> Path:
     """Write the page of `results`, as `ghostpad.lab.study.idm.tables.collect` gives them; returns its path."""
     generalists = [name for name in (results["generalist"][0] if results["generalist"] else {}) if name.startswith("all-")]
     curve = results["curve"]
-    html = template(Path(__file__).with_name("study.html.jinja")).render(
+    return render_page(
+        Path(__file__),
+        page,
         title="study of the IDM",
         headline=headline(results),
         targets=[row for row in results["table"] if row["target"] is not None],
@@ -44,11 +42,7 @@ def write_study_page(results: Json, page: str | os.PathLike[str]) -> Path:
         difference=difference_words,
         spread=spread_words,
         readable=readable,
-        version=__version__,
     )
-    with atomic_path(page) as temporary:
-        temporary.write_text(html, encoding="utf-8")
-    return Path(page)
 
 
 def headline(results: Json) -> str:
@@ -60,7 +54,7 @@ def headline(results: Json) -> str:
     met = sum(one == "met" for one in known.values())
     open_ = "" if len(known) == len(verdicts) else f" {len(verdicts) - len(known)} more are not measured yet."
     missed = [f"{name} ({_number(results, name)})" for name, one in known.items() if one == "missed"]
-    missed += [f"{name} (no threshold promises it)" for name, one in known.items() if one == "no promise"]
+    missed += [f"{name} (no threshold keeps it)" for name, one in known.items() if one == "no threshold"]
     return f"{met} of {len(known)} targets are met.{' Not: ' + '; '.join(missed) + '.' if missed else ''}{open_}"
 
 
@@ -68,18 +62,6 @@ def _number(results: Json, name: str) -> str:
     row = next(row for row in results["table"] if row["words"] == name)
     window = row["figures"]["window"]
     return f"{number(window['mean']) if window else 'never'} for {'≥' if row['at_least'] else '≤'} {row['target']:g}"
-
-
-def figure_words(one: Json | None) -> str:
-    """Mean and spread over seeds: `0.951 ± 0.004`."""
-    if one is None:
-        return "–"
-    return number(one["mean"]) + ("" if one["sd"] is None else f" ± {number(one['sd'])}")
-
-
-def difference_words(one: Json | None) -> str:
-    """A difference with its sign: `+0.012 ± 0.004`."""
-    return "–" if one is None else ("+" if one["mean"] >= 0 else "−") + figure_words({**one, "mean": abs(one["mean"])})
 
 
 def spread_words(one: Json | None) -> str:
@@ -101,7 +83,7 @@ def ablation_groups(lines: Sequence[Json]) -> list[dict[str, Any]]:
 
 
 def curve_plot(curve: Json) -> str:
-    """R² of both sticks over labelled minutes on a log axis: lines through the means, a dot a training seed, the target dashed."""
+    """R² of both sticks over recorded minutes on a log axis: lines through the means, a dot a training seed, the target dashed."""
     points = curve["points"]
 
     def draw(figure: Figure) -> None:
@@ -127,7 +109,7 @@ def curve_plot(curve: Json) -> str:
         minutes = [point["minutes"] for point in points]
         axes.set_xticks(minutes, [f"{one:g}" for one in minutes])
         axes.set_xticks([], minor=True)
-        axes.set(xlabel="minutes of Doom with known pads", ylabel="R² on the expert's video", ylim=(max(-1.0, lowest - 0.05), 1.02))
+        axes.set(xlabel="recorded minutes of Doom", ylabel="R² on the expert's video", ylim=(max(-1.0, lowest - 0.05), 1.02))
         axes.legend(frameon=False, labelcolor=INK, loc="lower right")
 
     return svg(draw, 3.2)

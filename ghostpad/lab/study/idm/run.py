@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ghostpad.base.files import read_json, write_json
+from ghostpad.base.files import write_json
 from ghostpad.cli.arguments import seed_numbers
 from ghostpad.cli.tasks import Task, claim, run_tasks
-from ghostpad.lab.study.idm.plan import FOOTAGE, PARTS, Arm, arm_named, parts_named, seeds_of
-from ghostpad.lab.study.idm.tables import collect, evaluation_file, table_text
+from ghostpad.lab.study.common import evaluation_file, parts_named, seconds_by_stage
+from ghostpad.lab.study.idm.plan import FOOTAGE, PARTS, Arm, arm_named, seeds_of
+from ghostpad.lab.study.idm.tables import collect, table_text
 
 STEP_S, FRAME_STEP_S, START_S, RECORD_S_PER_MIN, LABEL_S_PER_MIN = 0.23, 0.06, 5.0, 2.3, 0.5
 """What a step (of a single-frame model), a command's start and a minute of footage take on one loaded core (measured), for the
@@ -62,7 +63,7 @@ def study_idm(
     """Measure the IDM: against targets, baselines and smaller models, over labelled minutes, games and what each part brings.
 
     Writes --out/results.json, --out/report.html, and every corpus, run and evaluation on the way. Each step is a ghostpad command,
-    printed as it starts; stopped or failed, it writes the page of what is there, and the same command goes on. An hour and a
+    printed as it starts; stopped or failed, it still writes the page of what is there: re-run to resume. An hour and a
     quarter on two cores with three seeds.
 
     Args:
@@ -74,7 +75,7 @@ def study_idm(
         workers: Commands that run side by side, one core each.
         page: Only write the page of what is there.
     """
-    study = Study(out, seed_numbers(seeds), parts_named(only), steps, minutes_scale)
+    study = Study(out, seed_numbers(seeds), parts_named(PARTS, only), steps, minutes_scale)
     _claim(study, workers)
     if page:
         print(_write(study))
@@ -99,13 +100,11 @@ def _claim(study: Study, workers: int) -> None:
 
 def _write(study: Study) -> str:
     """Write results.json and the page from the evaluations that are there; returns the table for a terminal."""
-    from ghostpad.lab.study.idm.page import write_study_page  # here, because matplotlib takes a second to import
+    from ghostpad.lab.study.idm.page import write_page  # here, because matplotlib takes a second to import
 
-    times = study.out / "seconds.json"
-    seconds = {stage: round(sum(spent.values()), 1) for stage, spent in read_json(times).items()} if times.exists() else {}
-    results = collect(study.out, study.seeds, seconds)
+    results = collect(study.out, study.seeds, seconds_by_stage(study.out))
     write_json(study.out / "results.json", results)
-    where = write_study_page(results, study.out / "report.html")
+    where = write_page(results, study.out / "report.html")
     return f"{table_text(results)}\n{where} and {study.out / 'results.json'} hold the rest"
 
 
@@ -132,9 +131,9 @@ def _record(study: Study, name: str) -> Task:
 def _train(study: Study, arm: Arm, seed: int) -> list[Task]:
     """The recordings that a training needs, its teacher's training and labels, and the training itself."""
     tasks, needs = [_record(study, name) for name in arm.corpora], list(arm.corpora)
-    settings = (f"train.seed={seed}", "train.threads=1", *arm.settings)
+    settings = (f"--train.seed={seed}", "--train.threads=1", *arm.settings)
     if study.steps is not None or arm.longer != 1:
-        settings += (f"train.steps={study.steps_of(arm)}",)
+        settings += (f"--train.steps={study.steps_of(arm)}",)
     if arm.teacher is not None:
         teacher = arm_named(arm.teacher)
         run = study.run(teacher, seed)
@@ -143,9 +142,9 @@ def _train(study: Study, arm: Arm, seed: int) -> list[Task]:
             label = f"label {name} by {teacher.name}-s{seed}"
             tasks.append(Task(label, "label", ("label", study.corpus(name), "--idm", run), (f"{teacher.name}-s{seed}", name)))
             needs.append(label)
-        settings = (*settings, f"data.labels=@{run}")
+        settings = (*settings, f"--data.labels=@{run}")
     run = study.run(arm, seed)
-    words = ("train", "idm", *map(study.corpus, arm.corpora), "--out", run, "--set", *settings)
+    words = ("train", "idm", *map(study.corpus, arm.corpora), "--out", run, *settings)
     return [*tasks, Task(f"{arm.name}-s{seed}", "train idm", words, tuple(needs), Path(run, "calibration.json"))]
 
 
@@ -168,7 +167,7 @@ def estimate(study: Study, tasks: list[Task], workers: int) -> str:
         for arm in PARTS[part]:
             for seed in seeds_of(part, arm, study.seeds):
                 if not Path(study.run(arm, seed), "calibration.json").exists():
-                    step_s = FRAME_STEP_S if "model.variant=frame" in arm.settings else STEP_S
+                    step_s = FRAME_STEP_S if "--model.variant=frame" in arm.settings else STEP_S
                     seconds["train idm"] += step_s * study.steps_of(arm)
     for task in left:
         if task.stage == "record" and not Path(study.corpus(task.name)).exists():

@@ -1,7 +1,7 @@
-"""What a study found: reads its evaluation files and fills the tables of results.json, with what is missing by name.
+"""What the study of the IDM found: reads its evaluation files and fills the tables of results.json, with what is missing by name.
 
-Each figure is {"mean", "sd", "n", "by_seed", "interval"}: mean and spread over training seeds, and the 95 % interval over videos of the
-first seed where the evaluation has one. A figure that no seed has is None. Differences are taken seed by seed.
+Figures are those of `ghostpad.lab.study.common`. Beside each R² stands the RMSE, and beside each calibration error that of a perfect
+forecaster; evaluations of before they were measured have none.
 """
 
 import math
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ghostpad.base.files import read_json
+from ghostpad.base.table import text_table
+from ghostpad.lab.study.common import evaluation_file, figure, figure_words, less, verdict
 from ghostpad.lab.study.idm.plan import GAMES, LABELLED_MINUTES, PARTS, VARIANTS, evaluations
 
 Evaluations = Mapping[tuple[str, str], Mapping[int, Mapping[str, Any]]]
@@ -29,6 +31,13 @@ class Row:
     at_least: bool = True
     minus: str | None = None
     """A test whose value is taken off: this line is a loss."""
+
+    @property
+    def beside(self) -> tuple[str, str] | None:
+        """What stands beside the measure, in words and by its path: RMSE beside R², a perfect forecaster's calibration error beside ECE."""
+        if self.minus is None and self.path.endswith(".r2"):
+            return "RMSE", self.path.removesuffix("r2") + "rmse"
+        return ("a perfect forecaster", f"{self.path}_floor") if self.path == f"{_FIRE}.ece" else None
 
 
 _TURN, _FORWARD, _STEER, _FIRE = "idm.sticks.right_x.r2", "idm.sticks.left_y.r2", "idm.sticks.left_x.r2", "idm.buttons.right_trigger"
@@ -56,20 +65,17 @@ ROWS = (
     Row("novice, Doom with a trigger, presses found within 50 ms, F1", "defend", "defend-novice", f"{_FIRE}.onset_f1_50ms"),
     Row("novice, trigger, average precision", "defend", "defend-novice", f"{_FIRE}.ap"),
 )
-"""The table, targets of the issue first."""
+"""The table, lines with a target first."""
 
 GENERALIST_WITHIN = 0.03
-"""How far the generalist may stay behind each specialist (target of the issue)."""
+"""How far the generalist may stay behind each specialist (target, set before anything was measured)."""
 MINUTES_R2, MINUTES_TARGET = 0.9, 3.0
-"""The turn stick's R² that should be reached with so many labelled minutes (target of the issue)."""
+"""The turn stick's R² that should be reached with so many recorded minutes (target, set before anything was measured)."""
 
-_SHARED = {"turn R²": _TURN, "forward R²": _FORWARD, "steering R²": _STEER, "press F1": f"{_FIRE}.onset_f1_50ms", "AP": f"{_FIRE}.ap"}
+_R2 = {"turn": _TURN, "forward": _FORWARD, "steering": _STEER}
+_SHARED = {f"{name} R²": path for name, path in _R2.items()} | {"press F1": f"{_FIRE}.onset_f1_50ms", "AP": f"{_FIRE}.ap"}
+_SHARED |= {f"{name} RMSE": path.removesuffix("r2") + "rmse" for name, path in _R2.items()}
 _EVEN_SPREAD = 3**-0.5  # of a stick that could be anywhere, as in `ghostpad.idm.confidence`
-
-
-def evaluation_file(out: Path, arm: str, test: str, seed: int) -> Path:
-    """Where the evaluation of an arm on a test with a training seed lies."""
-    return out / "eval" / arm / f"{test}-s{seed}.json"
 
 
 def collect(out: Path, seeds: tuple[int, ...], seconds: Mapping[str, float]) -> dict[str, Any]:
@@ -113,25 +119,11 @@ def by_seed(found: Evaluations, arm: str, test: str, path: str) -> dict[int, flo
     return {seed: float(value) for seed in sorted(reports) if (value := look(reports[seed], path)) is not None}
 
 
-def figure(values: Mapping[int, float], interval: list[float] | None = None) -> dict[str, Any] | None:
-    """Mean and spread over training seeds; None without any."""
-    if not values:
-        return None
-    mean = math.fsum(values.values()) / len(values)
-    sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values.values()) / (len(values) - 1)) if len(values) > 1 else None
-    return {"mean": mean, "sd": sd, "n": len(values), "by_seed": {str(seed): value for seed, value in values.items()}, "interval": interval}
-
-
 def measured(found: Evaluations, arm: str, test: str, path: str) -> dict[str, Any] | None:
     """The figure of an arm's measure on a test."""
     values = by_seed(found, arm, test, path)
     first = found[arm, test][min(values)] if values else {}
     return figure(values, look(first, path.replace("idm.", "intervals.", 1)) if path.startswith("idm.") else None)
-
-
-def less(one: Mapping[int, float], other: Mapping[int, float]) -> dict[int, float]:
-    """`one` minus `other`, seed by seed."""
-    return {seed: one[seed] - other[seed] for seed in one if seed in other}
 
 
 def _table_row(found: Evaluations, row: Row) -> dict[str, Any]:
@@ -144,9 +136,12 @@ def _table_row(found: Evaluations, row: Row) -> dict[str, Any]:
             figures[variant] = figure(less(by_seed(found, arm, row.test, row.path), by_seed(found, arm, row.minus, row.path)))
     reports = found.get((f"{row.game}-window", row.test), {})
     line: dict[str, Any] = {"words": row.words, "test": row.test, "target": row.target, "at_least": row.at_least, "figures": figures}
-    promised = row.path.startswith("risk.") and reports
-    line["no_promise"] = sorted(set(reports) - set(by_seed(found, f"{row.game}-window", row.test, row.path))) if promised else []
-    line["verdict"] = verdict(figures["window"], row.target, row.at_least) or ("no promise" if line["no_promise"] and row.target else None)
+    by_threshold = row.path.startswith("risk.") and reports
+    line["no_threshold"] = sorted(set(reports) - set(by_seed(found, f"{row.game}-window", row.test, row.path))) if by_threshold else []
+    line["verdict"] = verdict(figures["window"], row.target, row.at_least)
+    if line["verdict"] is None and line["no_threshold"] and row.target is not None:
+        line["verdict"] = "no threshold"
+    line["beside"] = row.beside and {"words": row.beside[0], "figure": measured(found, f"{row.game}-window", row.test, row.beside[1])}
     line["baselines"] = _baselines(reports, row)
     return line
 
@@ -159,22 +154,15 @@ def _baselines(reports: Mapping[int, Mapping[str, Any]], row: Row) -> dict[str, 
     return {name: look(report, row.path.replace("idm.", f"baselines.{name}.", 1)) for name in report["baselines"]}
 
 
-def verdict(one: Mapping[str, Any] | None, target: float | None, at_least: bool = True) -> str | None:
-    """ "met" or "missed" by the mean over seeds; None without a target or a figure."""
-    if one is None or target is None:
-        return None
-    return "met" if (one["mean"] >= target if at_least else one["mean"] <= target) else "missed"
-
-
 def curve_of(found: Evaluations) -> dict[str, Any]:
-    """R² of both sticks over labelled minutes, and where the turn stick reaches 0.9, seed by seed."""
+    """R² and RMSE of both sticks over recorded minutes, and where the turn stick reaches 0.9, seed by seed."""
     points: list[dict[str, Any]] = []
     turn: dict[int, list[tuple[float, float]]] = {}
     for minutes in LABELLED_MINUTES:
         name = f"doom-{minutes:g}min"
         arm = "doom-window" if name == GAMES["doom"][0] else name
-        line = {words: measured(found, arm, "doom-expert", path) for words, path in (("turn", _TURN), ("forward", _FORWARD))}
-        points.append({"minutes": minutes, **line})
+        paths = {"turn": _TURN, "forward": _FORWARD, "turn_rmse": f"{_TURN[:-2]}rmse", "forward_rmse": f"{_FORWARD[:-2]}rmse"}
+        points.append({"minutes": minutes} | {name: measured(found, arm, "doom-expert", path) for name, path in paths.items()})
         for seed, value in by_seed(found, arm, "doom-expert", _TURN).items():
             turn.setdefault(seed, []).append((minutes, value))
     # A seed counts once it has every point: the crossing could lie in the gap of one that is missing.
@@ -198,24 +186,33 @@ def crossing(line: Iterable[tuple[float, float]], level: float) -> float | None:
 
 
 def _minutes_row(curve: Mapping[str, Any]) -> dict[str, Any]:
-    line: dict[str, Any] = {"words": f"labelled minutes of Doom needed for turn R² {MINUTES_R2}", "test": "doom-expert"}
-    line |= {"target": MINUTES_TARGET, "at_least": False, "figures": {"window": curve["reached"]}, "no_promise": [], "baselines": {}}
+    line: dict[str, Any] = {"words": f"recorded minutes of Doom needed for turn R² {MINUTES_R2}", "test": "doom-expert"}
+    line |= {
+        "target": MINUTES_TARGET,
+        "at_least": False,
+        "figures": {"window": curve["reached"]},
+        "no_threshold": [],
+        "beside": None,
+        "baselines": {},
+    }
     return line | {"verdict": "missed" if curve["never"] else verdict(curve["reached"], MINUTES_TARGET, at_least=False)}
 
 
 def _generalist(found: Evaluations) -> list[dict[str, Any]]:
-    """One IDM for all games beside the specialist of each, on every test and measure that the table has."""
+    """One IDM for all games beside the specialist of each, on every test and measure that the table has, RMSE below each R²."""
     lines = []
     for row in ROWS:
         if not row.path.startswith("idm.") or row.minus is not None or row.path.endswith((".ece", ".release_f1_50ms")):
             continue
-        own = f"{row.game}-window"
-        line: dict[str, Any] = {"words": row.words, "test": row.test, "specialist": measured(found, own, row.test, row.path)}
-        for arm in PARTS["generalist"]:
-            gap = less(by_seed(found, arm.name, row.test, row.path), by_seed(found, own, row.test, row.path))
-            line[arm.name] = {"figure": measured(found, arm.name, row.test, row.path), "difference": figure(gap)}
-            line[arm.name]["verdict"] = verdict(line[arm.name]["difference"], -GENERALIST_WITHIN)
-        lines.append(line)
+        paths = {row.words: row.path} | ({row.words.replace("R²", row.beside[0]): row.beside[1]} if row.beside else {})
+        for words, path in paths.items():
+            own = f"{row.game}-window"
+            line: dict[str, Any] = {"words": words, "test": row.test, "specialist": measured(found, own, row.test, path)}
+            for arm in PARTS["generalist"]:
+                gap = figure(less(by_seed(found, arm.name, row.test, path), by_seed(found, own, row.test, path)))
+                judged = verdict(gap, -GENERALIST_WITHIN) if path == row.path else None
+                line[arm.name] = {"figure": measured(found, arm.name, row.test, path), "difference": gap, "verdict": judged}
+            lines.append(line)
     return lines
 
 
@@ -250,7 +247,7 @@ def _pedals(found: Evaluations) -> list[dict[str, Any]]:
     return lines
 
 
-_PEDAL_MEASURES = ("r2", "ap", "prevalence", "onset_f1_50ms", "accuracy", "ece")
+_PEDAL_MEASURES = ("r2", "rmse", "ap", "prevalence", "onset_f1_50ms", "accuracy", "ece")
 
 
 def _missing(out: Path, part: str, seeds: tuple[int, ...]) -> list[str]:
@@ -263,14 +260,13 @@ def _missing(out: Path, part: str, seeds: tuple[int, ...]) -> list[str]:
 def table_text(results: Mapping[str, Any]) -> str:
     """The table for a terminal: the window IDM beside the target, the other variants behind it."""
     first, *rest = VARIANTS
-    lines = [f"{'':<60}{'target':>8}{first:>16}{'':>11}" + "".join(f"{name:>14}" for name in rest)]
+    rows = []
     for row in results["table"]:
         target = "" if row["target"] is None else f"{'≥' if row['at_least'] else '≤'} {row['target']:g}"
-        window, *others = (row["figures"].get(variant) for variant in VARIANTS)
-        spread = "" if window is None or window["sd"] is None else f" ± {window['sd']:.3f}"
-        value = "-" if window is None else f"{window['mean']:.3f}{spread}"
-        cells = "".join(f"{'-' if one is None else format(one['mean'], '.3f'):>14}" for one in others)
-        lines.append(f"{row['words']:<60}{target:>8}{value:>16}{row['verdict'] or '':>11}{cells}")
+        window, *others = (figure_words(row["figures"].get(variant)) for variant in VARIANTS)
+        beside = f"{row['beside']['words']} {figure_words(row['beside']['figure'])}" if row["beside"] else ""
+        rows.append((row["words"], target, window, row["verdict"] or "", beside, *others))
+    lines = [text_table(("", "target", first, "", "beside it", *rest), rows)]
     if results["missing"]:
         lines.append("not done yet: " + ", ".join(f"{len(names)} evaluations of {part}" for part, names in results["missing"].items()))
     return "\n".join(lines)

@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from ghostpad import __version__
 from ghostpad.base.files import atomic_path
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.masks import video_mask
-from ghostpad.lab.study.idm.page import difference_words, figure_words
+from ghostpad.lab.study.common import difference_words, figure_words, render_page
 from ghostpad.video.decode import decode_frames
-from ghostpad.view.page import jpeg, template
+from ghostpad.view.page import jpeg
 from ghostpad.view.scene import font
 
 AT_S = 4.0
@@ -27,23 +26,21 @@ AT_S = 4.0
 _WIDE, _GAP, _TITLE, _PAPER, _INK = 420, 12, 30, (16, 19, 26), (232, 236, 243)
 
 
-def write_masks_page(results: Mapping[str, Any], corpora: Mapping[str, Path], page: Path) -> Path:
+def write_page(results: Mapping[str, Any], corpora: Mapping[str, Path], page: Path) -> Path:
     """Write the page of `results`, as `ghostpad.lab.study.masks.tables.collect` gives them; `corpora` are the tests by what is seen."""
     picture = frames_picture(corpora)
     with atomic_path(page.with_suffix(".png")) as temporary:
         picture.save(temporary)
-    html = template(Path(__file__).with_name("study.html.jinja")).render(
+    return render_page(
+        Path(__file__),
+        page,
         title="study of masks",
         picture=jpeg(picture, 88),
         tests=list(corpora),
         figure=figure_words,
         difference=difference_words,
-        version=__version__,
         **results,
     )
-    with atomic_path(page) as temporary:
-        temporary.write_text(html, encoding="utf-8")
-    return page
 
 
 def frames_picture(corpora: Mapping[str, Path]) -> Image.Image:

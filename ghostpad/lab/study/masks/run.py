@@ -15,23 +15,23 @@ from ghostpad.base.files import link_or_copy, read_json, write_json
 from ghostpad.cli.arguments import seed_numbers
 from ghostpad.cli.tasks import Task, claim, run_tasks
 from ghostpad.corpus.folder import RECORDED, Corpus, truth_table
-from ghostpad.lab.study.masks.tables import ARMS, CLEAN, MASKED, TESTS, UNMASKED, Arm, collect, evaluation_file, measure, table_text
-
-GAMES = ("doom-defend", "racing")
-"""A trigger and a turn stick seen from within, a steering stick seen from above."""
-
-LEARN, TEST = "learn", "test"
-"""What a corpus is for; its folder is called <this>-<what is seen>."""
-
-MINUTES: dict[str, dict[str, float]] = {LEARN: {"novice": 6.0}, TEST: {"expert": 2.0, "novice": 1.5}}
-"""Minutes of each game by player. Six minutes of a novice teach either game well enough to be spoilt (a guess)."""
-
-SEEDS = {LEARN: 401, TEST: 451}
-"""No training saw a test's seed. A run of 300 steps on these was looked at before `STEPS` was 400; nothing else was chosen on them."""
-
-OVERLAY, STEPS = "xbox", 400
-"""The controller that is drawn, as large and in the corner as `ghostpad record` does it, and the optimiser steps of a training: with 300,
-racing's steering is hardly learned, from pictures or from the controller (R2 0.4, measured)."""
+from ghostpad.lab.study.common import evaluation_file, seconds_by_stage
+from ghostpad.lab.study.masks.plan import (
+    ARMS,
+    CLEAN,
+    GAMES,
+    LEARN,
+    MASKED,
+    MINUTES,
+    OVERLAY,
+    SEEDS,
+    STEPS,
+    TEST,
+    TESTS,
+    UNMASKED,
+    Arm,
+)  # fmt: skip
+from ghostpad.lab.study.masks.tables import collect, measure, table_text
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def study_masks(
 
     IDMs learn from the same episodes of two games: clean, with a controller and its mask, with a controller whose mask is ignored,
     and clean with random masks. Each is tested on clean footage, and on footage with a controller, masked and not. Prints the
-    table; writes --out/results.json and --out/report.html. Stopped, the same command goes on. About 25 minutes of one core.
+    table; writes --out/results.json and --out/report.html. Safe to interrupt: re-run to resume. About 25 minutes of one core.
 
     Args:
         out: The folder to write.
@@ -111,8 +111,8 @@ def recordings(study: MaskStudy) -> Iterator[Task]:
 def readings(study: MaskStudy, arm: Arm, seed: int) -> Iterator[Task]:
     """The training of an arm with a seed, and what its IDM reads in each test."""
     run, name = study.run(arm, seed), f"{arm.name}-s{seed}"
-    settings = (f"train.seed={seed}", "train.threads=1", f"train.steps={study.steps}", *arm.settings)
-    words = ("train", "idm", str(study.corpus(LEARN, arm.corpus)), "--out", str(run), "--set", *settings)
+    settings = (f"--train.seed={seed}", "--train.threads=1", f"--train.steps={study.steps}", *arm.settings)
+    words = ("train", "idm", str(study.corpus(LEARN, arm.corpus)), "--out", str(run), *settings)
     yield Task(name, "train idm", words, done=run / "calibration.json")
     for test in TESTS:
         words = ("label", str(study.corpus(TEST, test)), "--idm", str(run))
@@ -156,14 +156,12 @@ def _measure(study: MaskStudy, arm: Arm, seed: int) -> None:
 
 def _write(study: MaskStudy) -> str:
     """Write results.json and the page from the evaluations that are there; returns the table for a terminal."""
-    from ghostpad.lab.study.masks.page import write_masks_page  # here, because matplotlib takes a second to import
+    from ghostpad.lab.study.masks.page import write_page  # here, because matplotlib takes a second to import
 
-    times = study.out / "seconds.json"
-    seconds = {stage: round(sum(spent.values()), 1) for stage, spent in read_json(times).items()} if times.exists() else {}
-    results = collect(study.out, study.seeds) | {"settings": read_json(study.out / "study.json"), "seconds": seconds}
+    results = collect(study.out, study.seeds) | {"settings": read_json(study.out / "study.json"), "seconds": seconds_by_stage(study.out)}
     drawn, clean = study.corpus(TEST, MASKED), study.corpus(TEST, CLEAN)
     if not (drawn / "videos.parquet").exists():
         raise SettingsError(f"{study.out} holds nothing to show yet: run the same command without --page")
     write_json(study.out / "results.json", results)
-    where = write_masks_page(results, {CLEAN: clean, MASKED: drawn, UNMASKED: study.corpus(TEST, UNMASKED)}, study.out / "report.html")
+    where = write_page(results, {CLEAN: clean, MASKED: drawn, UNMASKED: study.corpus(TEST, UNMASKED)}, study.out / "report.html")
     return f"{table_text(results)}\n{where} and {study.out / 'results.json'} hold the rest"

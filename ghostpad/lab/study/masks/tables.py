@@ -1,83 +1,60 @@
-"""What `ghostpad lab study masks` trains and tests, as data, and the tables of what it found.
+"""What the study of masks found: what an IDM reads in a test, figures of every arm and test, and the tables.
 
-A figure is as in `ghostpad.lab.study.idm.tables`. Macro AP is the mean average precision over all that is pressed: the buttons, and each
+A figure is as in `ghostpad.lab.study.common`. Macro AP is the mean average precision over all that is pressed: the buttons, and each
 direction of a stick, which counts as pressed beyond `PUSHED` and is ranked by the stick's read value.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ghostpad.base.files import read_json
-from ghostpad.base.pad import BUTTONS, SLOTS
+from ghostpad.base.pad import BUTTONS, PRESSED, SLOTS
+from ghostpad.base.table import text_table
 from ghostpad.corpus.folder import Corpus
-from ghostpad.lab.study.idm.tables import figure, less, verdict
-
-CLEAN, MASKED, UNMASKED = TESTS = ("clean", "masked", "unmasked")
-"""What is seen of the controller: none was drawn, its mask, itself."""
+from ghostpad.lab.study.common import difference_words, evaluation_file, figure, figure_words, less, verdict
+from ghostpad.lab.study.masks.plan import ARMS, CLEAN, MASKED, TESTS, UNMASKED
 
 PUSHED, LEAST = 0.3, 20
 """How far a stick must be pushed to count as pressed, and in how many rows something must be pressed to be measured (guesses)."""
 
 WITHIN = 0.03
-"""How far an IDM of masked footage may stay behind one of clean footage, in macro AP (target of the issue)."""
-
-
-@dataclass(frozen=True)
-class Arm:
-    """An IDM: its name, what it learned from in words, what is seen there of the controller, and settings that differ."""
-
-    name: str
-    words: str
-    corpus: str
-    settings: tuple[str, ...] = ()
-
-
-ARMS = (
-    Arm(CLEAN, "clean footage", CLEAN),
-    Arm(MASKED, "a controller drawn in, masked", MASKED),
-    Arm(UNMASKED, "a controller drawn in, mask ignored", UNMASKED),
-    Arm("random", "clean footage, random masks", CLEAN, ("model.mask=0.5",)),
-)
-"""The IDMs, in the order of the table."""
-
-
-def evaluation_file(out: Path, arm: str, test: str, seed: int) -> Path:
-    """Where the evaluation of an arm on a test with a training seed lies."""
-    return out / "eval" / arm / f"{test}-s{seed}.json"
+"""How far an IDM of masked footage may stay behind one of clean footage, in macro AP (target, set before anything was measured)."""
 
 
 def measure(corpus: Path, run: Path, truth: Path) -> dict[str, Any]:
-    """What a run reads in a corpus that it has labelled: macro_ap, targets {game and slot: ap, prevalence}, sticks {…: r2}."""
+    """What a run reads in a corpus that it has labelled: macro_ap, targets {game and slot: ap, prevalence}, sticks {…: r2},
+    rmse {…: rmse}."""
     from ghostpad.label.label import label_source_of  # here, because torch takes seconds to import
     from ghostpad.measure.evaluate import judge
     from ghostpad.measure.match import pool
-    from ghostpad.measure.slots import average_precision, columns
+    from ghostpad.measure.slots import average_precision, r2
 
     judged = judge(Corpus.open(corpus), label_source_of(run), truth)
     targets: dict[str, Any] = {}
-    sticks: dict[str, float] = {}
+    sticks: dict[str, Any] = {}
+    rmse: dict[str, Any] = {}
     for game in sorted({one.video.game or "" for one in judged}):
         rows = pool([one.rows for one in judged if one.video.game == game])
         for index in np.flatnonzero(rows.known.any(0)).tolist():
-            read, true = columns(rows, index)
+            read, true = rows.columns(index)
             button = SLOTS[index] in BUTTONS
             for sign, words in ((1, ""),) if button else ((1, " +"), (-1, " -")):
-                pressed = sign * true >= 0.5 if button else sign * true > PUSHED
+                pressed = true >= PRESSED if button else sign * true > PUSHED
                 if min(pressed.sum(), (~pressed).sum()) >= LEAST:
                     precision = average_precision(sign * read, pressed)
                     targets[f"{game} {SLOTS[index]}{words}"] = {"ap": precision, "prevalence": float(pressed.mean())}
             if not button and np.ptp(true) > 0:
-                sticks[f"{game} {SLOTS[index]}"] = 1 - float(np.mean((read - true) ** 2) / true.var())
+                name = f"{game} {SLOTS[index]}"
+                sticks[name], rmse[name] = r2(read, true), float(np.sqrt(np.mean((read - true) ** 2)))
     macro = float(np.mean([one["ap"] for one in targets.values()])) if targets else None
-    return {"videos": len(judged), "macro_ap": macro, "targets": targets, "sticks": sticks}
+    return {"videos": len(judged), "macro_ap": macro, "targets": targets, "sticks": sticks, "rmse": rmse}
 
 
 def collect(out: Path, seeds: tuple[int, ...]) -> dict[str, Any]:
-    """The figures of every arm and test that is there, and how the issue's two claims fare on clean footage."""
+    """The figures of every arm and test that is there, and which targets are met on clean footage."""
     found: dict[str, Any] = {arm.name: {test: _figures(out, arm.name, test) for test in TESTS} for arm in ARMS}
 
     def gap(arm: str, test: str, other: str, other_test: str) -> dict[str, Any] | None:
@@ -110,38 +87,35 @@ def _seeds(one: Mapping[str, Any] | None) -> dict[int, float]:
 def _figures(out: Path, arm: str, test: str) -> dict[str, Any]:
     reports = {int(path.stem.rpartition("-s")[2]): read_json(path) for path in sorted((out / "eval" / arm).glob(f"{test}-s*.json"))}
     reports = {seed: reports[seed] for seed in sorted(reports)}
-    names = {kind: sorted({name for report in reports.values() for name in report[kind]}) for kind in ("targets", "sticks")}
+
+    def by_name(kind: str, key: str | None = None) -> dict[str, Any]:
+        names = sorted({name for report in reports.values() for name in report.get(kind, {})})
+        values = {name: {seed: one[kind][name] for seed, one in reports.items() if name in one.get(kind, {})} for name in names}
+        return {name: figure({seed: value[key] if key else value for seed, value in each.items()}) for name, each in values.items()}
+
     return {
         "macro_ap": figure({seed: report["macro_ap"] for seed, report in reports.items() if report["macro_ap"] is not None}),
-        "targets": {
-            name: figure({seed: report["targets"][name]["ap"] for seed, report in reports.items() if name in report["targets"]})
-            for name in names["targets"]
-        },
-        "sticks": {
-            name: figure({seed: report["sticks"][name] for seed, report in reports.items() if name in report["sticks"]})
-            for name in names["sticks"]
-        },
+        "targets": by_name("targets", "ap"),
+        "sticks": by_name("sticks"),
+        "rmse": by_name("rmse"),
         "prevalence": {name: report["targets"][name]["prevalence"] for report in reports.values() for name in report["targets"]},
     }
 
 
 def table_text(results: Mapping[str, Any]) -> str:
     """The tables for a terminal: macro AP of every IDM on every test, then each target on clean footage."""
-    wide = max(len(arm.words) for arm in ARMS) + 2
-    lines = [f"macro AP, learned from{'':<{wide - 22}}" + "".join(f"{test:>18}" for test in TESTS)]
-    for arm in ARMS:
-        lines.append(f"{arm.words:<{wide}}" + "".join(f"{_cell(results['arms'][arm.name][test]['macro_ap']):>18}" for test in TESTS))
-    lines += ["", f"on clean footage{'':<14}{'pressed':>8}" + "".join(f"{arm.name:>18}" for arm in ARMS)]
-    first = results["arms"][CLEAN][CLEAN]
-    for kind, words in (("targets", "AP"), ("sticks", "R2")):
+    rows = [(arm.words, *(figure_words(results["arms"][arm.name][test]["macro_ap"]) for test in TESTS)) for arm in ARMS]
+    lines = [text_table(("macro AP, learned from", *TESTS), rows), ""]
+    first, rows = results["arms"][CLEAN][CLEAN], []
+    for kind, words in (("targets", "AP"), ("sticks", "R²"), ("rmse", "RMSE")):
         for name in first[kind]:
-            cells = [_cell(results["arms"][arm.name][CLEAN][kind].get(name)) for arm in ARMS]
-            share = f"{first['prevalence'][name]:.2f}" if kind == "targets" else ""
-            lines.append(f"{name + ' ' + words:<30}{share:>8}" + "".join(f"{cell:>18}" for cell in cells))
+            cells = [figure_words(results["arms"][arm.name][CLEAN][kind].get(name)) for arm in ARMS]
+            rows.append((f"{name} {words}", f"{first['prevalence'][name]:.2f}" if kind == "targets" else "", *cells))
+    lines.append(text_table(("on clean footage", "pressed", *(arm.name for arm in ARMS)), rows))
     lines.append("")
     for key, words in CLAIMS.items():
-        told = f" ({results['verdict']}: at least {-WITHIN:g} was asked)" if key == "masked_minus_clean" and results["verdict"] else ""
-        lines.append(f"{words}: {_cell(results[key], '+')}{told}")
+        target = f" (target, at least {-WITHIN:g}: {results['verdict']})" if key == "masked_minus_clean" and results["verdict"] else ""
+        lines.append(f"{words}: {difference_words(results[key])}{target}")
     if results["missing"]:
         lines.append(f"not done yet: {len(results['missing'])} evaluations")
     return "\n".join(lines)
@@ -154,9 +128,3 @@ CLAIMS = {
     "random_gained_on_masked": "random masks against none, learned from clean footage, on masked footage",
 }
 """Differences of macro AP, seed by seed, in words."""
-
-
-def _cell(one: Mapping[str, Any] | None, sign: str = "") -> str:
-    if one is None:
-        return "-"
-    return format(one["mean"], f"{sign}.3f") + ("" if one["sd"] is None else f" ± {one['sd']:.3f}")

@@ -1,11 +1,11 @@
-"""The page of the pseudo-label study: what was promised, curves over both kinds of minutes, comparisons, the conclusion.
+"""The page of the pseudo-label study: targets met or missed, curves over both kinds of minutes, comparisons, the conclusion.
 
 Reads the content of its results.json; writes one self-contained HTML file, readable on a phone, in light and dark. Only what is there
 is shown, and what is missing is named. About a second.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +13,23 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ghostpad import __version__
-from ghostpad.base.files import atomic_path
 from ghostpad.games.spec import game_spec
-from ghostpad.view.page import number, template
+from ghostpad.lab.study.common import Json, render_page
+from ghostpad.lab.study.pseudo_labels.conclusion import JUDGED, find
+from ghostpad.view.page import number
 from ghostpad.view.plots import AMBER, BLUE, GREEN, GREY, INK, svg
-
-Json = Mapping[str, Any]
-"""A JSON object."""
 
 _COLOURS = {"truth": "#8f9aad", "pseudo": BLUE, "shuffled": "#e06c75", "unfiltered": GREEN, "oracle": AMBER}
 _MARKS = {"truth": "s", "pseudo": "o", "shuffled": "X", "unfiltered": "D", "oracle": "^"}
-_DRAWN = (("doom", "doom"), ("doom", "doom-supreme"), ("racing", "racing"))
+_WORDS = {"labelled": "recorded", "unlabelled": "unlabelled"}
 
 
-def write_pseudo_labels_page(results: Json, page: str | os.PathLike[str]) -> Path:
+def write_page(results: Json, page: str | os.PathLike[str]) -> Path:
     """Write the page of `results`, as `ghostpad.lab.study.pseudo_labels.tables.collect` gives them; returns its path."""
-    html = template(Path(__file__).with_name("study.html.jinja")).render(
-        title="what an IDM's labels are worth",
+    return render_page(
+        Path(__file__),
+        page,
+        title="what an IDM's pseudo-labels are worth",
         results=results,
         scale=results["scale"],
         curves=list(_curves(results)),
@@ -39,15 +38,11 @@ def write_pseudo_labels_page(results: Json, page: str | os.PathLike[str]) -> Pat
             {**point, "title": game_spec(point["game"]).title, "of": results["domains"][point["domain"]]} for point in results["points"]
         ],
         players=[(game_spec(game).title, player, one) for game, all in results["players"].items() for player, one in all.items()],
-        titles={game: game_spec(game).title for _, game in _DRAWN},
+        titles={game: game_spec(game).title for _, game in JUDGED},
         done=sum(results["asked"].values()) - sum(len(names) for names in results["missing"].values()),
         asked=sum(results["asked"].values()),
         figure=figure_words,
-        version=__version__,
     )
-    with atomic_path(page) as temporary:
-        temporary.write_text(html, encoding="utf-8")
-    return Path(page)
 
 
 def figure_words(one: Json | None) -> str:
@@ -58,25 +53,20 @@ def figure_words(one: Json | None) -> str:
 
 
 def beside(results: Json, domain: str) -> list[dict[str, Any]]:
-    """The agents of a domain beside the specialist of each game they play with as many labelled minutes: lines of a table."""
+    """The agents of a domain beside the specialist of each game they play with as many recorded minutes: lines of a table."""
     lines = []
     for point in results["points"]:
         if point["domain"] == domain:
             owner = "racing" if point["game"].startswith("racing") else "doom"
             arm = "pseudo" if point["arm"] == "tuned" else point["arm"]
-            wanted = {"domain": owner, "arm": arm, "labelled": point["labelled"], "unlabelled": results["scale"]["most"]}
-            lines.append({**point, "title": game_spec(point["game"]).title, "specialist": _find(results, wanted, point["game"])})
+            specialist = find(results, owner, arm, point["labelled"], results["scale"]["most"], point["game"])
+            lines.append({**point, "title": game_spec(point["game"]).title, "specialist": specialist})
     return lines
-
-
-def _find(results: Json, wanted: Json, game: str) -> Json | None:
-    wanted = {**wanted, "game": game}
-    return next((point["figure"] for point in results["points"] if all(point[key] == value for key, value in wanted.items())), None)
 
 
 def _curves(results: Json) -> Iterator[dict[str, Any]]:
     """The plots of each game that has points for them."""
-    for domain, game in _DRAWN:
+    for domain, game in JUDGED:
         own = [point for point in results["points"] if (point["domain"], point["game"]) == (domain, game)]
         scale = results["scale"]
         footage = [point for point in own if point["labelled"] == scale["centre"]]
@@ -95,7 +85,7 @@ def _curves(results: Json) -> Iterator[dict[str, Any]]:
 def curve_plot(points: Sequence[Json], along: str, players: Json, ticks: Sequence[float]) -> str:
     """Mean returns of every arm along "unlabelled" or "labelled" minutes with standard errors, a dot a training seed, players dashed.
 
-    Along unlabelled minutes each arm's line begins at the truth alone; along labelled ones the axis is logarithmic.
+    Along unlabelled minutes each arm's line begins at recorded pads alone; along labelled ones the axis is logarithmic.
     """
 
     def draw(figure: Figure) -> None:
@@ -111,7 +101,7 @@ def curve_plot(points: Sequence[Json], along: str, players: Json, ticks: Sequenc
             axes.set_xscale("log")
         other = "labelled" if along == "unlabelled" else "unlabelled"
         fixed = " or ".join(f"{minutes:g}" for minutes in sorted({point[other] for point in points if point["arm"] != "truth"}))
-        axes.set(xlabel=f"{along} minutes ({fixed or 'no'} {other})", ylabel="mean return")
+        axes.set(xlabel=f"{_WORDS[along]} minutes ({fixed or 'no'} {_WORDS[other]})", ylabel="mean return")
         _finish(figure, axes, players, ticks)
 
     return svg(draw, 3.4)
@@ -123,7 +113,7 @@ def _has_pairs(points: Sequence[Json], scale: Json) -> bool:
 
 
 def pairs_plot(points: Sequence[Json], players: Json, ticks: Sequence[float]) -> str:
-    """Mean returns of truth + pseudo along unlabelled minutes, a line for each number of labelled minutes, darker with more."""
+    """Mean returns of recorded pads + pseudo-labels along unlabelled minutes, a line an amount of recorded ones, darker with more."""
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -137,7 +127,7 @@ def pairs_plot(points: Sequence[Json], players: Json, ticks: Sequence[float]) ->
                 [one["figure"]["mean"] for one in line],
                 [one["figure"]["sem"] or 0.0 for one in line],
                 fmt="o-", ms=5, color=BLUE, alpha=0.15 + 0.85 * strength, lw=0.8 + 1.2 * strength, capsize=3,
-                label=f"{labelled:g} labelled",
+                label=f"{labelled:g} recorded",
             )  # fmt: skip
         _finish(figure, axes, players, ticks)
         axes.set(xlabel="unlabelled minutes", ylabel="mean return")

@@ -5,25 +5,25 @@ and so are its optimiser steps; the seeds of recordings and of evaluation episod
 stages of the demo took on one of two loaded cores.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
-from ghostpad.base.errors import unknown
 from ghostpad.cli.demo import TRUTH_SHARE
 
 ARMS: dict[str, str] = {
-    "truth": "a novice's minutes with known pads alone",
-    "pseudo": "and an expert's footage, pads read by the IDM, filtered, weighed by confidence",
-    "shuffled": "the same labels under other moments of their videos",
-    "unfiltered": "the IDM's labels as they are, neither filtered nor weighed",
-    "oracle": "the expert's true pads in the place of labels",
+    "truth": "a novice's recorded minutes alone",
+    "pseudo": "and an IDM's pseudo-labels of an expert's footage, filtered, weighed by confidence",
+    "shuffled": "the same pseudo-labels under other moments of their videos",
+    "unfiltered": "the IDM's pseudo-labels as they are, neither filtered nor weighed",
+    "oracle": "the expert's recorded pads in the place of pseudo-labels",
 }
 """What an agent learned from."""
 
 TUNED = "tuned"
 """An agent of an unlabelled level that does not start anew, but from the first level's agent that learned from labels."""
 
-TUNING, TUNING_SHARE = ("train.lr=1e-3", "train.weight_decay=0.05", "data.batch_size=96"), 3
+TUNING, TUNING_SHARE = ("--train.lr=1e-3", "--train.weight-decay=0.05", "--data.batch-size=96"), 3
 """How it learns on: at half the usual rate, for a third of the usual steps (guesses; nothing was tried)."""
 
 EVALUATION_SEED = 5000
@@ -85,7 +85,7 @@ class Scale:
 
     @property
     def transfer(self) -> float:
-        """Unlabelled minutes of a game that nobody recorded pads in."""
+        """Unrecorded minutes of a game that nobody recorded pads in."""
         return max(minutes for minutes in self.unlabelled if minutes <= self.most / 2) or self.most
 
     def footage_minutes(self, game: str) -> float:
@@ -96,12 +96,12 @@ class Scale:
 QUICK = Scale(
     labelled=(0.4,), unlabelled=(0, 0.2), centre=0.4, steps=4, idm_steps=4, episodes=2, domains=("doom",), tests=("doom",),
     idm_settings=(
-        "model.width_px=64", "model.height_px=48", "model.dim=16", "model.heads=2", "model.clip_rows=16",
-        "data.batch_size=4", "data.validation_share=0.5",
+        "--model.width-px=64", "--model.height-px=48", "--model.dim=16", "--model.heads=2", "--model.clip-rows=16",
+        "--data.batch-size=4", "--data.validation-share=0.5",
     ),
     policy_settings=(
-        "model.width_px=32", "model.height_px=24", "model.dim=16", "model.heads=2", "model.conv_width=4", "data.batch_size=8",
-        "data.confidence_power=0",
+        "--model.width-px=32", "--model.height-px=24", "--model.dim=16", "--model.heads=2", "--model.conv-width=4", "--data.batch-size=8",
+        "--data.confidence-power=0",
     ),
     filter_flags=("--skip", "confidence"),  # an IDM of four steps is sure of nothing
 )  # fmt: skip
@@ -129,7 +129,7 @@ class Unit:
 
 
 def _centre(scale: Scale, seeds: tuple[int, ...]) -> Iterator[Unit]:
-    """All arms with the most footage and the truth alone, then less footage; seed by seed."""
+    """All arms with the most footage and recorded pads alone, then less footage; seed by seed."""
     most = scale.most
     for seed in seeds:
         for domain in scale.domains:
@@ -139,7 +139,7 @@ def _centre(scale: Scale, seeds: tuple[int, ...]) -> Iterator[Unit]:
 
 
 def _labels(scale: Scale, seeds: tuple[int, ...]) -> Iterator[Unit]:
-    """Fewer and more labelled minutes, without and with the most footage."""
+    """Fewer and more recorded minutes, without and with the most footage."""
     for seed in seeds:
         for domain in scale.domains:
             for labelled in (labelled for labelled in scale.labelled if labelled != scale.centre):
@@ -166,31 +166,15 @@ def _pairs(scale: Scale, seeds: tuple[int, ...], arms: tuple[str, ...]) -> Itera
                     yield from (Unit(domain, arm, labelled, unlabelled, seed) for arm in arms)
 
 
-def _grid(scale: Scale, seeds: tuple[int, ...]) -> Iterator[Unit]:
-    return _pairs(scale, seeds, ("pseudo",))
-
-
-def _controls(scale: Scale, seeds: tuple[int, ...]) -> Iterator[Unit]:
-    return _pairs(scale, seeds, ("oracle", "shuffled", "unfiltered"))
-
-
-PARTS = {
+PARTS: dict[str, Callable[[Scale, tuple[int, ...]], Iterator[Unit]]] = {
     "centre": _centre,
     "labels": _labels,
     "generalist": _one_for_all,
     "transfer": _transfer,
-    "grid": _grid,
-    "controls": _controls,
+    "grid": partial(_pairs, arms=("pseudo",)),
+    "controls": partial(_pairs, arms=("oracle", "shuffled", "unfiltered")),
 }
 """The units of each part, in the order in which they are worked through; what stands in an earlier part is not done again."""
-
-
-def parts_named(names: Iterable[str]) -> tuple[str, ...]:
-    """The parts by name in their own order, all if none is named. Raises `SettingsError` with the nearest for an unknown name."""
-    wanted = set(names)
-    for name in sorted(wanted - set(PARTS)):
-        raise unknown("part of the study", name, PARTS)
-    return tuple(name for name in PARTS if not wanted or name in wanted)
 
 
 def units_of(parts: Iterable[str], scale: Scale, seeds: tuple[int, ...]) -> dict[str, list[Unit]]:

@@ -9,20 +9,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ghostpad.base.files import read_json, write_json
+from ghostpad.base.files import write_json
 from ghostpad.cli.arguments import seed_numbers
 from ghostpad.cli.tasks import Task, claim, run_tasks
+from ghostpad.lab.study.common import parts_named, seconds_by_stage
 from ghostpad.lab.study.pseudo_labels.plan import (
     DOMAINS,
     EVALUATION_SEED,
     EXPERT_SEED,
     NOVICE_SEED,
+    PARTS,
     QUICK,
     TUNING,
     TUNING_SHARE,
     Scale,
     Unit,
-    parts_named,
     units_of,
 )
 from ghostpad.lab.study.pseudo_labels.tables import collect, table_text
@@ -83,12 +84,12 @@ def study_pseudo_labels(
     quick: bool = False,
     page: bool = False,
 ) -> None:
-    """Measure what an IDM's labels are worth to an agent, against shuffled and unfiltered ones, the truth alone and an oracle.
+    """Measure what an IDM's pseudo-labels are worth to an agent, against shuffled and unfiltered ones, recorded pads alone and an oracle.
 
-    In two games and a level nobody recorded pads in, over labelled and unlabelled minutes; then one agent for both games beside the
+    In two games and a level nobody recorded pads in, over recorded and unlabelled minutes; then one agent for both games beside the
     specialists, and an agent of the level that is seen only unlabelled. Writes --out/results.json, --out/report.html, and every corpus,
-    run and evaluation on the way. Each step is a ghostpad command, printed as it starts, the most telling first; stopped or failed, the
-    same command goes on. The centre takes about an hour and a quarter on two cores with three seeds, all of it eight hours (estimated).
+    run and evaluation on the way. Each step is a ghostpad command, printed as it starts, the most telling first; safe
+    to interrupt: re-run to resume. The centre takes an hour and a quarter on two cores with three seeds, all of it eight hours (estimated).
 
     Args:
         out: The folder to write.
@@ -98,7 +99,7 @@ def study_pseudo_labels(
         quick: The same code on next to no footage, six minutes of a core with three seeds; its figures say nothing.
         page: Only write the page of what is there.
     """
-    study = PseudoLabelStudy(out, seed_numbers(seeds), parts_named(only), QUICK if quick else Scale())
+    study = PseudoLabelStudy(out, seed_numbers(seeds), parts_named(PARTS, only), QUICK if quick else Scale())
     claim(out / "study.json", {"quick": quick}, [] if workers >= 1 else [f"workers is {workers}: it must be 1 or more"])
     if not page:
         planned = {part: list(planned_tasks(study, units)) for part, units in units_of(study.parts, study.scale, study.seeds).items()}
@@ -115,13 +116,11 @@ def study_pseudo_labels(
 
 def _write(study: PseudoLabelStudy) -> str:
     """Write results.json and the page from the evaluations that are there; returns the table for a terminal."""
-    from ghostpad.lab.study.pseudo_labels.page import write_pseudo_labels_page  # here, because matplotlib takes a second to import
+    from ghostpad.lab.study.pseudo_labels.page import write_page  # here, because matplotlib takes a second to import
 
-    times = study.out / "seconds.json"
-    seconds = {stage: round(sum(spent.values()), 1) for stage, spent in read_json(times).items()} if times.exists() else {}
-    results = collect(study.out, study.scale, study.seeds, seconds)
+    results = collect(study.out, study.scale, study.seeds, seconds_by_stage(study.out))
     write_json(study.out / "results.json", results)
-    where = write_pseudo_labels_page(results, study.out / "report.html")
+    where = write_page(results, study.out / "report.html")
     return f"{table_text(results)}\n{where} and {study.out / 'results.json'} hold the rest"
 
 
@@ -146,12 +145,12 @@ def _train(study: PseudoLabelStudy, unit: Unit) -> Iterator[Planned]:
     if before is not None:  # the model is what it was
         yield from _train(study, before)
         steps, flags, needs = steps // TUNING_SHARE, ("--init", study.run(before.name)), [*needs, before.name]
-        settings = (*TUNING, *(word for word in settings if not word.startswith("model.")))
-    settings = (f"train.seed={unit.seed}", "train.threads=1", f"train.steps={steps}", *settings)
+        settings = (*TUNING, *(word for word in settings if not word.startswith("--model.")))
+    settings = (f"--train.seed={unit.seed}", "--train.threads=1", f"--train.steps={steps}", *settings)
     yield from (_novice(study, game, unit.labelled) for game in domain.games)
     if unit.arm != "truth":
         corpora += [study.expert(game) for game in domain.footage]
-        settings += (f"data.truth_share={domain.truth_share}", f"data.label_minutes={unit.unlabelled:g}")
+        settings += (f"--data.truth-share={domain.truth_share}", f"--data.label-minutes={unit.unlabelled:g}")
         needs += [f"{game} expert" for game in domain.footage]
         yield from (_expert(study, game) for game in domain.footage)
     if unit.arm == "oracle":
@@ -159,11 +158,11 @@ def _train(study: PseudoLabelStudy, unit: Unit) -> Iterator[Planned]:
     elif unit.arm != "truth":
         idm = idm_name(unit)
         yield from _labelled(study, unit, idm)
-        believed = ("data.verdicts=none", "data.confidence_power=0") if unit.arm == "unfiltered" else (f"data.verdicts={idm}",)
-        settings += (f"data.labels=@{study.run(idm)}", *believed)
-        settings += (f"data.shuffle_seed={unit.seed}",) if unit.arm == "shuffled" else ()
+        believed = ("--data.verdicts=none", "--data.confidence-power=0") if unit.arm == "unfiltered" else (f"--data.verdicts={idm}",)
+        settings += (f"--data.labels=@{study.run(idm)}", *believed)
+        settings += (f"--data.shuffle-seed={unit.seed}",) if unit.arm == "shuffled" else ()
         needs += [f"filter {game} by {idm}" for game in domain.footage]
-    words = ("train", "policy", *corpora, "--out", study.run(unit.name), *flags, "--set", *settings)
+    words = ("train", "policy", *corpora, "--out", study.run(unit.name), *flags, *settings)
     done = Path(study.run(unit.name), "model.safetensors")
     seconds = START_S + POLICY_STEP_S * steps
     yield Planned(Task(unit.name, "train policy", words, tuple(needs), done), seconds)
@@ -177,9 +176,9 @@ def idm_name(unit: Unit) -> str:
 def _labelled(study: PseudoLabelStudy, unit: Unit, idm: str) -> Iterator[Planned]:
     """The unit's IDM, and its labels and verdicts under all of the footage."""
     domain, scale, run = DOMAINS[unit.domain], study.scale, study.run(idm)
-    settings = (f"train.seed={unit.seed}", "train.threads=1", f"train.steps={scale.idm_steps * domain.longer}", *scale.idm_settings)
-    settings += ("model.binding=game",) if len(domain.games) > 1 else ()
-    words = ("train", "idm", *(study.novice(game, unit.labelled) for game in domain.games), "--out", run, "--set", *settings)
+    settings = (f"--train.seed={unit.seed}", "--train.threads=1", f"--train.steps={scale.idm_steps * domain.longer}", *scale.idm_settings)
+    settings += ("--model.binding=game",) if len(domain.games) > 1 else ()
+    words = ("train", "idm", *(study.novice(game, unit.labelled) for game in domain.games), "--out", run, *settings)
     needs = tuple(f"{game} novice {unit.labelled:g}" for game in domain.games)
     seconds = START_S + IDM_STEP_S * scale.idm_steps * domain.longer
     yield Planned(Task(idm, "train idm", words, needs, Path(run, "calibration.json")), seconds)

@@ -1,4 +1,4 @@
-"""What the pseudo-label study found: reads its evaluation files and fills results.json: points, promises kept or not, a conclusion.
+"""What the pseudo-label study found: reads its evaluation files and fills results.json: points, targets met or missed, a conclusion.
 
 A figure is {"mean", "sd", "sem", "n", "by_seed", "at"}: the mean over training seeds of mean returns, their spread, the standard error of
 that mean (the larger of that over seeds and that over episodes: three seeds can agree by chance), and where it lies between random play
@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from ghostpad.base.files import read_json
+from ghostpad.base.table import text_table
 from ghostpad.games.players import normalized_return
+from ghostpad.lab.study.common import Json, mean_sd
+from ghostpad.lab.study.pseudo_labels.conclusion import conclusion, figure_words, targets
 from ghostpad.lab.study.pseudo_labels.plan import ARMS, DOMAINS, EVALUATION_SEED, PARTS, TUNED, Scale, Unit, units_of
-from ghostpad.lab.study.pseudo_labels.words import Json, conclusion, mean_sd, promises, told
 
 Scores = Mapping[tuple[str, str], Mapping[str, Any]]
 """(name of the unit or player and seed, game): its row of `ghostpad eval policy`."""
@@ -40,7 +42,7 @@ def collect(out: Path, scale: Scale, seeds: tuple[int, ...], seconds: Mapping[st
         "asked": {part: len(names) for part, names in wanted.items()},
         "seconds": dict(seconds),
     }
-    results["promises"] = promises(results)
+    results["targets"] = targets(results)
     results["conclusion"] = conclusion(results)
     return results
 
@@ -126,27 +128,25 @@ def _missing(out: Path, wanted: Mapping[str, list[Unit]]) -> dict[str, list[str]
 
 
 def table_text(results: Json) -> str:
-    """Lines for a terminal: every point, promises, and how much is missing."""
-    head = f"{'agents of':<10}{'arm':<12}{'labelled':>9}{'unlabelled':>11}  {'plays':<14}"
-    lines = [f"{head}{'mean return':>12}{'± s.e.':>8}{'seeds':>6}{'0...1':>7}"]
+    """Lines for a terminal: every point, targets, and how much is missing."""
+    rows = []
     for point in results["points"]:
         one = point["figure"]
         sem, at = ("-" if one[key] is None else format(one[key], spec) for key, spec in (("sem", ".1f"), ("at", ".2f")))
-        lines.append(
-            f"{point['domain']:<10}{point['arm']:<12}{point['labelled']:>9g}{point['unlabelled']:>11g}  {point['game']:<14}"
-            f"{one['mean']:>12.1f}{sem:>8}{len(one['by_seed']):>6}{at:>7}"
-        )
+        minutes = [f"{point[kind]:g}" for kind in ("labelled", "unlabelled")]
+        rows.append([point["domain"], point["arm"], point["game"], *minutes, f"{one['mean']:.1f}", sem, str(len(one["by_seed"])), at])
+    lines = [text_table(("agents of", "arm", "plays", "recorded", "unlabelled", "mean return", "± s.e.", "seeds", "0...1"), rows, left=3)]
     for game, players in results["players"].items():
-        lines.append(f"{game}: " + ", ".join(f"{player} {told(one)}" for player, one in players.items()))
-    for promise in results["promises"]:
-        value = f"{promise['mean']:+.1f} ± {promise['sem']:.1f}" if "mean" in promise else _ratio_text(promise)
-        lines.append(f"{promise['game']}: {promise['words']}: {value}, asked {promise['asked']}: {promise['verdict']}")
+        lines.append(f"{game}: " + ", ".join(f"{player} {figure_words(one)}" for player, one in players.items()))
+    for one in results["targets"]:
+        value = f"{one['mean']:+.1f} ± {one['sem']:.1f}" if "mean" in one else _ratio_text(one)
+        lines.append(f"{one['game']}: {one['words']}: {value}, target {one['target']}: {one['verdict']}")
     lines += [f"not done yet: {len(names)} of {results['asked'][part]} units of {part}" for part, names in results["missing"].items()]
     return "\n".join(lines)
 
 
-def _ratio_text(promise: Json) -> str:
+def _ratio_text(target: Json) -> str:
     """The number that the verdict goes by."""
-    if promise["raw"] is not None:
-        return f"{promise['raw']:.2f}"
-    return "-" if promise["scaled"] is None else f"{promise['scaled']:.2f} (of the way from random to expert)"
+    if target["raw"] is not None:
+        return f"{target['raw']:.2f}"
+    return "-" if target["scaled"] is None else f"{target['scaled']:.2f} (of the way from random to expert)"

@@ -13,12 +13,6 @@ Table = NDArray[np.float64]
 """[rows, numbers]."""
 
 
-def r2(predicted: Table, truth: Table) -> list[float | None]:
-    """Of each column the share of its variance that is explained; None where it has none."""
-    wrong, spread = ((predicted - truth) ** 2).mean(0), truth.var(0)
-    return [None if of == 0 else float(1 - error / of) for error, of in zip(wrong, spread, strict=True)]
-
-
 def fit_linear(x: Table, y: Table, *others: Table) -> list[Table]:
     """What the linear least squares rule from `x` [n, d] to `y` [n, k] says of each of `others` [m, d], cut to -1...1."""
     weights = np.linalg.lstsq(_with_one(x), y, rcond=None)[0]

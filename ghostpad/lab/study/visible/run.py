@@ -18,18 +18,10 @@ from ghostpad.base.progress import Advance, progress
 from ghostpad.games.doom import Doom
 from ghostpad.games.spec import make_game, make_player
 from ghostpad.lab.study.visible.odometry import Track, free_sticks, inputs, steps, watch
+from ghostpad.lab.study.visible.plan import AROUND, DEFEND_FRAMES, DOOM_FRAMES, NET, PLAYERS, SLOTS, STEPS, STEPS_PER_EPISODE, TRIGGER
 from ghostpad.lab.study.visible.replay import WITHIN_FRAMES, press_is_visible, presses, row_is_visible
-
-AROUND, SLOTS = 4, ("forward", "turn")
-"""Rows before and after a row that a learned oracle sees (eight gave less, 0.73 for 0.79, measured), and the sticks it tells."""
-DOOM_FRAMES, DEFEND_FRAMES = {"novice": 400, "expert": 1000}, 120
-"""The longest an episode is watched: 14 of the novice's are the five minutes that an IDM learns from; a novice of doom-defend is dead
-after 200."""
-STEPS_PER_EPISODE, STEPS = 180, 2500
-"""A net's optimiser steps: as many as five minutes need, and fewer for less."""
-TRIGGER, PLAYERS = "right_trigger", ("expert", "novice")
-"""The button whose rows are asked about in doom-defend, and who presses it."""
-_NET = "net, odometry and walls"
+from ghostpad.lab.study.visible.tables import table_text
+from ghostpad.measure.slots import r2
 
 
 def study_visible(*, out: Path, episodes: int = 14, seed: int = 0) -> None:
@@ -63,7 +55,7 @@ def study_visible(*, out: Path, episodes: int = 14, seed: int = 0) -> None:
         defend = {player: trigger_shares(player, tests, _seeds(seed, 4), advance) for player in PLAYERS}
     report = {"episodes": episodes, "seed": seed, "doom": doom, "doom-defend": defend}
     write_json(out, report)
-    print(visible_text(report))
+    print(table_text(report))
 
 
 def _seeds(seed: int, part: int) -> Callable[[int], int]:
@@ -82,11 +74,11 @@ def _watch(player: str, episodes: int, seed_of: Callable[[int], int], advance: A
 
 
 def stick_oracles(tracks: Mapping[str, Sequence[Track]], seed: int, net_steps: int = STEPS) -> dict[str, Any]:
-    """R2 of every oracle on the novice's and the expert's tracks, and the expert's forward stick value by value.
+    """R2 and RMSE of every oracle on the novice's and the expert's tracks, and the expert's forward stick value by value.
 
     `tracks` are those `learned` from, the tests `novice` and `expert`, and `others` of the expert, which one net learns from instead.
     """
-    from ghostpad.lab.study.visible.oracle import fit_linear, fit_net, r2  # here, because torch takes seconds to import
+    from ghostpad.lab.study.visible.oracle import fit_linear, fit_net  # here, because torch takes seconds to import
 
     tests = ("novice", "expert")
     truth = {name: np.concatenate([track.sticks for track in some]) for name, some in tracks.items()}
@@ -101,19 +93,33 @@ def stick_oracles(tracks: Mapping[str, Sequence[Track]], seed: int, net_steps: i
         for who, fit, source in rules:
             told[f"{who}, odometry{known}"] = dict(zip(tests, fit(x[source], truth[source], *asked), strict=True))
     told["rule of motion"] = {name: np.concatenate([one.sticks for one in some]) for name, some in ruled.items()}
-    best = {name: np.where(free[name][:, None], told["rule of motion"][name], told[_NET][name]) for name in tests}
+    best = {name: np.where(free[name][:, None], told["rule of motion"][name], told[NET][name]) for name in tests}
     told["rule of motion, at walls the net"] = best
-    scores = {who: {name: dict(zip(SLOTS, r2(one[name], truth[name]), strict=True)) for name in tests} for who, one in told.items()}
-    alone = {name: dict(zip(SLOTS, r2(told["rule of motion"][name][free[name]], truth[name][free[name]]), strict=True)) for name in tests}
+    free_rows = {name: np.where(free[name][:, None], told["rule of motion"][name], np.nan) for name in tests}
+    scores = {
+        who: {name: _stick_scores(one[name], truth[name]) for name in tests}
+        for who, one in (told | {"rule of motion, free rows": free_rows}).items()
+    }
     ahead = np.concatenate([steps(track)[:, 0] for track in tracks["expert"]])
     runs = np.concatenate([_run_frames(track.sticks[:, 0]) for track in tracks["expert"]])
-    shown = {who: told[who]["expert"][:, 0] for who in (_NET, "rule of motion")}
+    shown = {who: told[who]["expert"][:, 0] for who in (NET, "rule of motion")}
     return {
         "rows": {name: len(rows) for name, rows in truth.items()},
-        "r2": scores | {"rule of motion, free rows": alone},
+        **{key: {who: {name: one[name][key] for name in tests} for who, one in scores.items()} for key in ("r2", "rmse")},
         "free_share": {name: float(rows.mean()) for name, rows in free.items()},
         "expert_forward": _by_value(truth["expert"][:, 0], shown, ahead, runs, free["expert"], np.abs(truth["expert"][:, 1])),
     }
+
+
+def _stick_scores(read: NDArray[np.float64], truth: NDArray[np.float64]) -> dict[str, dict[str, float | None]]:
+    """{"r2", "rmse"} of each stick, over the rows [n, 2] that were read (not NaN)."""
+    rows = ~np.isnan(read).any(axis=1)
+    found: dict[str, dict[str, float | None]] = {"r2": {}, "rmse": {}}
+    for column, name in enumerate(SLOTS):
+        ours, theirs = read[rows, column], truth[rows, column]
+        found["r2"][name] = r2(ours, theirs)
+        found["rmse"][name] = float(np.sqrt(np.mean((ours - theirs) ** 2))) if len(ours) else None
+    return found
 
 
 def _run_frames(values: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -174,38 +180,3 @@ def trigger_shares(player: str, episodes: int, seed_of: Callable[[int], int], ad
             advance(1)
     found = {name: np.concatenate(answers) for name, answers in asked.items()}
     return {name: {"n": len(seen), "visible_share": float(seen.mean()) if len(seen) else None} for name, seen in found.items()}
-
-
-def visible_text(report: Mapping[str, Any]) -> str:
-    """The tables that the command prints of its report."""
-    doom, tests = report["doom"], ("novice", "expert")
-    lines = [f"{'Doom, R2 of an oracle':<42}{'forward: novice':>16}{'expert':>8}{'turn: novice':>14}{'expert':>8}"]
-    for who, scores in doom["r2"].items():
-        cells = [_number(scores[name][stick]) for stick in SLOTS for name in tests]
-        lines.append(f"{who:<42}{cells[0]:>16}{cells[1]:>8}{cells[2]:>14}{cells[3]:>8}")
-    lines.append("free rows: " + ", ".join(f"{name} {_percent(doom['free_share'][name])}" for name in tests) + "\n")
-    lines.append(
-        f"{'expert forward':<16}{'rows':>6}{'free':>6}{'held':>10}{'way ahead':>11}{'|turn|':>8}{'net reads':>11}{'of its error':>14}"
-    )
-    for one in doom["expert_forward"]:
-        net = one["oracles"][_NET]
-        held, way = f"{one['hold_frames']:.1f} frames", f"{one['ahead_units']:.1f} units"
-        lines.append(
-            f"{one['value']:<16.2f}{_percent(one['share']):>6}{_percent(one['free_share']):>6}{held:>12}{way:>11}"
-            f"{one['turn']:>8.2f}{net['mean']:>9.2f}{_percent(net['error_share']):>14}"
-        )
-    lines.append(
-        "\n" + f"{'doom-defend, visible':<22}" + "".join(f"{name.replace('_', ' '):>20}" for name in report["doom-defend"]["expert"])
-    )
-    for player, shares in report["doom-defend"].items():
-        cells = [f"{_percent(one['visible_share'])} of {one['n']}" for one in shares.values()]
-        lines.append(f"{player:<22}" + "".join(f"{cell:>20}" for cell in cells))
-    return "\n".join(lines)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.0f} %"

@@ -1,4 +1,4 @@
-"""The pseudo-label study in words: promises kept or missed, and a conclusion that is made from the figures, kind or not.
+"""The pseudo-label study in words: targets met or missed, and a conclusion that is made from the figures, kind or not.
 
 Pure. A figure is as `ghostpad.lab.study.pseudo_labels.tables` says; comparisons are made over the training seeds that both sides have.
 """
@@ -8,16 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from ghostpad.games.spec import game_spec
+from ghostpad.lab.study.common import Json, mean_sd
 from ghostpad.lab.study.pseudo_labels.plan import ARMS
 
 TWICE, OF_ORACLE = 2.0, 0.9
-"""What was promised: truth + pseudo over the truth alone, and over the oracle (targets of the issue, before anything was measured)."""
+"""The targets, set before anything was measured: pseudo-labels with recorded pads over recorded pads alone, and over the oracle."""
 
 JUDGED = (("doom", "doom"), ("doom", "doom-supreme"), ("racing", "racing"))
 """Agents and the game they are judged in."""
-
-Json = Mapping[str, Any]
-"""A JSON object."""
 
 
 def find(results: Json, domain: str, arm: str, labelled: float, unlabelled: float, game: str) -> dict[str, Any] | None:
@@ -26,11 +24,11 @@ def find(results: Json, domain: str, arm: str, labelled: float, unlabelled: floa
     return next((point["figure"] for point in results["points"] if all(point[key] == value for key, value in wanted.items())), None)
 
 
-def promises(results: Json) -> list[dict[str, Any]]:
-    """What was promised, for each game: words, the raw and the scaled value by seed, what was asked, and the verdict.
+def targets(results: Json) -> list[dict[str, Any]]:
+    """The targets for each game: words, the raw and the scaled value by seed, the target, and whether it is met or missed.
 
     The verdict is by the raw returns, and by the scale between random and expert where the other side's are not two standard errors above
-    0, as a multiple of nothing says nothing. "Does not help" means: not more than two standard errors above the truth alone.
+    0, as a multiple of nothing says nothing. "Does not help" means: not more than two standard errors above recorded pads alone.
     """
     scale, lines = results["scale"], []
     for domain, game in JUDGED:
@@ -39,23 +37,27 @@ def promises(results: Json) -> list[dict[str, Any]]:
         pseudo = arms["pseudo"]
         if not (truth and pseudo):
             continue
-        lines.append({"game": game, "words": "truth + pseudo over truth alone", "asked": f"≥ {TWICE:g}"} | _ratio(pseudo, truth, TWICE))
+        lines.append(
+            {"game": game, "words": "recorded + pseudo-labels over recorded alone", "target": f"≥ {TWICE:g}"} | _ratio(pseudo, truth, TWICE)
+        )
         if arms["oracle"]:
-            words = f"truth + pseudo over the oracle, {scale['most']:g} unlabelled minutes"
-            lines.append({"game": game, "words": words, "asked": f"≥ {OF_ORACLE:g}"} | _ratio(pseudo, arms["oracle"], OF_ORACLE))
+            words = f"recorded + pseudo-labels over the oracle, {scale['most']:g} unlabelled minutes"
+            lines.append({"game": game, "words": words, "target": f"≥ {OF_ORACLE:g}"} | _ratio(pseudo, arms["oracle"], OF_ORACLE))
         if arms["shuffled"] and (gain := difference(arms["shuffled"], truth))["seeds"]:
             verdict = "met" if gain["mean"] <= 2 * gain["sem"] else "missed"
-            lines.append({"game": game, "words": "truth + shuffled minus truth alone", "asked": "≤ 2 s.e."} | gain | {"verdict": verdict})
+            lines.append(
+                {"game": game, "words": "recorded + shuffled minus recorded alone", "target": "≤ 2 s.e."} | gain | {"verdict": verdict}
+            )
     return lines
 
 
-def _ratio(one: Json, other: Json, asked: float) -> dict[str, Any]:
+def _ratio(one: Json, other: Json, target: float) -> dict[str, Any]:
     """Ratios of the means over the seeds that both have: of returns, and on the scale; None where the other's is not (clearly) above 0."""
     seeds = [seed for seed in one["by_seed"] if seed in other["by_seed"]]
     raw, scaled = (_over(one[kind], other[kind], seeds) for kind in ("by_seed", "at_by_seed"))
     raw = raw if other["mean"] > 2 * other["sem"] else None
     value = raw if raw is not None else scaled
-    verdict = None if value is None else "met" if value >= asked else "missed"
+    verdict = None if value is None else "met" if value >= target else "missed"
     return {"raw": raw, "scaled": scaled, "seeds": seeds, "verdict": verdict}
 
 
@@ -76,20 +78,14 @@ def difference(one: Json, other: Json) -> dict[str, Any]:
     return {"mean": mean, "sem": max(episodes, 0.0 if sd is None else sd / math.sqrt(len(seeds))), "seeds": seeds}
 
 
-def mean_sd(values: list[float]) -> tuple[float, float | None]:
-    """Mean and standard deviation (of a sample; None for one value)."""
-    mean = math.fsum(values) / len(values)
-    return mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)) if len(values) > 1 else None
-
-
 def conclusion(results: Json) -> list[str]:
-    """What the figures say, how many promises are kept, a paragraph a game, and what is open; also where it is unkind."""
-    verdicts = [one["verdict"] for one in results["promises"] if one["verdict"]]
+    """What the figures say, how many targets are met, a paragraph a game, and what is open; also where it is unkind."""
+    verdicts = [one["verdict"] for one in results["targets"] if one["verdict"]]
     missed, open_ = (
-        [f"{one['words']} in {game_spec(one['game']).title}" for one in results["promises"] if one["verdict"] == verdict]
+        [f"{one['words']} in {game_spec(one['game']).title}" for one in results["targets"] if one["verdict"] == verdict]
         for verdict in ("missed", None)
     )
-    first = f"{verdicts.count('met')} of {len(verdicts)} promises are kept." if verdicts else "Nothing is measured yet."
+    first = f"{verdicts.count('met')} of {len(verdicts)} targets are met." if verdicts else "Nothing is measured yet."
     first += f" Missed: {'; '.join(missed)}." if missed else ""
     paragraphs = [first + (f" Not to be judged, as scripted players or common seeds are missing: {'; '.join(open_)}." if open_ else "")]
     paragraphs += [_game(results, domain, game) for domain, game in JUDGED]
@@ -110,28 +106,28 @@ def _game(results: Json, domain: str, game: str) -> str:
     if not (truth and pseudo):
         return f"{title}: not measured yet."
     said = [
-        f"{title}: from {centre:g} labelled minutes alone an agent returns {told(truth)}; with an IDM's labels under {most:g} more minutes "
-        f"it returns {told(pseudo)}, {_against(difference(pseudo, truth), 'the truth alone')}."
+        f"{title}: from {centre:g} recorded minutes alone an agent returns {figure_words(truth)}; with an IDM's pseudo-labels under "
+        f"{most:g} more minutes it returns {figure_words(pseudo)}, {_against(difference(pseudo, truth), 'recorded pads alone')}."
     ]
     if arms["oracle"]:
         gap = _against(difference(arms["oracle"], pseudo), "the labels")
-        said.append(f"With the true pads in their place it returns {told(arms['oracle'])}, {gap}.")
+        said.append(f"With the true pads in their place it returns {figure_words(arms['oracle'])}, {gap}.")
     if arms["shuffled"]:
-        gap = _against(difference(arms["shuffled"], truth), "the truth alone")
-        said.append(f"With the labels under other moments it returns {told(arms['shuffled'])}, {gap}.")
+        gap = _against(difference(arms["shuffled"], truth), "recorded pads alone")
+        said.append(f"With the labels under other moments it returns {figure_words(arms['shuffled'])}, {gap}.")
     if arms["unfiltered"]:
         gap = _against(difference(arms["unfiltered"], pseudo), "filtered and weighed ones")
-        said.append(f"Labels neither filtered nor weighed give {told(arms['unfiltered'])}, {gap}.")
+        said.append(f"Labels neither filtered nor weighed give {figure_words(arms['unfiltered'])}, {gap}.")
     less = {minutes: find(results, domain, "pseudo", centre, minutes, game) for minutes in results["scale"]["unlabelled"]}
-    if parts := [f"{minutes:g} minutes {told(one)}" for minutes, one in less.items() if one and minutes < most]:
+    if parts := [f"{minutes:g} minutes {figure_words(one)}" for minutes, one in less.items() if one and minutes < most]:
         said.append(f"With less footage: {', '.join(parts)}.")
     other = {minutes: find(results, domain, "pseudo", minutes, most, game) for minutes in results["scale"]["labelled"]}
     if parts := [
-        f"{minutes:g} min {told(alone)} alone, {told(one)} with labels under {most:g} more"
+        f"{minutes:g} min {figure_words(alone)} alone, {figure_words(one)} with pseudo-labels under {most:g} more"
         for minutes, one in other.items()
         if one and minutes != centre and (alone := find(results, domain, "truth", minutes, 0, game))
     ]:
-        said.append(f"From other amounts of labelled footage: {'; '.join(parts)}.")
+        said.append(f"From other amounts of recorded footage: {'; '.join(parts)}.")
     return " ".join(said)
 
 
@@ -141,7 +137,7 @@ def _generalist(results: Json) -> str | None:
     for domain, game in JUDGED:
         one, own = (find(results, whose, "pseudo", centre, most, game) for whose in ("all", domain))
         if one and own:
-            said.append(f"in {game_spec(game).title} {told(one)}, {_against(difference(one, own), 'the specialist')}")
+            said.append(f"in {game_spec(game).title} {figure_words(one)}, {_against(difference(one, own), 'the specialist')}")
     return f"One agent and one IDM for both games return {'; '.join(said)}." if said else None
 
 
@@ -153,7 +149,7 @@ def _transfer(results: Json) -> str | None:
     arms = {arm: find(results, "supreme", arm, centre, scale["transfer"], game) for arm in ("tuned", "pseudo", "oracle")}
     words = {"tuned": "that agent tuned to it", "pseudo": "an agent trained anew", "oracle": "one trained anew with the true pads"}
     said = [
-        f"{words[arm]} returns {told(one)}, {_against(difference(one, before), 'the agent of the first level')}"
+        f"{words[arm]} returns {figure_words(one)}, {_against(difference(one, before), 'the agent of the first level')}"
         for arm, one in arms.items()
         if one and before
     ]
@@ -161,7 +157,7 @@ def _transfer(results: Json) -> str | None:
     return f"{title}, seen only unlabelled for {scale['transfer']:g} minutes: {'; '.join(said)}." if said else None
 
 
-def told(one: Json) -> str:
+def figure_words(one: Json) -> str:
     """A figure for people: `1,843 ± 29 (0.84)`: mean, standard error, place between random and expert."""
     sem = "" if one.get("sem") is None else f" ± {one['sem']:,.0f}"
     return f"{one['mean']:,.0f}{sem}" + ("" if one.get("at") is None else f" ({one['at']:.2f})")

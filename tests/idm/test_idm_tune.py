@@ -1,5 +1,6 @@
-"""Adapting an IDM to another game: what it keeps, what it learns, what it says where something is missing."""
+"""An IDM that starts from a finished one: what it keeps, what it learns, what it says where something is missing."""
 
+import json
 import os
 import re
 import shutil
@@ -11,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given
@@ -20,31 +19,34 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from ghostpad.base.errors import FormatError, MediaError, MissingError, SettingsError
+from ghostpad.base.errors import MissingError, SettingsError
 from ghostpad.base.files import read_json
 from ghostpad.base.pad import BUTTONS, SLOTS, STICKS, slot
 from ghostpad.base.records import actions_table, pads_of, write_table
-from ghostpad.base.settings import load_settings
 from ghostpad.cli.main import main
-from ghostpad.corpus.add.strict import take_files
 from ghostpad.corpus.folder import Corpus, truth_table
 from ghostpad.idm import load
-from ghostpad.idm.adapt import AdaptedIdm, adapt_idm, inherit
 from ghostpad.idm.model import Idm
-from ghostpad.idm.settings import AdaptRun, IdmSettings
+from ghostpad.idm.settings import FinetuneRun, IdmSettings
+from ghostpad.idm.train import TrainedIdm, train_idm
+from ghostpad.idm.tune import finetune_settings, load_init
+from ghostpad.label.label import label_corpus
 from ghostpad.train import loop
 from ghostpad.train.checkpoint import run_fingerprint, save_checkpoint
 
-QUICK = ["data.batch_size=4", "train.threads=1", "train.steps=4", "data.validation_share=0"]
+QUICK: dict[str, dict[str, Any]] = {"data": {"batch_size": 4, "validation_share": 0}, "train": {"threads": 1, "steps": 4}}
+QUICK_FLAGS = ["--data.batch-size=4", "--data.validation-share=0", "--train.threads=1", "--train.steps=4"]
 
 
-def adapted(base: Path, paths: list[Path], out: Path, *words: str, game: str | None = None) -> AdaptedIdm:
-    return adapt_idm(base, paths, out, load_settings(AdaptRun, None, [*QUICK, *words]), game)
+def tuned(base: Path, corpora: list[Path], out: Path, **parts: dict[str, Any]) -> TrainedIdm:
+    return train_idm(
+        corpora, out, finetune_settings(base, None, {name: QUICK.get(name, {}) | parts.get(name, {}) for name in {*QUICK, *parts}}), base
+    )
 
 
 @pytest.fixture(scope="session")
-def given_files(small: Any, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two videos of another game, rows beside them: Doom with its turn stick reversed, and a button down while it is to the left."""
+def mirrored(small: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus of two videos of another game: Doom with its turn stick reversed, and a button down while it is to the left."""
     folder = tmp_path_factory.mktemp("given")
     corpus = Corpus.open(small.novice)
     for name, id in zip(("one", "two"), corpus.ok_ids(), strict=True):
@@ -56,7 +58,8 @@ def given_files(small: Any, tmp_path_factory: pytest.TempPathFactory) -> list[Pa
         known[:] = False
         known[:, [slot("right_x"), slot("west")]] = True
         write_table(folder / f"{name}.parquet", actions_table(table.column("pts_s").to_numpy(), pads, known), "actions")
-    return [folder / "one.mp4", folder / "two.mp4"]
+    assert main(["corpus", "add", str(folder / "corpus"), str(folder), "--game", "mirrored"]) == 0
+    return folder / "corpus"
 
 
 # ---- what is inherited ------------------------------------------------------------------------------------------
@@ -91,7 +94,7 @@ def test_what_was_known_is_believed_as_before_and_a_new_game_begins_as_an_unknow
     base = tiny(old, {"b", "d"}, 1, binding=binding)
     model = tiny(old | new, {"a", "b", "c", "d"}, 2, binding=binding)
     fresh = {name: value.clone() for name, value in model.state_dict().items()}
-    inherit(model, base)
+    load_init(model, base)
     rows = torch.randn(1, 6, 8, generator=torch.Generator().manual_seed(0))
     for game, then in (("b", "b"), ("d", "d"), (None, None), ("a", None), ("c", None)):
         before, after = by_slot(base, rows, then), by_slot(model, rows, game)
@@ -105,7 +108,7 @@ def test_what_was_known_is_believed_as_before_and_a_new_game_begins_as_an_unknow
 def test_an_idm_that_met_no_game_by_name_gives_a_new_one_a_plain_start() -> None:
     base, model = tiny({"south"}, set(), 1, binding="game"), tiny({"south"}, {"a"}, 2, binding="game")
     assert base.binding is None and model.binding is not None
-    inherit(model, base)
+    load_init(model, base)
     assert torch.equal(*(by_slot(model, torch.ones(1, 3, 8), game)["south"] for game in ("a", None)))
 
 
@@ -113,16 +116,16 @@ def test_an_idm_that_met_no_game_by_name_gives_a_new_one_a_plain_start() -> None
 
 
 @pytest.fixture(scope="session")
-def adapted_run(idm_run: Path, given_files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("adapt") / "run"
+def tuned_run(idm_run: Path, mirrored: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("tuned") / "run"
     before = {path: path.read_bytes() for path in idm_run.rglob("*") if path.is_file()}
-    found = adapted(idm_run, given_files, out, "train.steps=60", "data.validation_share=0.5", "train.lr=0.01", game="mirrored")
-    assert found.new_slots == ["west"] and found.train_minutes > 0 < found.held_out_minutes and set(found.r2) == {"right_x"}
+    found = tuned(idm_run, [mirrored], out, train={"steps": 60, "lr": 0.01}, data={"validation_share": 0.5})
+    assert found.new_slots == ["west"] and found.learned_minutes > 0 < found.held_out_minutes and set(found.r2) == {"right_x"}
     assert {path: path.read_bytes() for path in idm_run.rglob("*") if path.is_file()} == before
     return out
 
 
-def test_another_game_is_learned_in_a_few_steps(small: Any, idm_run: Path, adapted_run: Path) -> None:
+def test_another_game_is_learned_in_a_few_steps(small: Any, idm_run: Path, tuned_run: Path) -> None:
     corpus = Corpus.open(small.wild)
     (id,) = corpus.ok_ids()
     truth = -pads_of(truth_table(small.truth, id))[0][:, slot("right_x")]
@@ -131,30 +134,30 @@ def test_another_game_is_learned_in_a_few_steps(small: Any, idm_run: Path, adapt
         predicted = pads_of(load(run).label(corpus.video_path(id), game="mirrored"))[0][:, slot("right_x")]
         return float(1 - np.mean((predicted - truth) ** 2) / truth.var())
 
-    assert r2(idm_run) < 0 < 0.2 < r2(adapted_run)
+    assert r2(idm_run) < 0 < 0.2 < r2(tuned_run)
 
 
-def test_the_adapted_idm_predicts_what_each_game_reads(small: Any, idm_run: Path, adapted_run: Path) -> None:
-    old, new = load(idm_run), load(adapted_run)
+def test_the_tuned_idm_predicts_what_each_game_reads(small: Any, idm_run: Path, tuned_run: Path) -> None:
+    old, new = load(idm_run), load(tuned_run)
     assert new.slots_of("mirrored") == ["west", "right_x"] and new.slots_of("doom") == old.facts["slots"]
     assert new.slots_of(None) == sorted({*old.facts["slots"], "west"}, key=SLOTS.index)
 
 
-def test_facts_say_where_it_comes_from_and_licences_stay(small: Any, idm_run: Path, adapted_run: Path, tmp_path: Path) -> None:
+def test_facts_say_where_it_comes_from_and_licences_stay(small: Any, idm_run: Path, tuned_run: Path, tmp_path: Path) -> None:
     old = tmp_path / "old"
     shutil.copytree(idm_run, old)
     text = (old / "run.json").read_text()
     (old / "run.json").write_text(text.replace('"licences": [', '"licences": [\n "CC BY-NC 4.0",'))
-    adapted(old, [small.novice], tmp_path / "new")
+    tuned(old, [small.novice], tmp_path / "new")
     before, after = read_json(old / "run.json"), read_json(tmp_path / "new" / "run.json")
-    assert after["facts"]["adapted_from"] == run_fingerprint(old) and after["model"] == before["model"]
+    assert after["facts"]["started_from"] == run_fingerprint(old) and after["model"] == before["model"]
     assert "CC BY-NC 4.0" in after["facts"]["licences"] and set(before["facts"]["licences"]) <= set(after["facts"]["licences"])
-    assert read_json(adapted_run / "run.json")["facts"]["games"] == ["doom", "mirrored"]
+    assert read_json(tuned_run / "run.json")["facts"]["games"] == ["doom", "mirrored"]
 
 
-@pytest.mark.parametrize("eyes", ["frozen", "learn"])
+@pytest.mark.parametrize("encoder", ["frozen", "trainable"])
 def test_what_is_frozen_does_not_move_and_is_not_in_the_optimiser(
-    eyes: str, idm_run: Path, given_files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    encoder: str, idm_run: Path, mirrored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     averaged: set[str] = set()
 
@@ -165,11 +168,10 @@ def test_what_is_frozen_does_not_move_and_is_not_in_the_optimiser(
         assert count == len(averaged)
 
     monkeypatch.setattr(loop, "save_checkpoint", noting)
-    adapted(idm_run, given_files, tmp_path / "new", "train.checkpoint_every=2", f"adapt.eyes={eyes}")
+    tuned(idm_run, [mirrored], tmp_path / "new", train={"checkpoint_every": 2}, tune={"encoder": encoder})
     before, after = load_file(idm_run / "model.safetensors"), load_file(tmp_path / "new" / "model.safetensors")
-    pattern = (
-        r"motion\.(map_scale|shift_scale)" if eyes == "learn" else r"(motion\.(map_conv\.[0-3]|map_scale|shift_scale)|picture\.[0-4])\."
-    )
+    batch_norms = r"motion\.(map_scale|shift_scale)\."
+    pattern = batch_norms if encoder == "trainable" else rf"{batch_norms}|(motion\.map_conv\.[0-3]|picture\.[0-4])\."
     frozen = [name for name in after if re.match(pattern, name)]
     assert len(frozen) >= 6 and averaged == {name for name in after if name not in frozen}
     assert all(torch.equal(after[name], before[name]) for name in frozen)
@@ -186,24 +188,45 @@ def test_frozen_parts_stay_in_evaluation_mode() -> None:
 
 
 def test_without_enough_held_out_the_calibration_of_before_is_kept_and_that_is_said(
-    idm_run: Path, given_files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    idm_run: Path, mirrored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["adapt", "idm", str(idm_run), "--labelled", str(given_files[0]), "--out", str(tmp_path / "new"), "--set", *QUICK]
+    words = ["train", "idm", str(mirrored), "--init", str(idm_run), "--out", str(tmp_path / "new"), *QUICK_FLAGS]
     assert main(words) == 0
     told = capsys.readouterr().out
     assert "new: west" in told and "keeps its calibration" in told
     assert (tmp_path / "new" / "calibration.json").read_bytes() == (idm_run / "calibration.json").read_bytes()
-    assert Corpus.open(tmp_path / "new" / "labelled").list_videos()[0].game == "one"
+
+
+def test_how_it_learns_may_change_and_a_round_of_self_training_may_start_there(small: Any, idm_run: Path, tmp_path: Path) -> None:
+    wild = Path(shutil.copytree(small.wild, tmp_path / "wild"))
+    source = label_corpus(Corpus.open(wild), idm_run).source
+    data, model = {"labels": source, "verdicts": "none"}, {"light": 0.1, "clip_rows": 8}
+    found = tuned(idm_run, [small.novice, wild], tmp_path / "new", data=data, model=model)
+    after = read_json(tmp_path / "new" / "run.json")
+    assert found.pseudo_label_minutes == pytest.approx(1 / 6, rel=0.02) and after["facts"]["labels"] == source
+    assert after["model"] == read_json(idm_run / "run.json")["model"] | {"light": 0.1, "clip_rows": 8}
+    assert FinetuneRun().train.steps == 150 and finetune_settings(idm_run, None, {}).train == FinetuneRun().train
+
+
+def test_runs_of_the_command_that_there_was_before_still_load_and_are_built_on(small: Any, idm_run: Path, tmp_path: Path) -> None:
+    """`ghostpad adapt idm` wrote these facts."""
+    old = Path(shutil.copytree(idm_run, tmp_path / "old"))
+    description = read_json(old / "run.json")
+    description["facts"] |= {"adapted_from": "0123456789ab", "adapted": {"eyes": "frozen"}}
+    (old / "run.json").write_text(json.dumps(description))
+    assert load(old).facts["adapted_from"] == "0123456789ab"
+    tuned(old, [small.novice], tmp_path / "new")
+    facts = read_json(tmp_path / "new" / "run.json")["facts"]
+    assert facts["started_from"] == run_fingerprint(old) and facts["adapted_from"] == "0123456789ab"
 
 
 # ---- stopped and continued --------------------------------------------------------------------------------------
 
 
-def test_a_killed_adaptation_continues_to_the_same_bytes(idm_run: Path, given_files: list[Path], tmp_path: Path) -> None:
+def test_a_killed_fine_tuning_continues_to_the_same_bytes(idm_run: Path, mirrored: Path, tmp_path: Path) -> None:
     def words(out: Path) -> list[str]:
-        paths = [str(path) for path in given_files]
-        more = ["train.steps=40", "train.checkpoint_every=3", "data.validation_share=0.5"]
-        return ["adapt", "idm", str(idm_run), "--labelled", *paths, "--game", "other", "--out", str(out), "--set", *QUICK, *more]
+        more = ["--train.steps=40", "--train.checkpoint-every=3", "--data.validation-share=0.5"]
+        return ["train", "idm", str(mirrored), "--init", str(idm_run), "--out", str(out), *QUICK_FLAGS, *more]
 
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert main(words(whole)) == 0
@@ -211,67 +234,36 @@ def test_a_killed_adaptation_continues_to_the_same_bytes(idm_run: Path, given_fi
     while process.poll() is None and not list(killed.glob("checkpoints/step-*")):
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "the adaptation was over before it could be killed"
-    with pytest.raises(MissingError, match="is not finished: run its 'ghostpad adapt idm' command again"):
+    assert process.wait() == -signal.SIGKILL, "the training was over before it could be killed"
+    with pytest.raises(MissingError, match="is not finished: run its 'ghostpad train idm' command again"):
         load(killed)
     assert main(words(killed)) == 0
     for name in ("model.safetensors", "run.json", "calibration.json", "risk.json"):
         assert (killed / name).read_bytes() == (whole / name).read_bytes(), name
 
 
-def test_files_taken_once_are_left_alone_and_half_taken_ones_are_taken_again(given_files: list[Path], tmp_path: Path) -> None:
-    corpus = Corpus.create(tmp_path / "corpus")
-    (corpus.root / "videos").mkdir()
-    (corpus.root / "videos" / "one.mp4").write_bytes(b"half")  # no row in the table of videos yet
-    assert take_files(corpus, given_files, "g") == ["one", "two"] == corpus.ok_ids() == corpus.labelled_ids("recorded")
-    files = [path for path in corpus.root.rglob("*") if path.is_file() and path.name != ".lock"]
-    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
-    take_files(corpus, given_files, "g")
-    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files} == before
-    assert corpus.video_path("one").read_bytes() == given_files[0].read_bytes()
-    assert {row.game for row in corpus.list_videos()} == {"g"} and all(row.frames and row.sha256 for row in corpus.list_videos())
-
-
 # ---- what cannot work -------------------------------------------------------------------------------------------
 
 
-def test_what_cannot_be_learned_from_is_refused_with_what_to_do(small: Any, idm_run: Path, given_files: list[Path], tmp_path: Path) -> None:
-    alone, plain, broken = (Path(shutil.copy(given_files[0], tmp_path / f"{name}.mp4")) for name in ("alone", "plain", "broken"))
-    pq.write_table(pa.table({"pts_s": [0.0]}), plain.with_suffix(".parquet"))
-    broken.write_bytes(b"not a video")
-    out = tmp_path / "out"
-    with pytest.raises(MissingError, match=r"alone\.parquet is missing.*actions_table"):
-        adapted(idm_run, [alone], out)
-    with pytest.raises(FormatError, match=r"plain\.parquet holds.*actions_table"):
-        adapted(idm_run, [plain], out)
-    with pytest.raises(MediaError, match=r"broken\.mp4"):
-        adapted(idm_run, [broken], out)
-    with pytest.raises(MissingError, match=r"no\.mp4"):
-        adapted(idm_run, [tmp_path / "no.mp4"], out)
+def test_what_cannot_be_learned_from_is_refused_with_what_to_do(small: Any, idm_run: Path, tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="no corpus at"):
-        adapted(idm_run, [tmp_path], out)
+        tuned(idm_run, [tmp_path], tmp_path / "out")
     with pytest.raises(MissingError, match="has recorded pads to learn from: 'ghostpad record'"):
-        adapted(idm_run, [small.wild], out)
-    with pytest.raises(SettingsError, match="holds rows: name the video"):
-        adapted(idm_run, [given_files[0].with_suffix(".parquet")], out)
-    with pytest.raises(SettingsError, match="two videos are called 'one'"):
-        adapted(idm_run, [given_files[0], given_files[0]], out)
-    assert not (out / "run.json").exists()
+        tuned(idm_run, [small.wild], tmp_path / "out")
+    assert not (tmp_path / "out" / "run.json").exists()
 
 
-def test_what_does_not_fit_together_is_refused(small: Any, idm_run: Path, given_files: list[Path], tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="the run to start from"):
-        adapted(idm_run, [small.novice], idm_run)
-    with pytest.raises(SettingsError, match="--labelled names nothing"):
-        adapted(idm_run, [], tmp_path / "a")
-    with pytest.raises(SettingsError, match="leave --game out"):
-        adapted(idm_run, [small.novice], tmp_path / "a", game="doom")
-    with pytest.raises(SettingsError, match="recorded pads alone"):
-        adapted(idm_run, [small.novice], tmp_path / "a", "data.labels=latest")
-    with pytest.raises(SettingsError, match="no setting called 'model"):
-        adapted(idm_run, [small.novice], tmp_path / "a", "model.dim=8")
-    adapted(idm_run, given_files[:1], tmp_path / "b")
-    with pytest.raises(SettingsError, match="another 'one'.*choose another --out"):
-        adapted(idm_run, given_files[:1], tmp_path / "b", game="other")
+def test_what_does_not_fit_together_is_refused(small: Any, idm_run: Path, mirrored: Path, tmp_path: Path) -> None:
+    before = (idm_run / "run.json").read_bytes()
+    with pytest.raises(SettingsError, match="the run to start from, which stays as it is"):
+        tuned(idm_run, [small.novice], idm_run)
+    assert (idm_run / "run.json").read_bytes() == before
+    with pytest.raises(SettingsError, match=r"model\.dim is 40, but .* was built with"):
+        tuned(idm_run, [small.novice], tmp_path / "a", model={"dim": 40})
+    with pytest.raises(SettingsError, match=r"did you mean '--tune\.encoder'"):
+        tuned(idm_run, [small.novice], tmp_path / "a", tune={"encodr": "frozen"})
+    tuned(idm_run, [mirrored], tmp_path / "b")
+    with pytest.raises(SettingsError, match=r"holds a run with another .*choose another --out"):
+        tuned(idm_run, [small.novice], tmp_path / "b")
     with pytest.raises(SettingsError, match="holds a run with another settings"):
-        adapted(idm_run, given_files[:1], tmp_path / "b", "train.steps=5")
+        tuned(idm_run, [mirrored], tmp_path / "b", train={"steps": 5})

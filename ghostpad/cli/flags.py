@@ -1,0 +1,113 @@
+"""Settings as flags: `--train.steps 200`, one for each setting, told in the help and completed by shells.
+
+A command has them by a parameter `settings: SettingFlags = Flags(Run())`. tyro reads every value as text; pydantic judges all of them
+afterwards, together with those of a recipe, so that whatever is wrong is told at once (`ghostpad.base.settings.load_settings`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from inspect import Parameter, signature
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import tyro
+from pydantic.fields import FieldInfo
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, StructConstructorSpec, StructFieldSpec, StructTypeInfo
+
+from ghostpad.base.errors import SettingsError, nearest
+from ghostpad.base.settings import Settings, flag_name, limits, setting_names
+
+CONFIG = (tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone)
+"""How tyro reads every command: a flag that is off has no --no-flag beside it, and None is what nobody types."""
+
+
+@dataclass(frozen=True)
+class Flags:
+    """The settings that were given as flags: nested `values`, as text, of the class of `defaults`. What was not given is not in them."""
+
+    defaults: Settings
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+SettingFlags = Annotated[Flags, tyro.conf.arg(name="")]
+"""The type of a parameter whose default, `Flags(Run())`, says whose settings are flags and which defaults their help tells."""
+
+
+def settings_registry(choices: bool = False) -> ConstructorRegistry:
+    """How tyro reads `SettingFlags`. With `choices` it refuses words that may not stand there, which is how shells come to know them;
+    without, they get through to pydantic."""
+    registry = ConstructorRegistry()
+
+    @registry.struct_rule
+    def settings_rule(info: StructTypeInfo) -> StructConstructorSpec | None:
+        whole = info.default if isinstance(info.default, Flags) else None
+        part = whole.defaults if whole else info.default
+        if not isinstance(part, Settings):
+            return None
+
+        def given(**values: Any) -> Any:
+            kept = {name: value for name, value in values.items() if value is not NoneType and value != {}}
+            return replace(whole, values=kept) if whole else kept
+
+        fields = type(part).model_fields.items()
+        return StructConstructorSpec(given, tuple(_flag(name, one, getattr(part, name), choices) for name, one in fields))
+
+    return registry
+
+
+def with_unknown(call: "partial[None]", words: Sequence[str]) -> "partial[None]":
+    """`call` with the words that its command does not know: mistyped settings join the others, to be told with them.
+
+    Raises `SettingsError` for any other word.
+    """
+    flags = [word.partition("=")[0] for word in words if word.startswith("--")]
+    own: list[str] = [flag_name(name) for name, one in signature(call.func).parameters.items() if one.kind is Parameter.KEYWORD_ONLY]
+    if isinstance(given := call.keywords.get("settings"), Flags):
+        mistyped = {flag[2:]: "" for flag in flags if "." in flag}
+        call = partial(call, settings=replace(given, values={**given.values, **mistyped}))
+        flags = [flag for flag in flags if "." not in flag]
+        own += map(flag_name, setting_names(type(given.defaults)))
+    problems = [f"no flag called '{flag}': {nearest(flag, own)}" for flag in flags]
+    if "--set" in flags:
+        pairs = [word.removeprefix("--set=").partition("=") for word in words if "=" in word.removeprefix("--set=")]
+        told = " ".join(f"{flag_name(name)} {value}" for name, _, value in pairs) or "--train.steps 200"
+        problems = [f"--set is gone, settings are flags of their own: write {told}"]
+    if not any(word.startswith("--") for word in words):
+        problems = [f"'{word}' is a word too many: 'ghostpad COMMAND --help' lists what a command takes" for word in words]
+    if problems:
+        raise SettingsError(problems)
+    return call
+
+
+def _flag(name: str, one: FieldInfo, default: Any, choices: bool) -> StructFieldSpec:
+    """A setting as tyro knows it, or a part of the settings, which has flags of its own. Its default for tyro is `NoneType`: not given."""
+    if isinstance(default, Settings):
+        return StructFieldSpec(name, type(default), default)
+    kind: Any = one.annotation
+    optional, many = NoneType in get_args(kind), get_origin(kind) is tuple
+    while optional and kind is one.annotation or get_origin(kind) in (tuple, Annotated):
+        kind = get_args(kind)[0]
+    words = ("true", "false") if kind is bool else get_args(kind) if get_origin(kind) is Literal else ()
+    metavar = f"{{{','.join(words)}}}" if words else {str: "TEXT"}.get(kind) or kind.__name__.upper()
+
+    def read(given: list[str]) -> Any:
+        return given if many else None if optional and given[0].lower() == "none" else given[0]
+
+    spec: PrimitiveConstructorSpec[Any] = PrimitiveConstructorSpec(
+        nargs="*" if many else 1,
+        metavar=metavar + "..." * many,
+        instance_from_str=read,
+        is_instance=lambda value: True,
+        str_from_instance=lambda value: [],
+        choices=words if choices and words else None,
+    )
+    hint = tyro.conf.arg(help_behavior_hint=f"({', '.join([*limits(one), f'default: {_shown(default)}'])})")
+    return StructFieldSpec(name, Annotated[Any, spec, hint], NoneType, helptext=one.description)  # type: ignore[arg-type]
+
+
+def _shown(value: Any) -> str:
+    """A default as somebody would type it."""
+    if isinstance(value, tuple):
+        return " ".join(map(_shown, value)) or "nothing"
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
