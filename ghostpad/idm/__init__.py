@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from ghostpad.idm.model import Idm
 
 
@@ -32,3 +34,11 @@ def load(run: str | Path) -> "Idm":
     model = load_model(run, Idm)
     model.calibration = Calibration.load(Path(run))
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def label_file(video: str | Path, run: str | Path, *, game: str | None = None) -> "pa.Table":
+    """The pseudo-labels of one video file by the IDM of a run folder: one row a frame but the last, as `Idm.label` says.
+
+    For several files load the IDM once (`load`) and call its `label`. Raises what `load` and `Idm.label` raise.
+    """
+    return load(run).label(video, game=game)

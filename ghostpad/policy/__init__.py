@@ -4,10 +4,10 @@ For other programs:
 
     import ghostpad.policy
 
-    policy = ghostpad.policy.from_nitrogen("ng.pt")
-    chunk = policy.sample(pixel_values)  # [K, 25] in the network's own space; ghostpad.base.pad.from_unit makes pads of it
+    policy = ghostpad.policy.load("runs/agent")  # one trained here
+    policy = ghostpad.policy.from_nitrogen("ng.pt")  # NitroGen's released one
 
-Importing this package is cheap; `from_nitrogen` imports torch.
+Importing this package is cheap; both functions import torch.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ghostpad.policy.model import Policy
+
+
+def load(run: str | Path) -> "Policy":
+    """The finished policy of a run folder, in evaluation mode on the CPU; `.to("cuda")` moves it.
+
+    Raises `MissingError` if there is no run or it is not finished, and `FormatError` for another kind of model, another pad layout,
+    or broken weights.
+    """
+    from ghostpad.policy.model import Policy  # here, because torch takes seconds to import
+    from ghostpad.train.checkpoint import load_model
+
+    return load_model(run, Policy)
 
 
 def from_nitrogen(path_to_ng_pt: str | Path, games: Mapping[str | None, int] | None = None, heads: int | None = None) -> "Policy":

@@ -19,7 +19,6 @@ from ghostpad.idm.train import known_slots
 from ghostpad.policy.model import Policy, policy_window
 from ghostpad.policy.settings import PolicyRun
 from ghostpad.policy.tune import hold_back, inherited_facts, start_from
-from ghostpad.train.checkpoint import load_model
 from ghostpad.train.facts import corpus_facts
 from ghostpad.train.loop import Training, train
 
@@ -80,11 +79,6 @@ def _gather(corpora: Sequence[Path], run: PolicyRun, oracle: Path | None) -> tup
             sources.append(source)
     slots = known_slots(truth + labelled) if truth or labelled else []
     return truth, labelled, corpus_facts(opened) | {"slots": slots, "labels": sources, "oracle": oracle is not None}
-
-
-def load_policy(run: str | Path) -> Policy:
-    """A finished policy. Raises `MissingError`, or `FormatError` for another kind of model or pad layout."""
-    return load_model(run, Policy)
 
 
 def _labels(corpus: Corpus, videos: Sequence[str], run: PolicyRun, spec: WindowSpec, oracle: Path | None) -> tuple[list[Footage], str]:
