@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = ["SLOTS", "GhostpadError", "__version__", "label_file", "load_idm", "load_policy", "open_corpus", "score"]
+__all__ = ["open_corpus", "load_idm", "label_file", "score", "load_policy", "SLOTS", "GhostpadError", "__version__"]
 
 _DOOR = {
+    "open_corpus": ("ghostpad.corpus", "open"),
+    "load_idm": ("ghostpad.idm", "load"),
+    "label_file": ("ghostpad.idm", "label_file"),
+    "score": ("ghostpad.measure", "score"),
+    "load_policy": ("ghostpad.policy", "load"),
     "SLOTS": ("ghostpad.base.pad", "SLOTS"),
     "GhostpadError": ("ghostpad.base.errors", "GhostpadError"),
-    "label_file": ("ghostpad.idm", "label_file"),
-    "load_idm": ("ghostpad.idm", "load"),
-    "load_policy": ("ghostpad.policy", "load"),
-    "open_corpus": ("ghostpad.corpus", "open"),
-    "score": ("ghostpad.measure", "score"),
 }
 """Where each public name lives: its module, and its name there."""
 

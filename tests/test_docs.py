@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ghostpad.cli.main import COMMANDS
+from ghostpad.lab.api_docs import api_page
 from ghostpad.lab.docs import commands_page, help_text
 from ghostpad.lab.main import COMMANDS as LAB
 
@@ -16,6 +17,10 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 def test_the_page_of_commands_is_up_to_date() -> None:
     written = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
     assert written == commands_page(), "run `make docs`"
+
+
+def test_the_page_of_the_api_is_up_to_date() -> None:
+    assert (ROOT / "docs" / "api.md").read_text(encoding="utf-8") == api_page(), "run `make docs`"
 
 
 def flags(text: str) -> dict[str, str]:
