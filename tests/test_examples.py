@@ -118,7 +118,7 @@ def test_a_game_of_ones_own(plugins: str, tmp_path: Path) -> None:
     with av.open(str(tmp_path / "catch.mp4")) as opened:
         assert sum(1 for _ in opened.decode(video=0)) == 300
     run("-ghostpad", "record", "catch", "--player", "novice", "--minutes", "0.3", "--out", tmp_path / "catch", path=plugins)
-    assert ghostpad.open_corpus(tmp_path / "catch").rows()[0]["game"] == "catch"
+    assert ghostpad.open_corpus(tmp_path / "catch").videos()["game"][0].as_py() == "catch"
     printed = run("-ghostpad", "eval", "policy", "--games", "catch", "--episodes", "2", path=plugins)
     returns = {name: float(value) for name, value in re.findall(r"^ +(random|novice|expert) +(\S+)", printed, re.MULTILINE)}
     assert returns["expert"] > returns["novice"] > returns["random"]

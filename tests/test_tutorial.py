@@ -13,7 +13,7 @@ import ghostpad
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-SMALL = {"MINUTES": "0.8", "IDM_STEPS": "12", "AGENT_STEPS": "8", "EPISODES": "1"}
+SMALL = {"MINUTES": "0.8", "IDM_STEPS": "12", "CUT": "0", "AGENT_STEPS": "8", "EPISODES": "1"}
 
 
 @pytest.fixture(scope="module")
