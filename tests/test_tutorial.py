@@ -13,7 +13,9 @@ import ghostpad
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-SMALL = {"MINUTES": "0.8", "IDM_STEPS": "12", "CUT": "0", "AGENT_STEPS": "8", "EPISODES": "1"}
+SMALL = {"MINUTES": "0.8", "IDM_STEPS": "6", "CUT": "0", "AGENT_STEPS": "4", "EPISODES": "1"}
+
+pytestmark = pytest.mark.timeout(600)  # a dozen commands, each of which imports torch
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,7 @@ def pasted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
     }
     done = subprocess.run(
-        ["bash", "-e", "-s"], input="".join(BLOCKS), cwd=folder, env=os.environ | path | SMALL, capture_output=True, text=True, timeout=280
+        ["bash", "-e", "-s"], input="".join(BLOCKS), cwd=folder, env=os.environ | path | SMALL, capture_output=True, text=True, timeout=560
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return folder / "tutorial", done.stdout
