@@ -5,8 +5,7 @@
     labels = ghostpad.label_file("clip.mp4", "runs/idm")  # a pyarrow table, one row a frame
     print(ghostpad.score(labels, recorded, fps=60)["macro"])
 
-`__all__` is what other programs may rely on (docs/api.md has it all); the rest is inside and may change. Each name is imported when it
-is first used, so `import ghostpad` is quick and loads no library.
+`__all__` is what other programs may rely on (docs/api.md); the rest may change. Each name is imported when it is first used.
 
 The folders of this package are the pipeline. `_FOLDERS` lists them in one order, which is at once the reading order, the
 order in which data flows and the import law: a file imports from its own folder and from folders earlier in the list.

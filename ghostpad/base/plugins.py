@@ -1,9 +1,7 @@
-"""The files of a folder that others may add to: our own, and those of installed packages.
+"""The files of a folder that others may add to: our own, and those of installed packages, which name a module of theirs in an entry point:
 
-A package adds a filter or a game by an entry point that names its module, in the group called like the folder:
-
-    [project.entry-points."ghostpad.filters"]
-    steady = "own_filter"
+[project.entry-points."ghostpad.filters"]
+steady = "own_filter"
 """
 
 import pkgutil
@@ -15,9 +13,9 @@ from types import ModuleType
 from ghostpad.base.errors import SettingsError
 
 
-@cache  # reading the metadata of every installed package takes about 20 ms
+@cache  # reading the metadata of every installed package takes about 20 ms (measured)
 def modules_of(package: str) -> tuple[ModuleType, ...]:
-    """The modules of one of our packages, by name, then those that entry points of the group `package` name, by name.
+    """The modules of one of our packages, then those that entry points of the group called `package` name; both by name.
 
     Raises `SettingsError`, saying which package brought it, for an entry point that cannot be imported.
     """
@@ -27,7 +25,5 @@ def modules_of(package: str) -> tuple[ModuleType, ...]:
             found.append(point.load())
         except (ImportError, AttributeError) as error:
             owner = point.dist.name if point.dist else "an installed package"
-            raise SettingsError(
-                f"{owner} adds '{point.value}' to {package}, which cannot be imported ({error}): mend or uninstall it"
-            ) from None
+            raise SettingsError(f"{owner} adds '{point.value}' to {package}, which cannot be imported ({error}): uninstall it") from None
     return tuple(found)
