@@ -5,9 +5,8 @@ Two ways in. From Python, hand filters to `filter_corpus`, as the last lines do.
 """
 
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 import ghostpad
+from ghostpad.base.records import Video
 from ghostpad.base.settings import Settings
 from ghostpad.filters.apply import filter_corpus
 from ghostpad.filters.contract import Filter
@@ -36,7 +36,7 @@ class Spread(Filter):
     version: ClassVar[int] = 1
     settings: SpreadSettings = SpreadSettings()
 
-    def score(self, labels: pa.Table, video: Mapping[str, Any]) -> NDArray[np.float32]:
+    def score(self, labels: pa.Table, video: Video) -> NDArray[np.float32]:
         """float32 [n], the largest spread of a row's sticks; 0 for sticks that the IDM does not read."""
         columns = [labels[name].fill_null(0).to_numpy() for name in SPREADS]
         return np.max(columns, axis=0).astype(np.float32)
