@@ -7,7 +7,7 @@ PIP := .venv/bin/python -m pip
 help:
 	@echo "make demo   the whole pipeline, small: record, learn, label, filter, train an agent, let it play; writes demo/"
 	@echo "make test   lint, types and tests"
-	@echo "make docs   write docs/commands.md again"
+	@echo "make docs   write docs/commands.md and docs/api.md again"
 	@echo "make clean  remove .venv, caches and demo/"
 
 demo: .venv/.ready
@@ -21,6 +21,7 @@ test: .venv/.ready-for-tests
 
 docs: .venv/.ready-for-tests
 	.venv/bin/python -m ghostpad.lab.docs docs/commands.md
+	.venv/bin/python -m ghostpad.lab.api_docs docs/api.md
 
 clean:
 	rm -rf .venv demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

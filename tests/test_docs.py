@@ -4,8 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
+from ghostpad import __version__
 from ghostpad.cli.main import COMMANDS
+from ghostpad.lab.api_docs import api_page
 from ghostpad.lab.docs import commands_page, help_text
 from ghostpad.lab.main import COMMANDS as LAB
 
@@ -16,6 +19,10 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 def test_the_page_of_commands_is_up_to_date() -> None:
     written = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
     assert written == commands_page(), "run `make docs`"
+
+
+def test_the_page_of_the_api_is_up_to_date() -> None:
+    assert (ROOT / "docs" / "api.md").read_text(encoding="utf-8") == api_page(), "run `make docs`"
 
 
 def flags(text: str) -> dict[str, str]:
@@ -53,6 +60,18 @@ def test_links_inside_the_repository_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8"))
     missing = [link for link in links if not (page.parent / link).exists()]
     assert not missing
+
+
+def test_the_citation_and_the_changes_are_of_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= set(citation) and citation["type"] == "software"
+    assert citation["version"] == __version__ and f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    cited = {identifier["value"] for work in citation["references"] for identifier in work["identifiers"]}
+    assert {"arXiv:2601.02427", "arXiv:2206.11795", "arXiv:2410.11758"} == cited
+
+
+def test_the_design_fits_on_two_hundred_lines() -> None:
+    assert len((ROOT / "docs" / "design.md").read_text(encoding="utf-8").splitlines()) <= 200
 
 
 def test_make_targets_in_the_pages_exist() -> None:

@@ -146,8 +146,8 @@ def _check(
 def _offline(run: Path | None, corpora: Sequence[Path], truth: Sequence[Path]) -> list[dict[str, Any]] | None:
     if run is None or not corpora:
         return None
+    from ghostpad.policy import load as load_policy
     from ghostpad.policy.offline import offline_measures
-    from ghostpad.policy.train import load_policy
 
     return offline_measures(load_policy(run), list(zip(corpora, truth, strict=True)))
 

@@ -1,16 +1,13 @@
-"""What a filter owes, and how filters are found: a filter is one file of this folder that defines `FILTER`.
+"""What a filter owes, and how filters are found: a filter is one file that defines `FILTER`, here or in an installed package.
 
 A filter gives every row of a video a score that does not depend on its settings, and a cut that turns scores into keep or
-drop. Filters read labels and never change them, so another cut costs one pass over scores. The commands find a new file by
-themselves and give its settings flags (`--<name>.<setting>`).
+drop. Filters read labels and never change them, so another cut costs one pass over scores. The commands find a new file of this
+folder, or of a package (`ghostpad.base.plugins`), by themselves and give its settings flags (`--<name>.<setting>`).
 """
 
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field, create_model
 
 from ghostpad.base.errors import FormatError, SettingsError, nearest
+from ghostpad.base.plugins import modules_of
 from ghostpad.base.records import Video
 from ghostpad.base.settings import Settings
 
@@ -95,5 +93,8 @@ def row_ends_s(labels: pa.Table, video: Video) -> NDArray[np.float64]:
 
 
 def _found() -> dict[str, type[Filter]]:
-    modules = (importlib.import_module(f"{__package__}.{found.name}") for found in pkgutil.iter_modules([str(Path(__file__).parent)]))
-    return {module.FILTER.name: module.FILTER for module in modules if hasattr(module, "FILTER")}
+    found: dict[str, type[Filter]] = {}
+    for module in modules_of("ghostpad.filters"):
+        if (one := getattr(module, "FILTER", None)) and found.setdefault(one.name, one) is not one:
+            raise SettingsError(f"two filters are called '{one.name}', the second in {module.__file__}: rename it")
+    return found

@@ -1,25 +1,23 @@
-"""What a game and a player are, and how they are found: a game is one file of this folder.
+"""What a game and a player are, and how they are found: a game is one file of this folder, or of a package (`ghostpad.base.plugins`).
 
 A game file defines `GAMES` (name -> builder of a game) and `PLAYERS` (name -> builder of a player of these games). Building
 either is cheap and imports no engine, so that names and specs can be listed without the games extra; the engine starts at
 the first `reset`. A game is a pure function of the seed and the pads since `reset`: earlier episodes have no influence.
 """
 
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ghostpad.base.errors import MissingError, unknown
+from ghostpad.base.errors import MissingError, SettingsError, unknown
 from ghostpad.base.pad import PAD_DIM, Mask, Pad, slot
+from ghostpad.base.plugins import modules_of
 
 Frame = NDArray[np.uint8]
 """uint8 [height, width, 3], RGB."""
@@ -118,7 +116,7 @@ class Player(ABC):
 
 def game_names() -> list[str]:
     """The names of all games, sorted."""
-    return sorted(name for games, _ in _files() for name in games)
+    return sorted(_games())
 
 
 def make_game(name: str) -> Game:
@@ -157,15 +155,18 @@ def games_extra(game: str) -> Iterator[None]:
 _Builders = tuple[Mapping[str, Callable[[], Game]], Mapping[str, Callable[[], Player]]]
 
 
-def _files() -> Iterator[_Builders]:
-    for found in pkgutil.iter_modules([str(Path(__file__).parent)]):
-        module = importlib.import_module(f"{__package__}.{found.name}")
-        if hasattr(module, "GAMES"):
-            yield module.GAMES, module.PLAYERS
+def _games() -> dict[str, _Builders]:
+    found: dict[str, _Builders] = {}
+    for module in modules_of("ghostpad.games"):
+        for name in getattr(module, "GAMES", ()):
+            if name in found:
+                raise SettingsError(f"two games are called '{name}', the second in {module.__file__}: rename it")
+            found[name] = module.GAMES, module.PLAYERS
+    return found
 
 
 def _file_of(game: str) -> _Builders:
-    for games, players in _files():
-        if game in games:
-            return games, players
-    raise unknown("game", game, game_names())
+    games = _games()
+    if game not in games:
+        raise unknown("game", game, games)
+    return games[game]

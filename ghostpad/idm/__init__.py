@@ -1,19 +1,14 @@
 """Stage 2: the inverse dynamics model, which reads the pad between two frames from the frames around them.
 
-For other programs:
-
-    import ghostpad.idm
-
-    idm = ghostpad.idm.load("runs/idm")
-    table = idm.label("video.mp4")  # one row a frame: pts_s, a probability a button, a mean and a spread a stick axis
-
-Importing this package is cheap; `load` imports torch.
+Importing this package is cheap; its functions import torch.
 """
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from ghostpad.idm.model import Idm
 
 
@@ -22,6 +17,9 @@ def load(run: str | Path) -> "Idm":
 
     Raises `MissingError` if there is no run, or it is not finished or not calibrated, and `FormatError` for another kind of
     model, another pad layout, or broken weights.
+
+    >>> idm = ghostpad.load_idm("runs/idm")
+    >>> labels = idm.label("clip.mp4")  # pts_s, a probability a button, a mean and a spread a stick axis, confidence
     """
     import torch  # here, because it takes seconds to import
 
@@ -32,3 +30,14 @@ def load(run: str | Path) -> "Idm":
     model = load_model(run, Idm)
     model.calibration = Calibration.load(Path(run))
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def label_file(video: str | Path, run: str | Path, *, game: str | None = None) -> "pa.Table":
+    """The pseudo-labels of one video file by the IDM of a run folder: one row a frame but the last, as `Idm.label` says.
+
+    For several files load the IDM once and call its `label`. Raises what `load_idm` and `Idm.label` raise.
+
+    >>> labels = ghostpad.label_file("clip.mp4", "runs/idm")
+    >>> score = ghostpad.score(labels, recorded, fps=35 / 2)  # beside the recorded pads of the same video
+    """
+    return load(run).label(video, game=game)

@@ -23,9 +23,9 @@ import torch
 from ghostpad.base.errors import SettingsError
 from ghostpad.base.files import append_json, read_json_lines
 from ghostpad.base.progress import progress
+from ghostpad.policy import load as load_policy
 from ghostpad.policy.play import SIDE_BY_SIDE, Actor, EpisodeResult, PolicyActor, ScriptedActor, play_episodes
 from ghostpad.policy.returns import summarise
-from ghostpad.policy.train import load_policy
 from ghostpad.train.checkpoint import run_fingerprint
 
 

@@ -15,7 +15,6 @@ from ghostpad.feed.gather import gather, known_slots
 from ghostpad.policy.model import Policy, policy_window
 from ghostpad.policy.settings import PolicyRun
 from ghostpad.policy.tune import apply_tuning, finetune_facts, load_init
-from ghostpad.train.checkpoint import load_model
 from ghostpad.train.facts import corpus_facts
 from ghostpad.train.loop import Training, train
 
@@ -59,8 +58,3 @@ def train_policy(corpora: Sequence[Path], out: Path, run: PolicyRun, oracle: Pat
 
     train(Training(Policy, run.model, facts, groups, footage.shares(run.data.truth_share), run.data, run.train, out, prepare))
     return TrainedPolicy(**footage.minutes, sources=footage.sources)
-
-
-def load_policy(run: str | Path) -> Policy:
-    """A finished policy. Raises `MissingError`, or `FormatError` for another kind of model or pad layout."""
-    return load_model(run, Policy)

@@ -21,7 +21,6 @@ from ghostpad.policy.nitrogen.checkpoint import export_nitrogen, import_nitrogen
 from ghostpad.policy.nitrogen.config import settings_of
 from ghostpad.policy.nitrogen.names import entries, problems_of
 from ghostpad.policy.settings import PolicyRun
-from ghostpad.policy.train import load_policy
 
 pytest.importorskip("transformers")
 
@@ -65,7 +64,7 @@ def test_the_run_plays_as_the_file_does_and_keeps_its_licences(tmp_path: Path) -
     source, golden = (FIXTURES / VARIANTS[0] / name for name in ("ng_tiny.pt", "golden.pt"))
     wanted = torch.load(golden, weights_only=True)
     import_nitrogen(source, tmp_path / "run", wanted["game_mapping"])
-    policy = load_policy(tmp_path / "run")
+    policy = ghostpad.policy.load(tmp_path / "run")
     chunk = policy.sample(wanted["pixel_values"], game=wanted["game"], noise=wanted["noise"][0])
     assert (chunk - wanted["action"][0]).abs().max() < 1e-5
     facts = read_json(tmp_path / "run" / "run.json")["facts"]

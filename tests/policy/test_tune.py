@@ -14,8 +14,9 @@ from ghostpad.base.errors import FormatError, MissingError, SettingsError
 from ghostpad.base.files import read_json
 from ghostpad.base.settings import build_settings
 from ghostpad.cli.main import main
+from ghostpad.policy import load as load_policy
 from ghostpad.policy.settings import CHANGEABLE, FinetuneRun, PolicyRun, PolicySettings
-from ghostpad.policy.train import load_policy, train_policy
+from ghostpad.policy.train import train_policy
 from ghostpad.policy.tune import finetune_settings
 from ghostpad.train.checkpoint import run_fingerprint
 

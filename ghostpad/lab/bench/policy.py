@@ -40,7 +40,7 @@ def bench_policy(
 
     from ghostpad.lab.bench.policy_timing import gpu_memory_mb, runs, time_chunks
     from ghostpad.lab.made_up.nitrogen_policy import random_policy
-    from ghostpad.policy.train import load_policy
+    from ghostpad.policy import load as load_policy
 
     torch.set_num_threads(threads)
     policy = random_policy(tiny=quick) if run is None else load_policy(run)
