@@ -61,7 +61,7 @@ def test_the_examples_of_the_api_page(
     shutil.copyfile(corpus.video_path(corpus.ok_ids()[0]), tmp_path / "clip.mp4")
     shutil.copytree(ROOT / "tests/fixtures/nitrogen_policy/one_frame_with_games", tmp_path, dirs_exist_ok=True)
     (tmp_path / "ng_tiny.pt").rename(tmp_path / "ng.pt")
-    settings = load_settings(PolicyRun, None, ["train.steps=1", "data.batch_size=4", "model.dim=16", "model.heads=2"])
+    settings = load_settings(PolicyRun, None, {"train": {"steps": 1}, "data": {"batch_size": 4}, "model": {"dim": 16, "heads": 2}})
     train_policy([small.novice], tmp_path / "runs" / "agent", settings)
     monkeypatch.chdir(tmp_path)
     page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
