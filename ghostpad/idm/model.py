@@ -178,13 +178,15 @@ class Idm(Model):
     # ---- learning -----------------------------------------------------------------------------------------------
 
     def loss(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """Plain BCE of the buttons and their events; for the sticks the error of the mean plus the likelihood of softened bins."""
+        """Plain BCE of the buttons and their events; for the sticks the error of the mean plus the likelihood of softened bins. In
+        evaluation mode clips are as they are, and every game is told."""
         s = self.settings
-        batch = augment(batch, s, (self.mirror_source, self.mirror_sign), generator, self.masks)
-        told = rand((len(batch.frames),), generator) >= s.binding_dropout
-        logits = self.relate(
-            self.encode(batch.frames), [ref.game if tell else None for ref, tell in zip(batch.refs, told.tolist(), strict=False)]
-        )
+        games: list[str | None] = [ref.game for ref in batch.refs]
+        if self.training:
+            batch = augment(batch, s, (self.mirror_source, self.mirror_sign), generator, self.masks)
+            told = rand((len(batch.frames),), generator) >= s.binding_dropout
+            games = [game if tell else None for game, tell in zip(games, told.tolist(), strict=True)]
+        logits = self.relate(self.encode(batch.frames), games)
         total, logs = logits.held.new_zeros(()), {}
         if self.buttons:
             truth, weight = batch.pads[..., self.buttons], batch.weight[..., self.buttons]

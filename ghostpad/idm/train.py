@@ -77,7 +77,7 @@ def train_idm(corpora: Sequence[Path], out: Path, run: IdmRun, init: Path | None
             apply_tuning(model, tune)
 
     shares = footage.shares(run.data.truth_share)
-    model = train(Training(Idm, run.model, facts, footage.groups, shares, run.data, run.train, out, prepare))
+    model = train(Training(Idm, run.model, facts, footage.groups, shares, run.data, run.train, out, prepare, footage.held_out))
     calibration, rows, r2 = calibrate(model, footage.held_out, before)
     if rows is not None:
         write_json(out / "risk.json", choose(rows, RISK))

@@ -115,14 +115,15 @@ class Policy(Model):
         return self
 
     def loss(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """Weighted mean squared error of the velocity, over `draws` noisy versions of every sample."""
+        """Weighted mean squared error of the velocity, over `draws` noisy versions of every sample. In evaluation mode frames are as they
+        are, all of them seen and every game told."""
         s = self.settings
         clean = self.space.to_flow(batch.pads[..., self.slots]).unsqueeze(1)
         weight = batch.weight[..., self.slots].unsqueeze(1)
         shape = (len(clean), s.draws, s.chunk, len(self.slots))
         noise = randn(shape, generator).to(clean.device)
         time = draw_times(shape[:2], s.time_alpha, generator, s.time_beta, s.latest_time).to(clean.device)
-        images = self._images(shake(batch.frames, s.shift_px, s.light, generator))
+        images = self._images(shake(batch.frames, s.shift_px, s.light, generator) if self.training else batch.frames)
         games = self._draw_games([ref.game for ref in batch.refs], generator)
         reading = self.read(images, self._draw_kept(images, generator), games)
         loss = self._flow_loss(clean, weight, noise, time, reading)
@@ -273,14 +274,14 @@ class Policy(Model):
         if not self.games:
             return None
         rows = torch.tensor([self.games.get(name, 0) for name in names], device=self.device)
-        if self.settings.drop_game:
+        if self.settings.drop_game and self.training:
             rows = rows * (rand((len(names),), generator).to(rows.device) >= self.settings.drop_game)
         return rows
 
     def _draw_kept(self, images: Tensor, generator: torch.Generator) -> Tensor | None:
         """Which frames of training samples are kept, bool [B, F]: all, or for the share `drop_frames` the newest only."""
         share, (count, frames) = self.settings.drop_frames, images.shape[:2]
-        if not share or frames == 1:
+        if not share or frames == 1 or not self.training:
             return None
         newest = torch.arange(frames, device=images.device) == frames - 1
         return newest | (rand((count, 1), generator).to(images.device) >= share)

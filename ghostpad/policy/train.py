@@ -56,5 +56,6 @@ def train_policy(corpora: Sequence[Path], out: Path, run: PolicyRun, oracle: Pat
             load_init(model, init)
         apply_tuning(model, run.tune)
 
-    train(Training(Policy, run.model, facts, groups, footage.shares(run.data.truth_share), run.data, run.train, out, prepare))
+    shares = footage.shares(run.data.truth_share)
+    train(Training(Policy, run.model, facts, groups, shares, run.data, run.train, out, prepare, footage.held_out))
     return TrainedPolicy(**footage.minutes, sources=footage.sources)

@@ -5,6 +5,8 @@ RUN/model.safetensors            the published (averaged) weights: written last,
 RUN/checkpoints/step-0000400/    model, ema, optimizer .safetensors and state.json, to resume from (the newest one is kept)
 RUN/tensorboard/                 curves
 RUN/speed.json                   samples a second and the share of the time that waited for data, of the process that finished the run
+RUN/validation.json              losses on held-out and on learned windows, every so many steps (`ghostpad.train.validate`)
+RUN/threads.json                 the number of CPU threads, where the settings left it open (`ghostpad.train.threads`)
 RUN/.lock                        held while a process trains the run
 """
 

@@ -30,14 +30,15 @@ from ghostpad.feed.footage import Footage
 from ghostpad.feed.idle import with_idle_share
 from ghostpad.feed.order import Order
 from ghostpad.feed.settings import DataSettings
-from ghostpad.nn.distributed import PartGenerator
 from ghostpad.nn.lora import merged
 from ghostpad.train.checkpoint import State, claim, describe, load_checkpoint, load_model, publish, save_checkpoint
 from ghostpad.train.model import AnyModel, Model
 from ghostpad.train.optim import Ema, learning_rate, load_optimizer_tensors, make_optimizer, optimizer_tensors
-from ghostpad.train.parallel import callable_model, gather, no_sync, recompute, scalar, shard, start
+from ghostpad.train.parallel import callable_model, gather, in_parts, no_sync, recompute, scalar, shard, start
 from ghostpad.train.settings import RUNTIME_ONLY, TrainSettings
 from ghostpad.train.speed import Speed
+from ghostpad.train.threads import choose_threads, recorded_threads
+from ghostpad.train.validate import Validation
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Training(Generic[AnyModel]):
 
     model    the class of the model; `settings` are those it is built from
     groups   footage in groups that are mixed by `shares` in every batch
+    held_out footage for the validation loss alone
     prepare  called with the fresh model: gives it weights to start from, freezes parts of it
     """
 
@@ -58,6 +60,7 @@ class Training(Generic[AnyModel]):
     train: TrainSettings
     out: Path
     prepare: Callable[[AnyModel], None] = lambda model: None
+    held_out: Sequence[Footage] = ()
 
 
 def train(training: Training[AnyModel]) -> AnyModel:
@@ -90,6 +93,8 @@ def train(training: Training[AnyModel]) -> AnyModel:
         if accelerator.is_main_process:
             claim(training.out, describe(model, _run_settings(training), data_fingerprint(training.groups)))
         accelerator.wait_for_everyone()
+        if not settings.threads and (kept := recorded_threads(training.out)):
+            torch.set_num_threads(kept)
         if not (training.out / "model.safetensors").exists():
             _steps(accelerator, model, dataset, order, training)
         accelerator.wait_for_everyone()
@@ -102,8 +107,14 @@ def _steps(accelerator: Accelerator, model: Model, dataset: WindowDataset, order
     saved = load_checkpoint(run)
     if saved:
         model.load_state_dict(saved.model)
+    alone_on_cpu = accelerator.num_processes == 1 and accelerator.device.type == "cpu"
+    if alone_on_cpu and not settings.threads and recorded_threads(run) is None:
+        torch.set_num_threads(choose_threads(run, model, next(batches(dataset, order, 0, 1)), settings.steps))
     optimizer, ema, step_of = _lay_out(accelerator, model, settings, saved)
     first = saved.step if saved else 0
+    size, seed = training.data.batch_size, hash_seed(settings.seed)
+    validation = Validation(run, training.groups[0], training.held_out, model, size, settings.accumulate, seed)
+    validation.resume(first)
     writer = _writer(run, first) if main else None
     feed = batches(
         dataset, order, first, settings.steps,
@@ -114,12 +125,16 @@ def _steps(accelerator: Accelerator, model: Model, dataset: WindowDataset, order
         for step, batch in enumerate(speed, first):
             logs = step_of(batch, step)
             ema.update(model, step)
-            if step % settings.log_every == 0 or step + 1 == settings.steps:
-                logs = _averaged(accelerator, logs) | speed.since_last()
-                if writer:
-                    for name, value in logs.items():
-                        writer.add_scalar(name, value, step)
-            if (step + 1) % settings.checkpoint_every == 0 and step + 1 < settings.steps:
+            last = step + 1 == settings.steps
+            logs = _averaged(accelerator, logs) | speed.since_last() if last or step % settings.log_every == 0 else {}
+            if last or (step + 1) % settings.validate_every == 0:
+                logs |= validation.measure(accelerator, model, ema, step + 1)
+                if main and not last and validation.losses:
+                    print(f"train {model.kind}: step {step + 1}: {validation}", file=sys.stderr, flush=True)
+            if writer:
+                for name, value in logs.items():
+                    writer.add_scalar(name, value, step)
+            if (step + 1) % settings.checkpoint_every == 0 and not last:
                 state = _state(accelerator, step + 1, model, ema, optimizer)
                 if main:
                     save_checkpoint(run, state)
@@ -127,7 +142,7 @@ def _steps(accelerator: Accelerator, model: Model, dataset: WindowDataset, order
     weights = gather(ema.state(model), keep=main)
     if writer:
         writer.close()
-        print(f"train {model.kind}: {speed}", file=sys.stderr, flush=True)
+        print(f"train {model.kind}: {speed}; {validation}", file=sys.stderr, flush=True)
         write_json(run / "speed.json", speed.facts() | {"processes": accelerator.num_processes, "device": str(accelerator.device.type)})
         publish(run, merged(weights))
 
@@ -189,22 +204,13 @@ def _step(
 def _gradients(accelerator: Accelerator, call: Callable[..., Any], model: Model, batch: Batch, seed: int, parts: int) -> dict[str, float]:
     """Add up the gradients of a batch, part by part; returns the loss and what else to log.
 
-    Chance comes from `seed`, the same in every process. Each part counts what it weighs in the whole batch, so the sum is the gradient
-    of the batch at once, where the loss is one mean (a policy's); of a loss of several means each part's are weighed alike.
+    Each part counts what it weighs in the whole batch, so the sum is the gradient of the batch at once, where the loss is one mean (a
+    policy's); of a loss of several means each part's are weighed alike.
     """
-    pieces = [batch.part(part, parts) for part in range(parts)]
-    shares = [1.0]
-    if parts > 1:
-        weights = accelerator.reduce(torch.stack([model.weigh(piece) for piece in pieces]).to(accelerator.device))
-        shares = (weights / weights.sum().clamp(min=1e-6)).tolist()
     values: dict[str, float] = {}
-    for part, (piece, share) in enumerate(zip(pieces, shares, strict=True)):
-        generator = PartGenerator(accelerator.device)
-        generator.manual_seed(seed)
-        generator.part, generator.parts = part, parts
-        last = part + 1 == parts
-        with nullcontext() if last else no_sync(call):
-            loss, logs = call(piece.to(accelerator.device), generator)
+    for part, (piece, share, generator) in enumerate(in_parts(accelerator, model, batch, seed, parts), 1):
+        with nullcontext() if part == parts else no_sync(call):
+            loss, logs = call(piece, generator)
             accelerator.backward(loss * share)
         for name, value in {"loss": loss.detach(), **logs}.items():
             values[name] = values.get(name, 0.0) + share * float(value)

@@ -43,6 +43,15 @@ class Ema:
         for name, average in self.weights.items():
             average.lerp_(current[name].detach().to(average.dtype), 1 - decay)
 
+    @torch.no_grad()
+    def swap(self, model: nn.Module) -> None:
+        """Give the model the averaged weights and keep its own in their place; once more undoes it."""
+        for name, weight in model.named_parameters():
+            if name in self.weights:
+                own = weight.detach().clone()
+                weight.copy_(self.weights[name])
+                self.weights[name].copy_(own)
+
     def load(self, weights: dict[str, Tensor]) -> None:
         """Put back the average, whole, as an earlier process saved it."""
         for name, value in weights.items():

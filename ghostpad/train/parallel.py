@@ -6,7 +6,7 @@ accelerate shards on GPUs alone; torch's `fully_shard`, which it calls, also run
 """
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
@@ -20,6 +20,9 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.utils.checkpoint import checkpoint
 
 from ghostpad.base.errors import SettingsError
+from ghostpad.feed.batch import Batch
+from ghostpad.nn.distributed import PartGenerator
+from ghostpad.train.model import Model
 from ghostpad.train.settings import TrainSettings
 
 
@@ -73,6 +76,22 @@ def callable_model(model: nn.Module, accelerator: Accelerator, optimizer: Any) -
         return call, optimizer
     prepared: tuple[Callable[..., Any], Any] = accelerator.prepare(model, optimizer)
     return prepared
+
+
+def in_parts(accelerator: Accelerator, model: Model, batch: Batch, seed: int, parts: int) -> Iterator[tuple[Batch, float, PartGenerator]]:
+    """This process's batch part by part on its device, with the share that each weighs of the whole batch's part, and its chance.
+
+    Chance comes from `seed`, the same in every process. All processes must call it.
+    """
+    pieces, shares = [batch.part(part, parts) for part in range(parts)], [1.0]
+    if parts > 1:
+        weights = accelerator.reduce(torch.stack([model.weigh(piece) for piece in pieces]).to(accelerator.device))
+        shares = (weights / weights.sum().clamp(min=1e-6)).tolist()
+    for part, (piece, share) in enumerate(zip(pieces, shares, strict=True)):
+        generator = PartGenerator(accelerator.device)
+        generator.manual_seed(seed)
+        generator.part, generator.parts = part, parts
+        yield piece.to(accelerator.device), share, generator
 
 
 def no_sync(call: Any) -> AbstractContextManager[None]:

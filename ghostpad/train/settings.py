@@ -6,7 +6,7 @@ from pydantic import Field
 
 from ghostpad.base.settings import Settings
 
-RUNTIME_ONLY = frozenset({"parallel", "recompute", "accumulate", "checkpoint_every", "log_every", "workers"})
+RUNTIME_ONLY = frozenset({"parallel", "recompute", "accumulate", "checkpoint_every", "log_every", "validate_every", "workers"})
 """Settings of training and data that say how a run is computed and not what: a run goes on under other values of them, and `run.json`
 leaves them out."""
 
@@ -32,6 +32,12 @@ class TrainSettings(Settings):
     accumulate: int = Field(
         1, ge=1, description="parts of a process's batch that are computed one after the other (gradient accumulation): memory for one part"
     )
-    threads: int = Field(0, ge=0, description="CPU threads of torch (0: torch's choice); results repeat exactly only for one value")
+    threads: int = Field(
+        0,
+        ge=0,
+        description="CPU threads of torch (0: one or as many as torch would take, whichever is faster at the start; the run keeps them); "
+        "results repeat exactly only for one value",
+    )
     checkpoint_every: int = Field(200, ge=1, description="steps between two checkpoints to resume from")
     log_every: int = Field(20, ge=1, description="steps between two log entries")
+    validate_every: int = Field(100, ge=1, description="steps between two validation losses, on the videos held out")

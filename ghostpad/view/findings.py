@@ -3,7 +3,7 @@
     results.json            arms, seconds a stage            eval/*.json     of IDMs and agents, which their keys tell apart
     wild/                   pseudo-labels, verdicts          truth/          true rows withheld from it
     recorded/               corpus with recorded pads        clips/*.mp4     idm*.mp4 and agents'
-    <run>/run.json          settings of the runs
+    <run>/run.json          settings of the runs            <run>/validation.json   their losses
 
 Reads JSON and tables, and one video's rows; about a second for an hour of footage.
 """
@@ -67,6 +67,8 @@ class Findings:
     idm_clips: tuple[Path, ...] = ()
     agent_clips: tuple[Path, ...] = ()
     runs: Mapping[str, Json] = field(default_factory=dict)
+    losses: Mapping[str, Any] = field(default_factory=dict)
+    """Run -> its losses on held-out and on learned windows (`ghostpad.train.validate`)."""
     seeds: tuple[int, ...] = ()
     licences: tuple[str, ...] = ()
 
@@ -102,6 +104,7 @@ def gather(out: Path) -> Findings:
         idm_clips=tuple(path for path in clips if path.name.startswith("idm")),
         agent_clips=tuple(path for path in clips if not path.name.startswith("idm")),
         runs={path.parent.name: _object(path) for path in sorted(out.glob("*/run.json"))},
+        losses={path.parent.name: _object(path).get("losses") or [] for path in sorted(out.glob("*/validation.json"))},
         seeds=tuple(results.get("seeds") or ()),
         licences=tuple(sorted({video.licence for group in videos.values() for video in group if video.licence})),
     )

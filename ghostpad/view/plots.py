@@ -155,6 +155,22 @@ def risk_coverage_plot(curve: Sequence[Mapping[str, float]]) -> str:
     return svg(draw, 2.7)
 
 
+def losses_plot(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
+    """The losses of every run over its steps: on held-out windows as a line, on learned ones dotted."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        for place, (name, losses) in enumerate(runs.items()):
+            colour, steps = _LINES[place % len(_LINES)], [one["step"] for one in losses]
+            axes.plot(steps, [one["held_out"] for one in losses], "o-", color=colour, ms=4, lw=2, label=name)
+            axes.plot(steps, [one["learned"] for one in losses], ":", color=colour, lw=2)
+        axes.set(xlabel="training step", ylabel="loss")
+        axes.set_ylim(bottom=0)
+        _legend(figure, axes, len(runs))
+
+    return svg(draw, 2.7)
+
+
 def funnel_plot(hours: Mapping[str, float]) -> str:
     """Minutes of footage that a filter kept and dropped, by reason ("kept" first), as one bar."""
     total = sum(hours.values())

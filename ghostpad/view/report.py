@@ -58,6 +58,7 @@ def write_report(out: str | os.PathLike[str]) -> Path:
         example=found.example,
         trace=_trace(found.example),
         funnel=_funnel(found.funnel),
+        losses=Markup(plots.losses_plot(found.losses)) if any(found.losses.values()) else None,
         seconds=dict(sorted(found.seconds.items(), key=lambda stage: -stage[1])),
         minutes=found.minutes,
         runs={name: flat(run) for name, run in found.runs.items()},

@@ -64,8 +64,6 @@ def test_the_loss_is_flow_loss_of_its_own_draws() -> None:
     found, generator = loss(policy, given, 3), seeded(3)
     noise = torch.randn(1, 1, 4, 25, generator=generator)
     time = (1 - torch.rand(1, 1, generator=generator) ** (1 / 1.5)) * 0.999
-    for _ in range(2):
-        torch.rand(1, generator=generator)  # contrast and brightness, which change nothing here
     frames = given.frames[0].permute(0, 3, 1, 2) / 127.5 - 1
     wanted = policy.flow_loss(frames, policy.space.to_flow(given.pads[0]), noise[0, 0], time[0, 0], game="doom")
     assert found == pytest.approx(wanted.item(), rel=1e-5)
@@ -82,9 +80,10 @@ def test_games_are_told_by_name_and_unknown_ones_are_none() -> None:
     assert policy.games == {"doom": 1, "racing": 2} == policy.facts["game_ids"]
     losses = {game: loss(policy, batch(game=game)) for game in ("doom", "racing", "chess", "")}
     assert len(set(losses.values())) == 3 and losses["chess"] == losses[""]
-    assert loss(tiny(drop_game=1.0).eval(), batch()) == losses[""]
-    dropped = tiny(drop_game=0.5).eval()
+    assert loss(tiny(drop_game=1.0), batch()) == losses[""]
+    dropped = tiny(drop_game=0.5)
     assert loss(dropped, batch(40)) not in (loss(policy, batch(40)), loss(policy, batch(40, "")))
+    assert loss(dropped.eval(), batch(40)) == loss(policy, batch(40)), "in evaluation mode every game is told"
     frames, noise = batch(2).frames, policy.draw_noise(2, seeded())
     assert not torch.equal(policy.act_from(frames, noise, "doom"), policy.act_from(frames, noise, "racing"))
     with pytest.raises(SettingsError, match="game_rows"):
@@ -92,10 +91,11 @@ def test_games_are_told_by_name_and_unknown_ones_are_none() -> None:
 
 
 def test_dropped_frames_are_as_if_they_were_not_there() -> None:
-    policy, given = tiny(drop_frames=1.0).eval(), batch()
+    policy, given = tiny(drop_frames=1.0), batch()
     other = given.frames.clone()
     other[:, 0] = 255 - other[:, 0]
     assert loss(policy, given) == loss(policy, replace(given, frames=other))
+    assert loss(policy.eval(), given) != loss(policy, replace(given, frames=other)), "in evaluation mode all frames are seen"
     whole = tiny().eval()
     assert loss(whole, given) != loss(whole, replace(given, frames=other))
     frames = given.frames[0].permute(0, 3, 1, 2) / 127.5 - 1
@@ -106,7 +106,7 @@ def test_dropped_frames_are_as_if_they_were_not_there() -> None:
 
 def test_a_policy_without_a_padded_row_learns_from_dropped_frames_what_it_is_guided_by() -> None:
     """Frames dropped in a batch leave nothing behind: the loss is that of the newest frame alone, which guidance compares with."""
-    policy, given = tiny(context_tokens=0, drop_frames=1.0, draws=1, game_rows=0).eval(), batch(1)
+    policy, given = tiny(context_tokens=0, drop_frames=1.0, draws=1, game_rows=0), batch(1)
     found, generator = loss(policy, given, 3), seeded(3)
     noise = torch.randn(1, 1, 4, 25, generator=generator)
     time = (1 - torch.rand(1, 1, generator=generator) ** (1 / 1.5)) * 0.999

@@ -20,7 +20,7 @@ from ghostpad.cli.main import main
 STEPS = 10
 TINY = ["--model.width-px=32", "--model.height-px=32", "--model.dim=16", "--model.heads=2", "--model.conv-width=4", "--model.depth=2",
         "--model.mixer-depth=1", "--data.batch-size=8", "--train.threads=1", "--train.log-every=1", f"--train.steps={STEPS}",
-        "--train.warmup-steps=2"]  # fmt: skip
+        "--train.warmup-steps=2", "--data.validation-share=0.5", "--train.validate-every=4"]  # fmt: skip
 
 
 def words(corpus: Path, out: Path, *settings: str) -> list[str]:
@@ -58,6 +58,10 @@ def assert_same(run: Path, alone: Path) -> None:
     assert found.keys() == wanted.keys()
     for name, value in found.items():
         torch.testing.assert_close(value, wanted[name], rtol=1e-3, atol=2e-5)
+    losses, others = (read_json(path / "validation.json")["losses"] for path in (run, alone))
+    assert len(losses) > 1
+    for loss, other in zip(losses, others, strict=True):
+        assert loss == pytest.approx(other, rel=1e-4)
     assert (run / "run.json").read_bytes() == (alone / "run.json").read_bytes(), "a run does not tell how many processes trained it"
 
 
@@ -117,7 +121,8 @@ def test_shards_of_nitrogens_model_go_on_where_one_process_stopped_with_low_rank
     import_nitrogen(tmp_path / "ng.pt", tmp_path / "ng", heads=2)
     tuning = ["--init", str(tmp_path / "ng"), "--train.steps=4", "--train.warmup-steps=0", "--train.lr=0.001", "--tune.how=lora",
               "--tune.parts", "encoder", "denoiser", "mixer", "--data.batch-size=4", "--model.dropout=0", "--model.mixer-dropout=0",
-              "--train.threads=1", "--train.log-every=1", "--train.checkpoint-every=2"]  # fmt: skip
+              "--train.threads=1", "--train.log-every=1", "--train.checkpoint-every=2", "--data.validation-share=0.5",
+              "--train.validate-every=2"]  # fmt: skip
     common = ["train", "policy", str(small.novice), "--out"]
     assert main([*common, str(tmp_path / "one"), *tuning]) == 0
 

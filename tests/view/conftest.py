@@ -97,6 +97,8 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_json(out / "eval" / "idm-s0.json", idm_evaluation())
     for arm, mean in {"random": 340.0, "recorded": 500.0, "pseudo": 900.0, "oracle": 1000.0}.items():
         write_json(out / "eval" / f"{arm}-s0.json", policy_evaluation(arm, mean))
+    losses = [{"step": step, "learned": 1 / step, "held_out": 1.5 / step} for step in (100, 200)]
+    write_json(out / "idm-s0" / "validation.json", {"windows": {"learned": 64, "held_out": 64}, "losses": losses})
     write_json(out / "idm-s0" / "run.json", {"kind": "idm", "settings": {"train": {"steps": 1234, "seed": 0}}})
     write_report(out)
     return out

@@ -57,7 +57,7 @@ def test_the_page_stands_alone(whole: tuple[Path, Page, str]) -> None:
 
 def test_the_page_has_every_part(whole: tuple[Path, Page, str]) -> None:
     out, page, _ = whole
-    assert page.tags.count("svg") == 6, "arms, quality, trace, calibration, risk over coverage, funnel"
+    assert page.tags.count("svg") == 7, "arms, quality, trace, calibration, risk over coverage, funnel, losses"
     assert page.tags.count("figcaption") == page.tags.count("figure") == 7
     assert page.tags.count("video") == 1 and (out / IDM_CLIP).exists()
     for words in ("900 ± 10", "500 ± 10", "80% of the way", "Copy previous".lower(), "idle", "train.steps", "1234", "BSD-3-Clause", "–"):
@@ -75,7 +75,7 @@ def test_the_same_folder_gives_the_same_page(whole: tuple[Path, Page, str]) -> N
         (["eval"], ["ghostpad eval policy", "ghostpad eval idm"]),
         (["wild", "clips"], ["ghostpad label", "ghostpad filter"]),
         (["truth", "clips"], ["ghostpad label"]),
-        (["wild/verdicts", "idm-s0"], ["ghostpad filter", "ghostpad train idm"]),
+        (["wild/verdicts", "idm-s0"], ["ghostpad filter", "ghostpad train idm", "data.validation_share"]),
         (["wild", "truth", "idm-s0", "eval/idm-s0.json"], ["ghostpad eval idm", "ghostpad play --video"]),
     ],
 )
