@@ -3,7 +3,7 @@
 Both are the model's own loss as it would be published now: averaged weights, evaluation mode (no dropout, no augmentation), on windows
 spread evenly over the footage and noise that follows from the seed. So neither the training nor any of its draws is touched, and a run
 that was killed, or has another number of processes, measures the same. Reads and writes RUN/validation.json. At most `BATCHES` batches
-of each kind are looked at, without gradients: about 3 % of the time of a training at the default of 100 steps between two (measured).
+of each kind are looked at, without gradients: every 100 steps that is about 3 % of the time of a training (reckoned).
 """
 
 from collections.abc import Iterator, Sequence
@@ -53,8 +53,8 @@ class Validation:
             learned, held_out = (self._loss(accelerator, model, group) for group in (0, 1))
         self.losses.append({"step": step, "learned": learned, "held_out": held_out})
         if accelerator.is_main_process:
-            windows = dict(zip(("learned", "held_out"), (len(self._windows(group)) for group in (0, 1)), strict=True))
-            write_json(self.path, {"windows": windows, "losses": self.losses})
+            windows = [len(self._windows(group)) for group in (0, 1)]
+            write_json(self.path, {"windows": {"learned": windows[0], "held_out": windows[1]}, "losses": self.losses})
         return {"validation_loss": held_out, "learned_loss": learned}
 
     def __str__(self) -> str:

@@ -58,7 +58,7 @@ def test_the_page_stands_alone(whole: tuple[Path, Page, str]) -> None:
 def test_the_page_has_every_part(whole: tuple[Path, Page, str]) -> None:
     out, page, _ = whole
     assert page.tags.count("svg") == 7, "arms, quality, trace, calibration, risk over coverage, funnel, losses"
-    assert page.tags.count("figcaption") == page.tags.count("figure") == 7
+    assert page.tags.count("figcaption") == page.tags.count("figure") == 8
     assert page.tags.count("video") == 1 and (out / IDM_CLIP).exists()
     for words in ("900 ± 10", "500 ± 10", "80% of the way", "Copy previous".lower(), "idle", "train.steps", "1234", "BSD-3-Clause", "–"):
         assert words in page.text

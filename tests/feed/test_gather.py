@@ -1,0 +1,58 @@
+"""The footage of a training: which minutes count as learned from, as pseudo-labelled and as held out; and what is asked for in vain."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ghostpad.base.errors import MissingError
+from ghostpad.base.files import read_json
+from ghostpad.base.settings import load_settings
+from ghostpad.corpus.folder import Corpus
+from ghostpad.feed.gather import gather, known_slots
+from ghostpad.feed.settings import DataSettings
+from ghostpad.feed.split import split_videos
+from ghostpad.feed.window import WindowSpec
+from ghostpad.policy.settings import PolicyRun
+from ghostpad.policy.train import train_policy
+
+SPEC = WindowSpec((0,), (0,), 16, 16, True)
+
+
+def test_held_out_minutes_are_not_learned_and_footage_encoded_again_counts_once(small: Any) -> None:
+    corpus = Corpus.open(small.novice)
+    learned, held_out = split_videos(corpus.ok_ids(), 0.5)
+    found = gather([corpus], DataSettings(validation_share=0.5, reencode_crf=(32,)), SPEC)
+    assert [clip.video for clip in found.recorded] == learned * 2 and [clip.video for clip in found.held_out] == held_out
+    lasts = {video.id: video.duration_s / 60 for video in corpus.list_videos()}
+    assert found.minutes["learned_minutes"] == pytest.approx(sum(lasts[id] for id in learned), abs=0.01)
+    assert found.minutes["held_out_minutes"] == pytest.approx(sum(lasts[id] for id in held_out), abs=0.01)
+    assert found.minutes["pseudo_label_minutes"] == 0 and (len(found.groups), found.shares(0.3)) == (1, [1.0])
+
+
+def test_withheld_truth_stands_in_for_pseudo_labels(small: Any) -> None:
+    found = gather([Corpus.open(small.novice), Corpus.open(small.wild)], DataSettings(label_minutes=0.1), SPEC, small.truth)
+    assert found.sources == ["withheld truth"] and found.minutes["pseudo_label_minutes"] == pytest.approx(0.1, abs=0.01)
+    assert found.shares(0.25) == [0.25, 0.75] and found.groups == [found.recorded, found.pseudo]
+    assert known_slots([]) == []
+
+
+def test_pseudo_labels_that_are_not_there_are_asked_for(small: Any) -> None:
+    wild = Corpus.open(small.wild)
+    with pytest.raises(MissingError, match=r"neither recorded pads nor labels: run 'ghostpad label .* --idm RUN'"):
+        gather([wild], DataSettings(), SPEC)
+    found = gather([wild], DataSettings(labels="none"), SPEC)
+    assert found.groups == [] and found.sources == ["none"]
+
+
+def test_a_run_says_what_it_learned_from_and_what_it_held_out(small: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["model.width_px=32", "model.height_px=32", "model.dim=16", "model.heads=2", "model.conv_width=4", "model.depth=2",
+             "data.batch_size=4", "train.threads=1", "train.steps=2", "data.validation_share=0.5"]  # fmt: skip
+    corpus = Path(shutil.copytree(small.novice, tmp_path / "novice"))
+    trained = train_policy([corpus], tmp_path / "run", load_settings(PolicyRun, None, words))
+    facts = read_json(tmp_path / "run" / "run.json")["facts"]
+    assert facts["learned_minutes"] == trained.learned_minutes > 0.05 < trained.held_out_minutes == facts["held_out_minutes"]
+    assert facts["learned_minutes"] + facts["held_out_minutes"] == pytest.approx(1 / 3, rel=0.02)
+    assert facts["pseudo_label_minutes"] == 0 and len(read_json(tmp_path / "run" / "validation.json")["losses"]) == 1
+    assert "validation loss" in capsys.readouterr().err
