@@ -47,10 +47,13 @@ def test_pseudo_labels_that_are_not_there_are_asked_for(small: Any) -> None:
 
 
 def test_a_run_says_what_it_learned_from_and_what_it_held_out(small: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["model.width_px=32", "model.height_px=32", "model.dim=16", "model.heads=2", "model.conv_width=4", "model.depth=2",
-             "data.batch_size=4", "train.threads=1", "train.steps=2", "data.validation_share=0.5"]  # fmt: skip
+    values = {
+        "model": {"width_px": 32, "height_px": 32, "dim": 16, "heads": 2, "conv_width": 4, "depth": 2},
+        "data": {"batch_size": 4, "validation_share": 0.5},
+        "train": {"threads": 1, "steps": 2},
+    }
     corpus = Path(shutil.copytree(small.novice, tmp_path / "novice"))
-    trained = train_policy([corpus], tmp_path / "run", load_settings(PolicyRun, None, words))
+    trained = train_policy([corpus], tmp_path / "run", load_settings(PolicyRun, None, values))
     facts = read_json(tmp_path / "run" / "run.json")["facts"]
     assert facts["learned_minutes"] == trained.learned_minutes > 0.05 < trained.held_out_minutes == facts["held_out_minutes"]
     assert facts["learned_minutes"] + facts["held_out_minutes"] == pytest.approx(1 / 3, rel=0.02)

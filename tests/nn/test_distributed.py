@@ -25,7 +25,7 @@ def test_one_process_draws_what_torch_draws() -> None:
 def test_processes_draw_the_rows_of_the_samples_they_hold(ranks: int, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, across, normal = rand((6, 2), seeded()), rand((2, 6), seeded(), axis=1), randn((6, 2), seeded())
     for rank in range(ranks):
-        monkeypatch.setattr(distributed, "place", lambda rank=rank: (rank, ranks))
+        monkeypatch.setattr(distributed, "rank_and_world", lambda rank=rank: (rank, ranks))
         assert torch.equal(rand((6 // ranks, 2), seeded()), whole[rank::ranks])
         assert torch.equal(rand((2, 6 // ranks), seeded(), axis=1), across[:, rank::ranks])
         assert torch.equal(randn((6 // ranks, 2), seeded()), normal[rank::ranks])
@@ -34,7 +34,7 @@ def test_processes_draw_the_rows_of_the_samples_they_hold(ranks: int, monkeypatc
 def test_the_parts_of_each_process_draw_the_rows_of_their_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = randn((12, 2), seeded())
     for rank, part in product(range(2), range(3)):
-        monkeypatch.setattr(distributed, "place", lambda rank=rank: (rank, 2))
+        monkeypatch.setattr(distributed, "rank_and_world", lambda rank=rank: (rank, 2))
         generator = PartGenerator().manual_seed(3)
         generator.part, generator.parts = part, 3
         assert torch.equal(randn((2, 2), generator), whole[rank::2][part::3])

@@ -233,7 +233,7 @@ def test_runs_that_do_not_fit_are_refused_with_the_reason(finished: Path, tmp_pa
         load_model(finished, Policy)
     with pytest.raises(MissingError, match="is not a run: make one with 'ghostpad train idm"):
         load_model(tmp_path, Idm)
-    with pytest.raises(MissingError, match="not calibrated yet: run its 'ghostpad train idm' command again"):
+    with pytest.raises(MissingError, match="not calibrated yet: re-run the command that trained it"):
         load(finished)
     with pytest.raises(FormatError, match="pad layout 'xbox-17/1', this version reads"):
         load_model(edited(shutil.copytree(finished, tmp_path / "layout"), layout="xbox-17/1"), Idm)
