@@ -1,7 +1,7 @@
 """What a training clip may look like besides itself, alike over the whole clip: other footage differs in light, place and pace.
 
 Works on the pictures before anything is computed from them. Loss of quality by re-encoding is real footage in the feed
-(`data.reencode_crf`), not an imitation here. Sizes are guesses; docs/design.md has what they brought.
+(`data.reencode_crf`), not an imitation here. Sizes are guesses; docs/results.md has what they brought.
 """
 
 from collections.abc import Callable, Sequence

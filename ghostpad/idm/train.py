@@ -24,6 +24,7 @@ from ghostpad.idm.stream import predict_rows
 from ghostpad.idm.tune import apply_tuning, finetune_facts, load_init
 from ghostpad.measure.match import Matched, aligned, pool
 from ghostpad.measure.risk import choose
+from ghostpad.measure.slots import r2
 from ghostpad.train.checkpoint import load_model
 from ghostpad.train.facts import corpus_facts
 from ghostpad.train.loop import Training, train
@@ -78,13 +79,13 @@ def train_idm(corpora: Sequence[Path], out: Path, run: IdmRun, init: Path | None
 
     shares = footage.shares(run.data.truth_share)
     model = train(Training(Idm, run.model, facts, footage.groups, shares, run.data, run.train, out, prepare, footage.held_out))
-    calibration, rows, r2 = calibrate(model, footage.held_out, before)
+    calibration, rows, found = calibrate(model, footage.held_out, before)
     if rows is not None:
         write_json(out / "risk.json", choose(rows, RISK))
     calibration.save(out)
     new = [name for name in facts["slots"] if base is not None and name not in base.facts["slots"]]
     enough = sum(len(clip.pads) for clip in footage.held_out) >= MIN_ROWS
-    return TrainedIdm(**footage.minutes, r2=r2, new_slots=new, calibrated=enough)
+    return TrainedIdm(**footage.minutes, r2=found, new_slots=new, calibrated=enough)
 
 
 def masks_of(footage: Sequence[Footage]) -> list[Share]:
@@ -109,20 +110,11 @@ def calibrate(model: Idm, held_out: Sequence[Footage], before: Calibration) -> t
         aligned(clip.pts_s[:-1], *calibration.apply(*belief), clip.pads, clip.weight > 0, 1 / float(np.median(np.diff(clip.pts_s))))
         for clip, belief in zip(held_out, read, strict=True)
     ]
-    return calibration, pool(rows), _r2(model, pads, truth, known)
+    sticks = {SLOTS[index]: r2(pads[known[:, index], index], truth[known[:, index], index]) for index in model.sticks}
+    return calibration, pool(rows), {name: value for name, value in sticks.items() if value is not None}
 
 
 def _read(model: Idm, clip: Footage) -> tuple[np.ndarray, np.ndarray]:
     """Beliefs [n, 25] and stick spreads [n, 4] of a clip, piece by piece: at once, 20 minutes need 7 GB for attention."""
     read = list(predict_rows(model, clip.frames, game=clip.game))
     return np.concatenate([pads for pads, _ in read]), np.concatenate([spreads for _, spreads in read])
-
-
-def _r2(model: Idm, pads: np.ndarray, truth: np.ndarray, known: np.ndarray) -> dict[str, float]:
-    found = {}
-    for index in model.sticks:
-        rows = known[:, index]
-        variance = truth[rows, index].var() if rows.any() else 0.0
-        if variance > 0:
-            found[SLOTS[index]] = float(1 - np.mean((pads[rows, index] - truth[rows, index]) ** 2) / variance)
-    return found

@@ -2,7 +2,7 @@
 
 What looks at motion and pictures is frozen (convolutions, batch norms, a SigLIP tower; with `tune.encoder=trainable` the batch norms
 alone); what makes row vectors of it, relates rows and concludes from them learns, and so does the game's own row of the binding
-embedding. Slots that are new get heads of their own. docs/design.md has what that brings. Cost with default settings: 35 s of one core,
+embedding. Slots that are new get heads of their own. docs/results.md has what that brings. Cost with default settings: 35 s of one core,
 whatever the minutes (measured).
 """
 

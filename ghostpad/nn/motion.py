@@ -4,7 +4,7 @@ For every block of the first frame, the mean absolute difference to the second f
 range (a cost volume); the softmax of the negative costs gives the expected shift and its spread. The map keeps *where*
 things moved, so expansion (walking) and rotation (turning) look different, and it has six numbers a block instead of a raw
 volume's sixty-five, which five minutes of labels overfit. Nothing here is learned: the expert's footage and the novice's are
-read by the same rule. Measured on five minutes of Doom (docs/design.md): turn R2 0.95 and forward R2 0.86 on unseen episodes
+read by the same rule. Measured on five minutes of Doom (docs/results.md): turn R2 0.95 and forward R2 0.86 on unseen episodes
 of the same player, where raw cost maps gave 0.85 / 0.40.
 
 Cost: about 0.25 ms of CPU a pair at 64x48 with 65 shifts on one core (measured). Given up: motion larger than the search range, and

@@ -1,9 +1,9 @@
 """How many CPU threads a training uses: one, or as many as torch would, whichever is faster on this machine as it is now.
 
-Neither is right everywhere. Threads that wait for each other spin: beside one busy process on two cores, two threads took 4 to 20 times
-as long a step as one; while the same cores were idle, one took 1.2 (IDM) and 1.3 (policy) times as long as two (medians, default sizes,
-AMD EPYC). So a few steps are timed at the start, on a copy of the model, in about 2 s on idle cores. Results repeat exactly only
-for one number of threads, so the choice stands in RUN/threads.json, and a run that is continued keeps it.
+Neither is right everywhere. On two idle cores (AMD EPYC, default sizes) two threads train 1.4 (IDM) and 1.5 (policy) times as fast as one.
+Beside other work they wait for each other, and train 6 times slower than one (medians, both measured). So a few steps are timed at the
+start, on a copy of the model: 1 to 2 s on idle cores. Results repeat exactly only for one number of threads, so the choice stands in
+RUN/threads.json, and a run that is continued keeps it.
 """
 
 import time
