@@ -39,9 +39,8 @@ def play(
     if problems:
         raise SettingsError(problems)
     spec = game_spec(game)
-    from ghostpad.policy.evaluate import Contestant, evaluation_seeds
+    from ghostpad.policy.evaluate import Contestant, evaluation_seeds, summarise  # here, because torch takes seconds to import
     from ghostpad.policy.play import play_episodes
-    from ghostpad.policy.returns import summarise  # here, because torch takes seconds to import
 
     rows = max(1, round(seconds * spec.fps)) if video else 0
     shown: list[tuple[Frame, Pad]] = []

@@ -10,7 +10,7 @@ different scores of positives.
 75 % with 8 and 77 % with 20, instead of 95 % (simulated).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,10 +25,9 @@ MIN_VIDEOS = 3
 """With fewer videos there is no interval."""
 
 SHARE = 0.95
-"""How much of the resamples lies inside an interval."""
+"""The share of resamples that an interval covers."""
 
 _LEVELS = 2000
-_STICK_MEASURES, _BUTTON_MEASURES = ("r2", "rmse"), ("ap", "onset_f1_50ms", "ece")
 
 Draws = NDArray[np.float64]
 """[resamples] a measure in each resample, NaN where it is undefined."""
@@ -42,35 +41,34 @@ def intervals(rows: Matched, resamples: int = 200, seed: int = 0) -> dict[str, A
     where most draws leave the measure undefined.
     """
     videos = list(rows.videos())
-    rng = np.random.default_rng(seed)
-    draws = rng.multinomial(len(videos), np.full(len(videos), 1 / len(videos)), resamples) if len(videos) >= MIN_VIDEOS else None
-    sticks: dict[str, dict[str, Draws | None]] = {}
-    buttons: dict[str, dict[str, Draws | None]] = {}
-    for index, name in enumerate(SLOTS):
-        if not rows.known[:, index].any():
-            continue
-        if name in BUTTONS:
-            found = None if draws is None else (_ap(rows, index, draws), _onset_f1(videos, index, draws), _ece(rows, index, draws))
-            buttons[name] = dict(zip(_BUTTON_MEASURES, found or (None,) * 3, strict=True))
+    resamples = resamples if len(videos) >= MIN_VIDEOS else 0
+    shares = np.full(max(1, len(videos)), 1 / max(1, len(videos)))
+    draws = np.random.default_rng(seed).multinomial(len(videos), shares, resamples)
+    sticks: dict[str, dict[str, Draws]] = {}
+    buttons: dict[str, dict[str, Draws]] = {}
+    for index in np.flatnonzero(rows.known.any(axis=0)).tolist():
+        if (name := SLOTS[index]) in BUTTONS:
+            onset_f1 = _onset_f1(videos, index, draws)
+            buttons[name] = {"ap": _ap(rows, index, draws), "onset_f1_50ms": onset_f1, "ece": _ece(rows, index, draws)}
         else:
-            sticks[name] = dict(zip(_STICK_MEASURES, (None,) * 2 if draws is None else _r2_rmse(videos, index, draws), strict=True))
-    macro = {measure: _mean(sticks, measure) for measure in _STICK_MEASURES}
-    macro |= {measure: _mean(buttons, measure) for measure in _BUTTON_MEASURES}
+            sticks[name] = dict(zip(("r2", "rmse"), _r2_rmse(videos, index, draws), strict=True))
+    macro = {measure: _mean(sticks, measure) for measure in ("r2", "rmse")}
+    macro |= {measure: _mean(buttons, measure) for measure in ("ap", "onset_f1_50ms", "ece")}
     return {
         "videos": len(videos),
-        "resamples": resamples if draws is not None else 0,
+        "resamples": resamples,
         "share": SHARE,
-        "sticks": {name: _pairs(each) for name, each in sticks.items()},
-        "buttons": {name: _pairs(each) for name, each in buttons.items()},
-        "macro": _pairs(macro),
+        "sticks": {name: _intervals(each) for name, each in sticks.items()},
+        "buttons": {name: _intervals(each) for name, each in buttons.items()},
+        "macro": _intervals(macro),
     }
 
 
-def _pairs(measures: dict[str, Draws | None]) -> dict[str, list[float] | None]:
-    return {name: None if values is None else interval(values) for name, values in measures.items()}
+def _intervals(measures: Mapping[str, Draws]) -> dict[str, list[float] | None]:
+    return {name: _interval(values) for name, values in measures.items()}
 
 
-def interval(values: Draws) -> list[float] | None:
+def _interval(values: Draws) -> list[float] | None:
     """[low, high] of the middle 95 % of the numbers among `values`; None if fewer than half are numbers."""
     numbers = values[~np.isnan(values)]
     if len(numbers) * 2 < len(values) or not len(numbers):
@@ -79,15 +77,10 @@ def interval(values: Draws) -> list[float] | None:
     return [float(low), float(high)]
 
 
-def _mean(slots: dict[str, dict[str, Draws | None]], measure: str) -> Draws | None:
-    """The macro average in each resample, over the slots that have the measure there."""
+def _mean(slots: Mapping[str, Mapping[str, Draws]], measure: str) -> Draws:
+    """The macro average in each resample, over the slots that have the measure there; empty without slots."""
     values = [each[measure] for each in slots.values()]
-    present = [value for value in values if value is not None]
-    if not present:
-        return None
-    stacked = np.stack(present)
-    counts = (~np.isnan(stacked)).sum(axis=0)
-    return np.where(counts > 0, np.nansum(stacked, axis=0) / np.maximum(counts, 1), np.nan)
+    return np.ma.masked_invalid(values).mean(axis=0).filled(np.nan) if values else np.zeros(0)
 
 
 def _ratio(top: Draws, bottom: Draws) -> Draws:
@@ -106,8 +99,8 @@ def _r2_rmse(videos: Sequence[Matched], index: int, draws: NDArray[np.intp]) -> 
 
 
 def _onset_f1(videos: Sequence[Matched], index: int, draws: NDArray[np.intp]) -> Draws:
-    found = [changes(video, index, 0.05) for video in videos]
-    matched, total = (draws @ np.array([[each.matched, each.predicted + each.true] for each in found], np.float64)).T
+    counts = [changes(video, index, 0.05) for video in videos]
+    matched, total = (draws @ np.array([[each.matched, each.predicted + each.true] for each in counts], np.float64)).T
     return _ratio(2 * matched, total)
 
 

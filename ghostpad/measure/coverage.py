@@ -1,7 +1,7 @@
-"""How wrong single rows are, and what the confidence knows of it: the risk-coverage curve, and the worst confident mistakes."""
+"""How wrong single rows are, and whether confidence predicts it: the risk-coverage curve, and the worst confident mistakes."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,20 +11,6 @@ from ghostpad.measure.match import Matched
 
 _COVERAGES = 20
 _B = len(BUTTONS)
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """A row that was wrong and sure of it."""
-
-    video: int
-    """Place of its video in the list."""
-    row: int
-    """Place among that video's matched rows."""
-    at_s: float
-    """Time stamp of the row."""
-    error: float
-    confidence: float | None
 
 
 def row_error(rows: Matched) -> NDArray[np.float64]:
@@ -46,30 +32,29 @@ def risk_coverage(confidence: NDArray[np.floating], error: NDArray[np.floating])
 
 
 def row_curve(rows: Matched) -> list[dict[str, float]]:
-    """`risk_coverage` of the rows that can be judged; [] unless every row has a confidence."""
-    judged = rows.known.any(axis=1)
-    certain = len(rows) > 0 and not np.isnan(rows.confidence).any()
-    return risk_coverage(rows.confidence[judged], row_error(rows)[judged]) if certain else []
+    """`risk_coverage` of the rows with a known slot; [] unless every row has a confidence."""
+    known = rows.known.any(axis=1)
+    return [] if np.isnan(rows.confidence).any() else risk_coverage(rows.confidence[known], row_error(rows)[known])
 
 
-def worst_mistakes(videos: Sequence[Matched], count: int = 6, apart_s: float = 1.0) -> list[Mistake]:
-    """The rows of the largest error x confidence (1 where there is none) of videos that are not pooled, worst first.
+def worst_mistakes(videos: Mapping[str, Matched], count: int = 6, apart_s: float = 1.0) -> list[dict[str, Any]]:
+    """The rows of the largest error x confidence (1 where there is none), worst first: video, at_s, error, confidence (or None).
 
-    No two of a video lie within `apart_s`. They are spread over the videos: none gives more than its share of `count`, rounded up.
-    Rows without error never count.
+    Videos by id, not pooled. Two rows of one video are at least `apart_s` seconds apart, and no video has more than its share of `count`,
+    rounded up. Rows without error are left out.
     """
     share = -(-count // max(1, len(videos)))
-    found: list[tuple[float, Mistake]] = []
-    for place, one in enumerate(videos):
-        error = row_error(one)
-        badness = error * np.where(np.isnan(one.confidence), 1.0, one.confidence)
+    ranked: list[tuple[float, dict[str, Any]]] = []
+    for id, rows in videos.items():
+        error = row_error(rows)
+        badness = error * np.where(np.isnan(rows.confidence), 1.0, rows.confidence)
         taken: list[float] = []
         for row in np.argsort(-badness, kind="stable"):
             if len(taken) == share or badness[row] <= 0:
                 break
-            at_s = float(one.clock_s[row])
+            at_s = float(rows.clock_s[row])
             if all(abs(at_s - other) >= apart_s for other in taken):
                 taken.append(at_s)
-                sure = None if np.isnan(one.confidence[row]) else float(one.confidence[row])
-                found.append((float(badness[row]), Mistake(place, int(row), at_s, float(error[row]), sure)))
-    return [mistake for _, mistake in sorted(found, key=lambda each: -each[0])[:count]]
+                confidence = None if np.isnan(rows.confidence[row]) else float(rows.confidence[row])
+                ranked.append((badness[row], {"video": id, "at_s": at_s, "error": float(error[row]), "confidence": confidence}))
+    return [mistake for _, mistake in sorted(ranked, key=lambda each: -each[0])[:count]]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ghostpad.base.errors import MissingError
 from ghostpad.base.files import read_json
 from ghostpad.base.records import Video
-from ghostpad.corpus.folder import Corpus, truth_table
+from ghostpad.corpus.folder import RECORDED, Corpus, truth_table
 from ghostpad.measure.bootstrap import intervals
 from ghostpad.measure.coverage import worst_mistakes
 from ghostpad.measure.match import Matched, match, pool
@@ -27,12 +27,12 @@ from ghostpad.measure.risk import kept, load_thresholds
 from ghostpad.measure.scores import Score, baseline_scores, prior_of, score_rows
 
 GROUPS = ("game", "level", "player")
-"""Columns of the table of videos that the measures are broken down by."""
+"""Columns of the table of videos by which the measures are broken down."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A video with rows of both kinds: its row of the table of videos and its matched rows."""
+    """A video with predicted and true rows: its row of the table of videos, and the rows matched."""
 
     video: Video
     rows: Matched
@@ -59,9 +59,9 @@ def evaluate_labels(
                       that have `no_threshold`; None if the run has none
     by                game, level, player: a score for each value
     by_video          a score for each video
-    worst             the worst confident mistakes: video, at_s, error, confidence
+    worst             `ghostpad.measure.coverage.worst_mistakes`
 
-    Raises `MissingError` if no video has both kinds of rows, or none of those has rows of a source in `beside`.
+    Raises `MissingError` if no video has predicted and true rows, or none of those has rows of a source in `beside`.
     """
     judged = judge(corpus, source, truth)
     rows = pool([one.rows for one in judged])
@@ -78,43 +78,45 @@ def evaluate_labels(
         "risk": _risk(rows, run),
         "by": {group: _by_group(judged, group) for group in GROUPS},
         "by_video": [{"video": one.video.id, **_brief(score_rows(one.rows))} for one in judged],
-        "worst": _worst(judged),
+        "worst": worst_mistakes({one.video.id: one.rows for one in judged}),
     }
 
 
 def judge(corpus: Corpus, source: str, truth: Path) -> list[Judged]:
     """The videos of a corpus that have rows of `source` and true rows, by id. Raises `MissingError` if there is none."""
     videos = {video.id: video for video in corpus.list_videos()}
-    found = []
-    for id in corpus.labelled_ids(source):
-        predicted, true = corpus.actions(source, id), truth_table(truth, id)
-        if predicted is not None and true is not None and id in videos:
-            found.append(Judged(videos[id], match(predicted, true, _fps(videos[id], true))))
-    if not found:
+    matched = ((id, match_video(corpus, videos[id], source, truth)) for id in corpus.labelled_ids(source) if id in videos)
+    judged = [Judged(videos[id], rows) for id, rows in matched if rows is not None]
+    if not judged:
         raise MissingError(
             f"no video of {corpus.root} has both rows of {source} and truth in {truth}: label the corpus, or name the right folder"
         )
-    return found
+    return judged
 
 
-def _fps(video: Video, truth: pa.Table) -> float:
-    """The rate in the table of videos, or by the steps of the truth where that is unknown."""
-    if video.fps:
-        return float(Fraction(video.fps))
-    steps_s = np.diff(np.sort(truth.column("pts_s").to_numpy()))
-    return 1 / float(np.median(steps_s)) if len(steps_s) and np.median(steps_s) > 0 else 1.0
+def match_video(corpus: Corpus, video: Video, source: str, truth: Path | None) -> Matched | None:
+    """The rows of `source` matched with the true rows in the folder `truth`, or in the corpus if that is None; None without either.
+
+    Where the table of videos has no frame rate, it is that of the true rows.
+    """
+    predicted = corpus.actions(source, video.id)
+    true = corpus.actions(RECORDED, video.id) if truth is None else truth_table(truth, video.id)
+    if predicted is None or true is None:
+        return None
+    steps_s = np.diff(np.sort(true.column("pts_s").to_numpy()))
+    step_s = float(np.median(steps_s)) if len(steps_s) else 0.0
+    return match(predicted, true, float(Fraction(video.fps)) if video.fps else 1 / step_s if step_s > 0 else 1.0)
 
 
 def _priors(judged: Sequence[Judged], prior: Sequence[Path]) -> list[NDArray[np.float32]] | None:
-    """For each video the mean pad of its game in the corpora `prior`, of all they hold if they do not know the game."""
+    """For each video the mean pad of its game in the corpora `prior`, or of all their games where they lack it."""
     if not prior:
         return None
     truths: dict[Any, list[pa.Table]] = {}
     for corpus in map(Corpus.open, prior):
         games = {video.id: video.game for video in corpus.list_videos()}
-        for id in corpus.labelled_ids("recorded"):
-            table = corpus.actions("recorded", id)
-            if table is not None:
+        for id in corpus.labelled_ids(RECORDED):
+            if (table := corpus.actions(RECORDED, id)) is not None:
                 truths.setdefault(games.get(id), []).append(table)
     means = {game: prior_of(tables) for game, tables in truths.items()}
     overall = prior_of([table for tables in truths.values() for table in tables])
@@ -127,14 +129,12 @@ def _score_beside(corpus: Corpus, source: str, truth: Path, judged: Sequence[Jud
 
 
 def _before_calibration(rows: Matched, run: Path | None) -> Matched | None:
-    """The rows as the model gave them, if the run says how they were calibrated and that can be undone."""
-    path = None if run is None else run / "calibration.json"
-    if path is None or not path.exists():
+    """The rows as they were before calibration; None if the run does not say how they were calibrated."""
+    if run is None or not (run / "calibration.json").exists():
         return None
-    facts = read_json(path)
-    if not isinstance(facts.get("temperatures"), dict) or not isinstance(facts.get("spread_scales"), dict):
-        return None
-    return uncalibrated(rows, facts["temperatures"], facts["spread_scales"])
+    facts = read_json(run / "calibration.json")
+    temperatures, scales = facts.get("temperatures"), facts.get("spread_scales")
+    return uncalibrated(rows, temperatures, scales) if isinstance(temperatures, dict) and isinstance(scales, dict) else None
 
 
 def _risk(rows: Matched, run: Path | None) -> dict[str, Any] | None:
@@ -147,16 +147,13 @@ def _risk(rows: Matched, run: Path | None) -> dict[str, Any] | None:
 
 
 def _by_group(judged: Sequence[Judged], group: str) -> list[dict[str, Any]]:
-    values = sorted({str(value) for one in judged if (value := getattr(one.video, group)) is not None})
-    parts = {value: pool([one.rows for one in judged if str(getattr(one.video, group)) == value]) for value in values}
-    return [{"value": value, **_brief(score_rows(rows))} for value, rows in parts.items()]
+    parts: dict[str, list[Matched]] = {}
+    for one in judged:
+        if (value := getattr(one.video, group)) is not None:
+            parts.setdefault(str(value), []).append(one.rows)
+    return [{"value": value, **_brief(score_rows(pool(rows)))} for value, rows in sorted(parts.items())]
 
 
 def _brief(score: Score) -> Score:
     """A score without its curve."""
     return {key: value for key, value in score.items() if key != "risk_coverage"}
-
-
-def _worst(judged: Sequence[Judged]) -> list[dict[str, Any]]:
-    found = worst_mistakes([one.rows for one in judged])
-    return [{"video": judged[each.video].video.id, "at_s": each.at_s, "error": each.error, "confidence": each.confidence} for each in found]

@@ -1,6 +1,6 @@
-"""Presses and releases: when they happen, how many of the true ones were found, and false ones while nobody plays.
+"""Presses and releases: when they happen, how many are predicted in time, and false ones while nobody plays.
 
-Pure: matched rows in, numbers out. A change is seen only where a row's neighbour before it is there and known. Matching follows
+Pure: matched rows in, numbers out. A change is counted only where the row before it is its neighbour and known. Matching follows
 the onset measures of MIREX (one to one, within a collar). Cost: microseconds a change.
 """
 
@@ -13,18 +13,18 @@ from ghostpad.base.pad import BUTTONS, PRESSED, in_use
 from ghostpad.measure.match import Matched
 
 COLLARS = {"": 0.0, "_50ms": 0.05, "_100ms": 0.1}
-"""Ending of a measure's name -> seconds that a change may be off. 0: in its very row."""
+"""Ending of a measure's name -> seconds that a change may be off. 0: in the same row."""
 
 QUIET_S = 0.1
-"""A row counts as idle only if nothing true is held or moved within this time of it: a press a little early is no idle press."""
+"""A row is idle only if no true button is held and no true stick moved within this time of it, so that an early press is not one."""
 
 _ROUNDING_S = 1e-6
 _B = len(BUTTONS)
 
 
 @dataclass(frozen=True)
-class Found:
-    """How many changes of one kind there are; may be added over videos."""
+class Changes:
+    """Numbers of presses, or of releases; they may be added over videos."""
 
     matched: int
     predicted: int
@@ -37,7 +37,7 @@ class Found:
         return 2 * self.matched / total if total else None
 
 
-def changes(rows: Matched, index: int, collar_s: float, *, release: bool = False) -> Found:
+def changes(rows: Matched, index: int, collar_s: float, *, release: bool = False) -> Changes:
     """Presses of the button in slot `index`, or its releases, matched one to one within `collar_s`."""
     seen = seen_changes(rows, index)
     times = []
@@ -46,7 +46,7 @@ def changes(rows: Matched, index: int, collar_s: float, *, release: bool = False
         before, after = (held, ~held) if release else (~held, held)
         times.append(rows.clock_s[after & np.roll(before, 1) & seen])
     ours_s, theirs_s = times
-    return Found(matched_onsets(ours_s, theirs_s, collar_s), len(ours_s), len(theirs_s))
+    return Changes(matched_onsets(ours_s, theirs_s, collar_s), len(ours_s), len(theirs_s))
 
 
 def seen_changes(rows: Matched, index: int) -> NDArray[np.bool_]:
@@ -57,21 +57,20 @@ def seen_changes(rows: Matched, index: int) -> NDArray[np.bool_]:
 
 def matched_onsets(predicted_s: NDArray[np.float64], truth_s: NDArray[np.float64], collar_s: float) -> int:
     """How many onsets, ascending times, match one to one within `collar_s`: the earliest of each side first."""
-    ours = theirs = found = 0
+    ours = theirs = matched = 0
     while ours < len(predicted_s) and theirs < len(truth_s):
         late_s = predicted_s[ours] - truth_s[theirs]
-        found += abs(late_s) <= collar_s + _ROUNDING_S
+        matched += abs(late_s) <= collar_s + _ROUNDING_S
         ours += late_s <= collar_s + _ROUNDING_S
         theirs += late_s >= -collar_s - _ROUNDING_S
-    return int(found)
+    return int(matched)
 
 
 def idle_presses(rows: Matched) -> dict[str, float | int | None]:
-    """Presses that the prediction begins while nobody plays, as a rate.
+    """Presses that the prediction begins while nobody plays: {"false_presses_a_minute", "presses", "minutes"}.
 
-    Idle are the rows further than 0.1 s from any row whose truth holds a button or moves a stick, if a button is known to both
-    tables. Each button that the prediction begins to press there counts once. {"false_presses_a_minute", "presses", "minutes"};
-    the rate is a minute of idle time, None without any.
+    A row is idle if it is further than 0.1 s from every row whose truth holds a button or moves a stick, and both tables know a button
+    there. The rate is per minute of idle time, None without any.
     """
     buttons = rows.known[:, :_B]
     busy = np.asarray(in_use(rows.truth).any(axis=1), np.bool_)
@@ -83,10 +82,6 @@ def idle_presses(rows: Matched) -> dict[str, float | int | None]:
 
 
 def _near(marked: NDArray[np.bool_], clock_s: NDArray[np.float64], within_s: float) -> NDArray[np.bool_]:
-    """[n] whether a marked row lies within `within_s`."""
-    at = clock_s[marked]
-    if not len(at):
-        return np.zeros(len(clock_s), np.bool_)
-    after = np.searchsorted(at, clock_s)
-    gap = np.minimum(np.abs(clock_s - at[np.maximum(after - 1, 0)]), np.abs(at[np.minimum(after, len(at) - 1)] - clock_s))
-    return gap <= within_s + _ROUNDING_S
+    """[n] whether a marked row is within `within_s`; the clock ascends."""
+    at, reach_s = clock_s[marked], within_s + _ROUNDING_S
+    return np.searchsorted(at, clock_s - reach_s, "left") < np.searchsorted(at, clock_s + reach_s, "right")

@@ -1,7 +1,7 @@
-"""Predicted rows beside true rows, matched by time stamp, and videos laid end to end so that they are measured as one.
+"""Predicted rows and true rows, matched by time stamp, and videos joined end to end so that they are measured as one.
 
-Reads tables of anybody's: `pts_s` and any subset of the pad's slots, with or without spreads and confidence. Rows may stand
-in any order; null is unknown. A prediction may have fewer rows a second than the truth. Cost: one sort of each table; about
+Reads anybody's tables: `pts_s` and any subset of the pad's slots, with or without spreads and confidence. Rows may be in any
+order; null is unknown. A prediction may have fewer rows a second than the truth. Cost: one sort of each table; about
 700 bytes of memory a matched row.
 """
 
@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ghostpad.base.errors import FormatError, SettingsError
-from ghostpad.base.pad import PAD_DIM, SLOTS, STICKS, is_stick
+from ghostpad.base.pad import PAD_DIM, PRESSED, SLOTS, STICKS, is_stick
 
 Table = Any
 """A pyarrow table, or what pyarrow makes one of: a data frame of pandas or polars, a dict of columns."""
@@ -29,7 +29,7 @@ class Matched:
     """The n rows that both tables have, in the order of their videos and of time."""
 
     clock_s: NDArray[np.float64]
-    """[n] time of the true row; after `pool`, on a clock on which videos follow each other."""
+    """[n] seconds, ascending: time stamp of the true row; after `pool`, on a clock on which videos follow each other."""
     follows: NDArray[np.bool_]
     """[n] True where the row before it is its neighbour in both tables, so that a press can be seen to begin."""
     predicted: NDArray[np.float32]
@@ -65,7 +65,7 @@ class Matched:
         return replace(self, predicted=values, spreads=np.full_like(self.spreads, np.nan), confidence=np.full_like(self.confidence, np.nan))
 
     def videos(self) -> Iterator[Self]:
-        """The rows of each video alone, in order; `unmatched` is 0, as it is not kept for each."""
+        """The rows of each video alone, in order. Their `unmatched` is 0, because a pool has only its sum."""
         edges = np.flatnonzero(np.diff(self.video, prepend=-1, append=-1)) if len(self) else np.zeros(0, np.intp)
         for start, stop in zip(edges[:-1], edges[1:], strict=True):
             yield replace(self, unmatched=0, **{name: getattr(self, name)[start:stop] for name in _ARRAYS})
@@ -84,19 +84,18 @@ def match(predicted: Table, truth: Table, fps: float) -> Matched:
     ours_at, theirs_at = _nearest(our_s, their_s, 0.5 / fps)
     predicted_pads, predicted_known = slots_of(ours, "predicted")
     truth_pads, truth_known = slots_of(theirs, "truth")
-    truth_pads = np.where([is_stick(name) for name in SLOTS], truth_pads, truth_pads >= 0.5).astype(np.float32)
-    before = np.concatenate([np.zeros((1, PAD_DIM), np.float32), truth_pads])
+    truth_pads = _pressed_or_not(truth_pads)
     clock_s = their_s[theirs_at]
     return Matched(
         clock_s=clock_s,
         follows=_follows(ours_at, theirs_at, clock_s, our_s, their_s),
         predicted=predicted_pads[ours_at],
         truth=truth_pads[theirs_at],
-        previous=before[theirs_at],
+        previous=_previous(truth_pads)[theirs_at],
         known=predicted_known[ours_at] & truth_known[theirs_at],
-        spreads=np.stack([_doubts(ours, f"{name}_spread")[ours_at] for name in STICKS], axis=1),
-        confidence=_doubts(ours, "confidence")[ours_at],
-        row_s=np.full(len(clock_s), np.median(np.diff(clock_s)) if len(clock_s) > 1 else 1 / fps),
+        spreads=np.stack([_optional(ours, f"{name}_spread")[ours_at] for name in STICKS], axis=1),
+        confidence=_optional(ours, "confidence")[ours_at],
+        row_s=_row_s(clock_s, fps),
         video=np.zeros(len(clock_s), np.intp),
         unmatched=len(our_s) + len(their_s) - 2 * len(ours_at),
     )
@@ -111,18 +110,17 @@ def aligned(
     fps: float,
 ) -> Matched:
     """The rows of one video from arrays that are matched already, times ascending [n]: pads [n, 25], spreads [n, 4], mask [n, 25]."""
-    truth = np.where([is_stick(name) for name in SLOTS], truth, truth >= 0.5).astype(np.float32)
-    step_s = float(np.median(np.diff(clock_s))) if len(clock_s) > 1 else 1 / fps
+    truth, row_s = _pressed_or_not(truth), _row_s(clock_s, fps)
     return Matched(
         clock_s=clock_s,
-        follows=np.diff(clock_s, prepend=-np.inf) <= 1.5 * step_s,
+        follows=np.diff(clock_s, prepend=-np.inf) <= 1.5 * row_s,
         predicted=np.where(known, predicted, np.float32(0)),
         truth=np.where(known, truth, np.float32(0)),
-        previous=np.concatenate([np.zeros((1, PAD_DIM), np.float32), truth])[: len(truth)],
+        previous=_previous(truth),
         known=known,
         spreads=spreads,
         confidence=np.full(len(clock_s), np.nan, np.float32),
-        row_s=np.full(len(clock_s), step_s),
+        row_s=row_s,
         video=np.zeros(len(clock_s), np.intp),
         unmatched=0,
     )
@@ -131,24 +129,15 @@ def aligned(
 def pool(videos: Sequence[Matched]) -> Matched:
     """The rows of several videos as one, on a clock on which each video begins 10 s after the one before it ended.
 
-    Videos may differ in frame rate: each was matched with its own. What is pooled already may be pooled again.
+    Each video was matched at its own frame rate. Pools may be pooled again.
     """
-    clocks, numbers, now_s, first = [], [], 0.0, 0
+    parts, now_s, number = [_NOTHING], 0.0, 0
     for video in videos:
         if len(video):
-            clocks.append(video.clock_s - video.clock_s[0] + now_s)
-            numbers.append(video.video + first)
-            now_s, first = float(clocks[-1][-1]) + APART_S, int(numbers[-1][-1]) + 1
-    arrays = {}
-    for name in _ARRAYS:
-        if name not in ("clock_s", "video"):
-            arrays[name] = np.concatenate([getattr(_NOTHING, name), *(getattr(video, name) for video in videos)])
-    return Matched(
-        clock_s=np.concatenate([_NOTHING.clock_s, *clocks]),
-        video=np.concatenate([_NOTHING.video, *numbers]),
-        unmatched=sum(video.unmatched for video in videos),
-        **arrays,
-    )
+            parts.append(replace(video, clock_s=video.clock_s - video.clock_s[0] + now_s, video=video.video + number))
+            now_s, number = float(parts[-1].clock_s[-1]) + APART_S, int(parts[-1].video[-1]) + 1
+    arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _ARRAYS}
+    return Matched(unmatched=sum(video.unmatched for video in videos), **arrays)
 
 
 def slots_of(table: pa.Table, which: str) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -159,13 +148,26 @@ def slots_of(table: pa.Table, which: str) -> tuple[NDArray[np.float32], NDArray[
     """
     columns = np.stack([_numbers(table, name, which) for name in SLOTS], axis=1)
     known = ~np.isnan(columns)
-    for index, name in enumerate(SLOTS):
-        values = columns[known[:, index], index]
-        if len(values) and not is_stick(name) and not (values.min() >= 0 and values.max() <= 1):
-            raise FormatError(f"{which}: {name} runs from {values.min():g} to {values.max():g}: a button is a probability, 0...1")
-        if len(values) and is_stick(name) and which != "predicted" and np.abs(values).max() > 1 + _STICK_SLACK:
-            raise FormatError(f"{which}: {name} runs from {values.min():g} to {values.max():g}: a stick is -1...1, positive right and down")
+    for index in np.flatnonzero(known.any(axis=0)):
+        name, low, high = SLOTS[index], np.nanmin(columns[:, index]), np.nanmax(columns[:, index])
+        if not is_stick(name) and not 0 <= low <= high <= 1:
+            raise FormatError(f"{which}: {name} runs from {low:g} to {high:g}: a button is a probability, 0...1")
+        if is_stick(name) and which != "predicted" and max(-low, high) > 1 + _STICK_SLACK:
+            raise FormatError(f"{which}: {name} runs from {low:g} to {high:g}: a stick is -1...1, positive right and down")
     return np.where(known, columns, np.float32(0)), known
+
+
+def _pressed_or_not(truth: NDArray[np.float32]) -> NDArray[np.float32]:
+    """True pads [n, 25] whose buttons are 0 or 1."""
+    return np.where([is_stick(name) for name in SLOTS], truth, truth >= PRESSED).astype(np.float32)
+
+
+def _previous(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.concatenate([np.zeros((1, PAD_DIM), np.float32), rows])[: len(rows)]
+
+
+def _row_s(clock_s: NDArray[np.float64], fps: float) -> NDArray[np.float64]:
+    return np.full(len(clock_s), np.median(np.diff(clock_s)) if len(clock_s) > 1 else 1 / fps)
 
 
 _NONE = np.zeros((0, PAD_DIM), np.float32)
@@ -189,13 +191,11 @@ def _follows(
     return np.concatenate([[False], adjacent | (np.diff(clock_s) <= 1.5 * step_s)])
 
 
-def _by_time(given: Table, which: str) -> pa.Table:
+def _by_time(rows: Table, which: str) -> pa.Table:
     try:
-        table = pa.table(given)
+        table = pa.table(rows)
     except (pa.ArrowException, TypeError, ValueError) as error:
-        raise FormatError(
-            f"{which}: this {type(given).__name__} is no table ({error}): give a pyarrow table or a dict of columns"
-        ) from None
+        raise FormatError(f"{which}: this {type(rows).__name__} is no table ({error}): give a pyarrow table or a dict of columns") from None
     if "pts_s" not in table.column_names:
         raise FormatError(f"{which}: the table has no column pts_s: rows are matched by their time stamps in seconds")
     pts_s = _column(table, "pts_s", which)
@@ -204,7 +204,7 @@ def _by_time(given: Table, which: str) -> pa.Table:
     return table.set_column(table.column_names.index("pts_s"), "pts_s", pa.array(pts_s)).take(pa.array(np.argsort(pts_s, kind="stable")))
 
 
-def _doubts(table: pa.Table, name: str) -> NDArray[np.float32]:
+def _optional(table: pa.Table, name: str) -> NDArray[np.float32]:
     """A column of spreads or confidence as float32 [n], NaN where it is null, not there or not finite."""
     values = _column(table, name, "predicted") if name in table.column_names else np.full(table.num_rows, np.nan)
     return np.where(np.isfinite(values), values, np.nan).astype(np.float32)

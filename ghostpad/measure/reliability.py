@@ -1,7 +1,7 @@
-"""Whether claimed certainty comes true: reliability bins, calibration error, and the claims as they were before calibration.
+"""Calibration: reliability bins, calibration error, and the predictions as they were before calibration.
 
-Pure. Bins have equal mass (as many rows each), fewer where values repeat; scikit-learn's `calibration_curve` cuts them alike but does
-not say how many rows each holds, and the error weighs bins by that. Temperature scaling and the scale of a spread have exact
+Pure. Bins have equal mass (as many rows each), fewer where values repeat; scikit-learn's `calibration_curve` cuts the same bins but does
+not return the numbers of rows, by which the error weighs them. Temperature scaling and the scale of a spread have exact
 inverses, so "before" needs only the numbers in the run's `calibration.json`, no second labelling.
 """
 
@@ -19,7 +19,7 @@ _ECE_BINS, _DIAGRAM_BINS, _FLOOR_DRAWS = 15, 10, 50
 
 
 def calibration_error(p: NDArray[np.floating], truth: NDArray[np.bool_]) -> float | None:
-    """Expected calibration error over 15 bins of equal mass: the mean gap between claimed and actual frequency; None without rows."""
+    """Expected calibration error over 15 bins of equal mass: the mean gap between probability and frequency; None without rows."""
     gaps = [abs(float(p[part].mean()) - float(truth[part].mean())) * len(part) for part in equal_mass(p, _ECE_BINS)]
     return sum(gaps) / len(p) if len(p) else None
 
@@ -39,15 +39,15 @@ def bin_numbers(values: NDArray[np.floating], bins: int = _ECE_BINS) -> NDArray[
 
 
 def reliability(rows: Matched) -> dict[str, Any]:
-    """Ten bins a slot: what was claimed beside what came true.
+    """Ten bins a slot: what was predicted beside what happened.
 
     {"sticks": {axis: [{"spread", "rmse", "n"}]}, "buttons": {name: [{"p", "frequency", "n"}]}}; axes without spreads are left out.
     """
-    found: dict[str, dict[str, list[dict[str, float]]]] = {"sticks": {}, "buttons": {}}
+    bins: dict[str, dict[str, list[dict[str, float]]]] = {"sticks": {}, "buttons": {}}
     for index, name in enumerate(SLOTS):
         predicted, truth = rows.columns(index)
         if name in BUTTONS and len(predicted):
-            found["buttons"][name] = [
+            bins["buttons"][name] = [
                 {"p": float(predicted[part].mean()), "frequency": float(truth[part].mean()), "n": len(part)}
                 for part in equal_mass(predicted, _DIAGRAM_BINS)
             ]
@@ -55,37 +55,37 @@ def reliability(rows: Matched) -> dict[str, Any]:
             spread = rows.spreads[rows.known[:, index], STICKS.index(name)].astype(np.float64)
             spread, error = spread[~np.isnan(spread)], (predicted - truth)[~np.isnan(spread)]
             if len(spread):
-                found["sticks"][name] = [
+                bins["sticks"][name] = [
                     {"spread": float(spread[part].mean()), "rmse": float(np.sqrt(np.mean(error[part] ** 2))), "n": len(part)}
                     for part in equal_mass(spread, _DIAGRAM_BINS)
                 ]
-    return found
+    return bins
 
 
 def button_errors(rows: Matched) -> dict[str, float | None]:
     """The calibration error of every known button."""
-    claims = {name: rows.columns(slot(name)) for name in BUTTONS}
-    return {name: calibration_error(p, truth >= PRESSED) for name, (p, truth) in claims.items() if len(p)}
+    columns = {name: rows.columns(slot(name)) for name in BUTTONS}
+    return {name: calibration_error(p, truth >= PRESSED) for name, (p, truth) in columns.items() if len(p)}
 
 
 def error_floor(rows: Matched, index: int, seed: int = 0) -> float | None:
     """The calibration error that a perfect forecaster with the same probabilities of the button in slot `index` would show.
 
-    It is not 0, because the rows of a press come true together: a press is one outcome, not many. Method: the truth is made up 50 times
-    from the probabilities. Each true press, and each stretch of a pause that lasts as long as a mean press, gets one uniform number; a row
-    is pressed where that lies below its probability. So every row comes true as often as claimed. Returns the mean error of those draws;
-    None without rows. 0.02 s for an hour at 20 Hz (measured).
+    It is not 0, because the rows of a press are one outcome. Method: 50 truths are drawn from the probabilities. Each true press, and each
+    stretch of a pause as long as a mean press, gets one uniform number, and its rows are pressed where their probability exceeds it: so
+    every row is pressed as often as predicted. Returns the mean error over these truths; None without rows.
+    0.02 s for an hour at 20 Hz (measured).
     """
     p, truth = rows.columns(index)
     if not len(p):
         return None
     rng, bins, cluster = np.random.default_rng(seed), bin_numbers(p), _press_clusters(truth >= PRESSED, rows.video[rows.known[:, index]])
-    made_up = (rng.random(int(cluster[-1]) + 1)[cluster] < p for _ in range(_FLOOR_DRAWS))
-    return float(np.mean([np.abs(np.bincount(bins, p - pressed)).sum() / len(p) for pressed in made_up]))
+    drawn = (rng.random(int(cluster[-1]) + 1)[cluster] < p for _ in range(_FLOOR_DRAWS))
+    return float(np.mean([np.abs(np.bincount(bins, p - pressed)).sum() / len(p) for pressed in drawn]))
 
 
 def _press_clusters(truth: NDArray[np.bool_], video: NDArray[np.intp]) -> NDArray[np.intp]:
-    """[n] the number, ascending, of the press or the press-long stretch of a pause that each row of a pool lies in."""
+    """[n] the number, ascending, of the press, or of the press-long stretch of a pause, to which each row of a pool belongs."""
     starts = np.diff(video, prepend=-1) != 0
     starts[1:] |= truth[1:] != truth[:-1]
     presses = int((starts & truth).sum())
@@ -95,9 +95,9 @@ def _press_clusters(truth: NDArray[np.bool_], video: NDArray[np.intp]) -> NDArra
 
 
 def uncalibrated(rows: Matched, temperatures: Mapping[str, float], spread_scales: Mapping[str, float]) -> Matched:
-    """The rows as they were before calibration: logits times the temperature again, spreads divided by their scale.
+    """The rows as they were before calibration: logits times the temperature, spreads divided by their scale.
 
-    Exact but for rounding: a probability that float32 holds as 1 comes back as 1.
+    Exact apart from rounding: a probability that float32 holds as 1 stays 1.
     """
     predicted, spreads = rows.predicted.copy(), rows.spreads.copy()
     for name, temperature in temperatures.items():

@@ -17,7 +17,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ghostpad.base.errors import SettingsError
 from ghostpad.base.pad import BUTTONS, SLOTS, STICKS, slot
 from ghostpad.measure.coverage import row_curve
 from ghostpad.measure.events import idle_presses
@@ -27,12 +26,6 @@ from ghostpad.measure.timing import lags
 
 Score = dict[str, Any]
 """What `score_rows` gives."""
-
-Pairs = Sequence[tuple[Table, Table]]
-"""(predicted, truth) of each video."""
-
-Rates = float | Sequence[float]
-"""Rows a second: of all videos, or of each."""
 
 _MACRO_BUTTONS = (
     "ap", "prevalence", "f1", "accuracy", "onset_f1", "onset_f1_50ms", "onset_f1_100ms",
@@ -51,23 +44,7 @@ def score(predicted: Table, truth: Table, fps: float) -> Score:
     Returns what `score_rows` says. Raises `FormatError` for a table that cannot be read or holds values out of range, and `SettingsError`
     for an `fps` that is not above 0.
     """
-    return score_videos([(predicted, truth)], fps)
-
-
-def score_videos(pairs: Pairs, fps: Rates) -> Score:
-    """Measure several videos as one pool of rows, as `score_rows` says; presses are never matched across videos.
-
-    Each video is matched with its own rate, so `fps` may be one number or one for each pair.
-    """
-    return score_rows(pool(match_videos(pairs, fps)))
-
-
-def match_videos(pairs: Pairs, fps: Rates) -> list[Matched]:
-    """The matched rows of each video. Raises `SettingsError` unless there is one rate, or one for each pair."""
-    rates = [fps] * len(pairs) if isinstance(fps, int | float) else list(fps)
-    if len(rates) != len(pairs):
-        raise SettingsError(f"{len(rates)} frame rates for {len(pairs)} videos: give one rate, or one for each video")
-    return [match(predicted, truth, rate) for (predicted, truth), rate in zip(pairs, rates, strict=True)]
+    return score_rows(match(predicted, truth, fps))
 
 
 def score_rows(rows: Matched) -> Score:
@@ -101,12 +78,6 @@ def score_rows(rows: Matched) -> Score:
         "lag": lags(rows),
         "risk_coverage": row_curve(rows),
     }
-
-
-def baselines(pairs: Pairs, train_truths: Sequence[pa.Table] | None, fps: Rates) -> dict[str, Score]:
-    """The measures of trivial predictions, as `baseline_scores`; the prior is that of all of `train_truths`."""
-    videos = match_videos(pairs, fps)
-    return baseline_scores(videos, None if train_truths is None else [prior_of(train_truths)] * len(videos))
 
 
 def baseline_scores(videos: Sequence[Matched], priors: Sequence[NDArray[np.float32]] | None) -> dict[str, Score]:

@@ -25,13 +25,12 @@ from ghostpad.base.files import append_json, read_json_lines
 from ghostpad.base.progress import progress
 from ghostpad.policy import load as load_policy
 from ghostpad.policy.play import SIDE_BY_SIDE, Actor, EpisodeResult, PolicyActor, ScriptedActor, play_episodes
-from ghostpad.policy.returns import summarise
 from ghostpad.train.checkpoint import run_fingerprint
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """Who plays, and what to call it: the policy of a run, or a scripted player by name. Raises `SettingsError` unless it is one."""
+    """Who plays: the policy of a run, or a scripted player by name. Raises `SettingsError` unless it is one of them."""
 
     policy: Path | None = None
     player: str | None = None
@@ -48,11 +47,11 @@ class Contestant:
 
     @property
     def key(self) -> str:
-        """What tells it from anybody else: the policy by its bytes, a scripted player by name."""
+        """What identifies it in a ledger: the bytes of a policy, the name of a scripted player."""
         return f"policy {run_fingerprint(self.policy)}" if self.policy else f"player {self.player}"
 
     def actor(self, game: str) -> Actor:
-        """Whoever it is, ready to play `game`; the layers of a large policy are packed, as nothing changes them any more.
+        """An actor that plays `game`; a large policy's layers are packed, because they do not change any more.
 
         Raises `MissingError` or `FormatError` for a run that is no finished policy.
         """
@@ -65,12 +64,12 @@ class Contestant:
 def score_games(
     games: Sequence[str], players: Sequence[Contestant], seeds: Sequence[int], workers: int = 0, ledger: Path | None = None
 ) -> list[dict[str, Any]]:
-    """Let everybody play the episodes of all `seeds` in every game, in this process (`workers` 0) or in a pool.
+    """Let every contestant play the episodes of all `seeds` in every game, in this process (`workers` 0) or in a pool.
 
-    What the file `ledger` says was played is not played again, and every batch is noted in it.
+    Episodes in the file `ledger` are not played again, and every batch played is added to it.
 
-    Returns for each game {"game", "rows"}; a row is one player's arm, run, player, mean, sem, n and the returns, frames and seeds of
-    its episodes in the order given. A pool has at most as many processes as this one may use cores. Raises what `play_episodes` does.
+    Returns for each game {"game", "rows"}; a row is one contestant's arm, run, player, mean, sem, n and the returns, frames and seeds of
+    its episodes in the order of `seeds`. A pool has at most as many processes as this one may use cores. Raises what `play_episodes` does.
     """
     keys = {who: who.key for who in players}  # the bytes of a large policy take seconds to read
     played, jobs = _read(ledger), list[_Job]()
@@ -99,19 +98,23 @@ def _read(ledger: Path | None) -> defaultdict[tuple[str, str], dict[int, Episode
 
 
 def evaluation_seeds(seed: int, episodes: int) -> list[int]:
-    """The episodes' own 31-bit seeds: a sequence apart from that of recordings, which start from (seed, episode)."""
+    """31-bit seeds of episodes, from another sequence than that of recordings, which start from (seed, episode)."""
     return [int(np.random.SeedSequence((seed, episode, 0xE7A1)).generate_state(1)[0] >> 1) for episode in range(episodes)]
 
 
+def summarise(results: Sequence[EpisodeResult]) -> dict[str, Any]:
+    """The mean return of played episodes, its standard error (None for a single one), n and the returns. `SettingsError` for none."""
+    if not results:
+        raise SettingsError("no episode was played: there is no mean return")
+    returns = [result.return_ for result in results]
+    sem = float(np.std(returns, ddof=1) / np.sqrt(len(returns))) if len(returns) > 1 else None
+    return {"mean": float(np.mean(returns)), "sem": sem, "n": len(returns), "returns": returns}
+
+
 def median_episode(row: dict[str, Any]) -> int:
-    """The place of the episode whose return is the median (the lower one of two, the first of equals): a clip of it flatters nobody."""
+    """The place of the episode whose return is the median (the lower one of two, the first of equals), of which clips are made."""
     order = np.argsort(row["returns"], kind="stable")
     return int(order[(len(order) - 1) // 2])
-
-
-def usable_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,8 @@ def _batch_size(actor: Actor, episodes: int, workers: int) -> int:
 
 
 def _results(jobs: Sequence[_Job], workers: int) -> Iterator[list[EpisodeResult]]:
-    processes = min(workers, usable_cores(), len(jobs))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processes = min(workers, cores, len(jobs))
     if processes <= 1:
         yield from map(_play, jobs)
         return

@@ -15,38 +15,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ghostpad.base.errors import FormatError, MissingError
 from ghostpad.base.files import read_json
-from ghostpad.base.pad import SLOTS, is_stick, slot
-from ghostpad.base.records import pads_of
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.summary import summarise
-from ghostpad.view.clip import compared_videos, truth_rows
+from ghostpad.measure.evaluate import match_video
+from ghostpad.measure.match import Matched
 
 Json = Mapping[str, Any]
 """A JSON object."""
 
-STRETCH_S = 10.0
-"""Length of the stretch that the trace and the clip of the IDM show, seconds."""
-
 
 @dataclass(frozen=True)
-class ReadVideo:
-    """One video with true and predicted rows at the same frames, and the stretch of it that is shown."""
+class Example:
+    """A pseudo-labelled video whose true rows are known."""
 
     corpus: Corpus
     truth: Path | None
     source: str
     video: str
-    slots: tuple[str, ...]
-    """Slots whose truth is known, sticks first."""
-    pts_s: NDArray[np.float64]
-    true_pads: NDArray[np.float32]
-    """[n, 25]; `pads` too."""
-    pads: NDArray[np.float32]
-    start_s: float
+    rows: Matched
 
 
 @dataclass(frozen=True)
@@ -63,7 +52,7 @@ class Findings:
     """"recorded" and "wild" -> minutes of footage."""
     funnel: Mapping[str, float] = field(default_factory=dict)
     """Reason -> hours."""
-    example: ReadVideo | None = None
+    example: Example | None = None
     idm_clips: tuple[Path, ...] = ()
     agent_clips: tuple[Path, ...] = ()
     runs: Mapping[str, Json] = field(default_factory=dict)
@@ -184,23 +173,13 @@ def _funnel(wild: Corpus) -> dict[str, float]:
     return found
 
 
-def _example(out: Path, wild: Corpus, preferred: Sequence[str]) -> ReadVideo | None:
-    """The first video of `wild` that has true and predicted rows; never chosen by how well it went."""
+def _example(out: Path, wild: Corpus, preferred: Sequence[str]) -> Example | None:
+    """The first video of `wild` that has true and predicted rows, never chosen by how well it went; of the `preferred` sources first."""
     truth = out / "truth" if (out / "truth").is_dir() else None
     sources = [source for source in wild.sources() if source.startswith("idm-")]
     for source in sorted(sources, key=lambda name: (preferred.index(name) if name in preferred else len(preferred), name)):
-        for video in compared_videos(wild, truth, source):
-            true_table, table = truth_rows(wild, video, truth), wild.actions(source, video)
-            if true_table is None or table is None:
-                continue
-            true_pts, pts = true_table.column("pts_s").to_numpy(), table.column("pts_s").to_numpy()
-            _, true_at, at = np.intersect1d(np.round(true_pts, 4), np.round(pts, 4), return_indices=True)
-            if len(at) < 2:
-                continue
-            (true_pads, known), (pads, predicted) = pads_of(true_table), pads_of(table)
-            both = np.logical_and(known.any(axis=0), predicted.any(axis=0))
-            slots = sorted((name for name in SLOTS if both[slot(name)]), key=lambda name: not is_stick(name))
-            end_s = float(pts[at[-1]])
-            start_s = max(0.0, min(end_s / 4, end_s - STRETCH_S))
-            return ReadVideo(wild, truth, source, video, tuple(slots), pts[at], true_pads[true_at], pads[at], start_s)
+        for video in wild.list_videos():
+            rows = match_video(wild, video, source, truth) if video.status == "ok" else None
+            if rows is not None and len(rows) > 1:
+                return Example(wild, truth, source, video.id, rows)
     return None

@@ -13,21 +13,23 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
-from ghostpad import __version__
 from ghostpad.base.errors import MediaError, MissingError
-from ghostpad.base.files import atomic_path
-from ghostpad.base.pad import SLOTS, STICKS, is_stick, slot
+from ghostpad.base.pad import SLOTS, STICKS, slot
 from ghostpad.corpus.folder import Corpus
 from ghostpad.measure.evaluate import GROUPS, Judged, judge
 from ghostpad.video.decode import decode_frames
 from ghostpad.view import plots
 from ghostpad.view.pad import PREDICTED, TRUTH, gamepad_image
-from ghostpad.view.page import TEMPLATES, jpeg, number, template
+from ghostpad.view.page import TEMPLATES, jpeg, number, write_page
 from ghostpad.view.report import measure_rows
 
 _FRAME_PX, _PAD_PX = 360, 260  # widths: enough for three frames in a row on a desktop (by eye)
-_STRETCH_S, _TRACES, _TRACE_SLOTS, _MISTAKE_SLOTS, _LEAD_SLOTS = 10.0, 3, 6, 6, 4
+_TRACES, _MISTAKE_SLOTS, _LEAD_SLOTS = 3, 6, 4
 _MAIN = ("r2", "rmse", "moving_mae", "ap", "prevalence", "onset_f1_50ms", "ece", "ece_floor")
+_MACRO = {
+    "R²": "r2", "RMSE": "rmse", "AP": "ap", "pressed": "ap_prevalence", "press F1": "onset_f1_50ms", "release F1": "release_f1_50ms",
+    "ECE": "ece",
+}  # fmt: skip
 
 Json = Mapping[str, Any]
 """A JSON object."""
@@ -42,7 +44,9 @@ def write_idm_page(report: Json, corpus: Corpus, truth: Path, page: str | os.Pat
     score, others = report["idm"], dict(report["baselines"]) | dict(report.get("beside") or {})
     by_video = [_group_row(one, "", one["video"]) for one in report["by_video"]]
     rows = _with_intervals(report, measure_rows(score, others))
-    html = template(TEMPLATES / "idm.html.jinja").render(
+    return write_page(
+        TEMPLATES / "idm.html.jinja",
+        page,
         title=Path(report.get("run") or report["source"]).name,
         headline=headline(report),
         report=report,
@@ -59,20 +63,16 @@ def write_idm_page(report: Json, corpus: Corpus, truth: Path, page: str | os.Pat
         traces=_traces(judged),
         mistakes=[_mistake(one, judged[one["video"]], corpus) for one in report["worst"] if one["video"] in judged],
         readable=plots.readable,
-        version=__version__,
     )
-    with atomic_path(page) as temporary:
-        temporary.write_text(html, encoding="utf-8")
-    return Path(page)
 
 
 def headline(report: Json) -> str:
-    """What the IDM reads how well, with intervals, in one or two sentences; never more than is there."""
+    """How well the IDM reads sticks and buttons, with intervals, in one or two sentences."""
     score, spans = report["idm"], report["intervals"]
     sticks = {name: one["r2"] for name, one in score["sticks"].items()}
     buttons = {name: one["ap"] for name, one in score["buttons"].items()}
     parts = []
-    if 0 < len(sticks) <= _LEAD_SLOTS:
+    if len(sticks) <= _LEAD_SLOTS:
         parts += [f"{plots.words(name)} R² {_spanned(value, spans['sticks'][name]['r2'])}" for name, value in sticks.items()]
     if 0 < len(buttons) <= _LEAD_SLOTS:
         for name, value in buttons.items():
@@ -100,66 +100,36 @@ def _spanned(value: float | None, span: Sequence[float] | None) -> str:
 
 
 def _with_intervals(report: Json, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of measures with the interval as the second value, where the measure has one."""
-    spans: dict[tuple[str, str], str] = {}
-    for kind in ("sticks", "buttons"):
-        for name, measures in report["intervals"][kind].items():
-            for key, span in measures.items():
-                spans[name, key] = f"{number(span[0])} to {number(span[1])}" if span else "–"
-    return [row | {"interval": spans.get((row["name"], row["key"]), "")} for row in rows]
+    """Rows of measures with their `interval` in words, "" for a measure that has none."""
+    spans = report["intervals"]["sticks"] | report["intervals"]["buttons"]
+    words = {(name, key): f"{number(span[0])} to {number(span[1])}" if span else "–" for name in spans for key, span in spans[name].items()}
+    return [row | {"interval": words.get((row["name"], row["key"]), "")} for row in rows]
 
 
 def _group_row(one: Json, group: str, value: str) -> dict[str, Any]:
-    """A line of a breakdown: what a score amounts to in a few macro averages."""
+    """A line of a breakdown: a score's main macro averages."""
     lag = one["lag"]["presses"] or one["lag"]["sticks"] or {}
-    return {
-        "group": group,
-        "value": value,
-        "videos": one["videos"],
-        "minutes": one["minutes"],
-        "numbers": {
-            "R²": one["macro"]["r2"],
-            "RMSE": one["macro"]["rmse"],
-            "AP": one["macro"]["ap"],
-            "pressed": one["macro"]["ap_prevalence"],
-            "press F1": one["macro"]["onset_f1_50ms"],
-            "release F1": one["macro"]["release_f1_50ms"],
-            "ECE": one["macro"]["ece"],
-            "false presses / idle min": one["idle"]["false_presses_a_minute"]
-            if one["buttons"] and one["idle"]["minutes"] >= 0.05
-            else None,
-            "lag, ms": lag.get("median_ms"),
-        },
-    }
+    numbers = {words: one["macro"][measure] for words, measure in _MACRO.items()}
+    idle = one["idle"] if one["buttons"] and one["idle"]["minutes"] >= 0.05 else {}
+    numbers |= {"false presses / idle min": idle.get("false_presses_a_minute"), "lag, ms": lag.get("median_ms")}
+    return {"group": group, "value": value, "videos": one["videos"], "minutes": one["minutes"], "numbers": numbers}
 
 
 def _traces(judged: Mapping[str, Judged]) -> list[dict[str, Any]]:
-    """Ten seconds, a quarter into the first video of up to three levels: never chosen by how well it went."""
+    """Ten seconds of the first video of up to three levels."""
     first: dict[Any, str] = {}
     for id, one in judged.items():
         if len(one.rows) > 1:
             first.setdefault((one.video.game, one.video.level), id)
-    found = []
-    for id in list(first.values())[:_TRACES]:
-        rows = judged[id].rows
-        end_s = float(rows.clock_s[-1])
-        start_s = max(0.0, min(end_s / 4, end_s - _STRETCH_S))
-        part = (rows.clock_s >= start_s) & (rows.clock_s < start_s + _STRETCH_S)
-        truth, read, known = (values[part] for values in (rows.truth, rows.predicted, rows.known))
-        names = sorted((name for name in SLOTS if known[:, slot(name)].any()), key=lambda name: not is_stick(name))
-        shown = [name for name in names if is_stick(name) or np.maximum(truth, read)[:, slot(name)].max() >= 0.5][:_TRACE_SLOTS]
-        if shown:
-            truth, read = (np.where(known, values, np.nan).astype(np.float32) for values in (truth, read))
-            found.append({"video": id, "plot": Markup(plots.trace_plot(rows.clock_s[part], truth, read, shown))})
-    return found
+    traces = [{"video": id, "plot": plots.stretch_plot(judged[id].rows)} for id in list(first.values())[:_TRACES]]
+    return [one for one in traces if one["plot"]]
 
 
 def _mistake(one: Json, judged: Judged, corpus: Corpus) -> dict[str, Any]:
-    """A wrong row as pictures: the frames around it, both pads, and the numbers of the slots that are furthest off."""
+    """A wrong row as pictures: the frames around it, both pads, and the numbers of the slots with the largest errors."""
     rows = judged.rows
     at = int(np.abs(rows.clock_s - one["at_s"]).argmin())
-    known = rows.known[at]
-    names = [name for name in SLOTS if known[slot(name)]]
+    names = [name for name in SLOTS if rows.known[at, slot(name)]]
     off = {name: float(abs(rows.predicted[at, slot(name)] - rows.truth[at, slot(name)])) for name in names}
     frames, problem = _frames(corpus, judged.video.id, float(rows.clock_s[at]), float(rows.row_s[at]))
     both = (("true pad", "true", rows.truth[at], TRUTH), ("read from the video", "read", rows.predicted[at], PREDICTED))
@@ -167,17 +137,16 @@ def _mistake(one: Json, judged: Judged, corpus: Corpus) -> dict[str, Any]:
         {"words": words, "kind": kind, "data": jpeg(gamepad_image(pad, _PAD_PX, slots=names, colour=colour), 88)}
         for words, kind, pad, colour in both
     ]
+    spreads = {name: float(spread) for name, spread in zip(STICKS, rows.spreads[at], strict=True) if not np.isnan(spread)}
     numbers = [
         {
             "slot": plots.readable(name),
             "true": float(rows.truth[at, slot(name)]),
             "read": float(rows.predicted[at, slot(name)]),
-            "spread": float(rows.spreads[at, STICKS.index(name)]) if name in STICKS else None,
+            "spread": spreads.get(name),
         }
         for name in sorted(names, key=lambda name: -off[name])[:_MISTAKE_SLOTS]
     ]
-    for each in numbers:
-        each["spread"] = None if each["spread"] is None or np.isnan(each["spread"]) else each["spread"]
     return dict(one) | {"frames": frames, "problem": problem, "pads": pads, "numbers": numbers, "level": judged.video.level}
 
 

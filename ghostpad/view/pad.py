@@ -1,4 +1,4 @@
-"""A gamepad drawn with its state: sticks where they are pushed, buttons lit by their value, what a game ignores faint.
+"""A gamepad drawn with its state: sticks where they are pushed, buttons lit by their value, slots that a game ignores faint.
 
 Pure: one pad in, one picture out. About 1 ms for a pad 240 px wide (measured, one core). Positions are in units of a
 pad 300 wide and 190 high, drawn at `_SMOOTH` times the size and averaged down; all sizes were chosen by eye.
@@ -18,9 +18,9 @@ Colour = tuple[int, int, int]
 """Red, green and blue, 0...255."""
 
 BACKGROUND: Colour = (15, 18, 25)
-"""What the pad lies on."""
+"""Behind the pad."""
 TRUTH: Colour = (245, 166, 35)
-"""The true pad, in pictures and plots alike."""
+"""The true pad, in pictures and plots."""
 PREDICTED: Colour = (77, 163, 255)
 """A predicted pad, and the pad of an agent."""
 
@@ -59,8 +59,8 @@ _KNOB_PART, _TRAVEL_PART = 0.5, 0.62  # radius of the knob, and the way of its m
 def gamepad_image(pad: Pad, width_px: int, *, slots: Sequence[str] | None = None, colour: Colour = PREDICTED) -> Image.Image:
     """A picture RGB, `width_px` wide and 19/30 as high, of `pad` float32 [25].
 
-    Buttons shine in `colour` by their value 0...1 (a probability glows half), sticks show their deflection, y down. Only `slots`
-    (None: all) are drawn as readable; the others stay faint and dark whatever their value, as does a value that is NaN.
+    Buttons are lit in `colour` by their value 0...1, sticks show their deflection, y down. Slots other than `slots` (None: all), and
+    values that are NaN, stay dark.
     Raises `FormatError` for another shape and `SettingsError` for an unknown slot or a width below 30.
     """
     check_shape(pad)
@@ -151,10 +151,10 @@ def _button(brush: _Brush, name: str, value: float, colour: Colour) -> None:
 
 
 def _knob(brush: _Brush, side: str, pad: Pad, used: frozenset[str], colour: Colour) -> None:
-    """The stick's knob where it is pushed, with an arm from the middle; a click of the stick whitens it; a dot says that it can click."""
+    """The stick's knob where it is pushed, with an arm from the middle; a click whitens it; a dot marks a stick that can click."""
     x, y, radius = _KNOBS[side]
     reads = [axis for axis in (f"{side}_x", f"{side}_y") if axis in used]
-    across, down = (float(np.clip(_value(pad, f"{side}_{axis}"), -1, 1)) if f"{side}_{axis}" in used else 0.0 for axis in "xy")
+    across, down = (_value(pad, f"{side}_{axis}") if f"{side}_{axis}" in used else 0.0 for axis in "xy")
     at_x, at_y = x + across * radius * _TRAVEL_PART, y + down * radius * _TRAVEL_PART
     if reads:
         brush.line((x, y, at_x, at_y), colour, 4)
@@ -168,8 +168,7 @@ def _knob(brush: _Brush, side: str, pad: Pad, used: frozenset[str], colour: Colo
 
 def _value(pad: Pad, name: str) -> float:
     value = float(pad[slot(name)])
-    low = -1.0 if name in STICKS else 0.0
-    return 0.0 if np.isnan(value) else min(max(value, low), 1.0)
+    return 0.0 if np.isnan(value) else min(max(value, -1.0 if name in STICKS else 0.0), 1.0)
 
 
 def _outline(name: str, used: frozenset[str]) -> Colour:

@@ -1,30 +1,38 @@
-"""What every page needs: the templates with their filters, numbers for people, pictures as text to stand inside the page."""
+"""What every page needs: templates and their filters, numbers as words, pictures and clips as text inside the page."""
 
 import base64
 import io
+import os
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
+from ghostpad import __version__
 from ghostpad.base.errors import MediaError
+from ghostpad.base.files import atomic_path
 from ghostpad.video.decode import decode_frames
 
 MAX_CLIP_BYTES = 12 * 2**20
-"""A larger clip stays beside the page (a guess at what browsers and mail programs take)."""
-
+"""A larger clip stays a file beside the page (a guess at what browsers and mail programs take)."""
 
 TEMPLATES = Path(__file__).with_name("templates")
-"""Where the templates of the product's pages lie."""
+"""The folder of the product's templates."""
 
 
-def template(path: Path) -> Any:
-    """A template, which may extend those of `TEMPLATES`; everything put into it is escaped unless it is `Markup`."""
-    loader = FileSystemLoader([path.parent, TEMPLATES])
+def write_page(template: Path, page: str | os.PathLike[str], **content: Any) -> Path:
+    """Write the page that a template, which may extend those of `TEMPLATES`, makes of `content` and the version; returns its path.
+
+    All content is escaped unless it is `Markup`.
+    """
+    loader = FileSystemLoader([template.parent, TEMPLATES])
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters |= {"number": number, "duration": duration}
-    return environment.get_template(path.name)
+    html = environment.get_template(template.name).render(version=__version__, **content)
+    with atomic_path(page) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+    return Path(page)
 
 
 def jpeg(image: Image.Image, quality: int = 80) -> str:
@@ -52,18 +60,16 @@ def duration(seconds: float) -> str:
 
 
 def clip_inside(path: Path) -> dict[str, Any]:
-    """A clip as text to stand inside the page; without its data where it is too large."""
+    """A clip to embed in a page: name, file, megabytes, poster, and data, None where it is too large."""
     size = path.stat().st_size
     data = base64.b64encode(path.read_bytes()).decode() if size <= MAX_CLIP_BYTES else None
     return {"name": path.stem, "file": f"{path.parent.name}/{path.name}", "megabytes": size / 2**20, "data": data, "poster": _poster(path)}
 
 
 def _poster(path: Path) -> str | None:
-    """A picture from early in the clip, as base64 JPEG, for readers that do not play videos; None if it cannot be read."""
+    """A frame from early in the clip, as base64 JPEG, for readers that do not play videos; None if it cannot be read."""
     try:
         frame = next((frame for frame in decode_frames(path) if frame.pts_s >= 2.0), None) or next(decode_frames(path), None)
     except MediaError:
         return None
-    if frame is None:
-        return None
-    return jpeg(Image.fromarray(frame.image))
+    return None if frame is None else jpeg(Image.fromarray(frame.image))

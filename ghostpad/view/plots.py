@@ -1,7 +1,7 @@
-"""The report's plots as SVG text to stand inside a page, in colours that are readable on light and dark paper.
+"""The plots of pages as SVG text, in colours that are readable on a light and a dark background.
 
-Pure: plain numbers in, text out; None (undefined) is left out of a plot. Drawn on `Figure` objects, so pyplot and its global
-figures are never touched. About 0.1 s a plot (measured).
+Pure: numbers in, text out; None (undefined) is left out of a plot. Drawn on `Figure` objects, so pyplot and its global figures are
+never touched. About 0.1 s a plot (measured).
 """
 
 import io
@@ -11,12 +11,14 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from ghostpad.base.pad import READABLE, STICKS, is_stick, slot
+from ghostpad.base.pad import BUTTONS, PRESSED, READABLE, STICKS, is_stick, slot
+from ghostpad.measure.match import Matched
 from ghostpad.view.pad import PREDICTED, TRUTH
 
 BLUE, AMBER = (f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in (PREDICTED, TRUTH))
@@ -27,10 +29,18 @@ GREEN = "#3fae7a"
 """What was kept."""
 
 INK = "#010203"
-"""Stands for the page's own text colour, which the SVG takes over."""
+"""Stands for the page's own text colour, which `svg` puts in its place."""
 _BASELINES = {"always_released": "#b9c1cf", "copy_previous": "#8f9aad", "prior": "#66718a"}
 _LINES = (BLUE, AMBER, GREEN, "#c678dd", "#e06c75", "#56b6c2")
-_WIDTH_IN = 6.4
+_WIDTH_IN, _TRACE_SLOTS = 6.4, 6
+
+STRETCH_S = 10.0
+"""Length of the stretch of a video that plots and clips of an IDM show, seconds."""
+
+_CALIBRATION_PANELS = (
+    ("sticks", "spread", "rmse", "predicted spread", "actual error (rms)"),
+    ("buttons", "p", "frequency", "predicted probability", "how often pressed"),
+)
 
 ARM_WORDS: Mapping[str, str] = {
     "recorded": "few true\npads",
@@ -52,7 +62,7 @@ def arms_plot(arms: Mapping[str, ArmResult]) -> str:
 
 
 def draw_arms(axes: Axes, arms: Mapping[str, ArmResult], ink: str) -> None:
-    """`arms_plot` on `axes`, text in the colour `ink`."""
+    """Draw `arms_plot` on `axes`, text in the colour `ink`."""
     names = ordered_arms(arms)
     for x, name in enumerate(names):
         arm = arms[name]
@@ -77,7 +87,7 @@ def draw_arms(axes: Axes, arms: Mapping[str, ArmResult], ink: str) -> None:
 
 
 def ordered_arms(arms: Mapping[str, Any]) -> list[str]:
-    """The learned arms, worst informed first, unknown ones at the end; scripted players left out."""
+    """The learned arms, those with the least information first and unknown ones last; without scripted players."""
     order = ["recorded", "shuffled", "pseudo", "oracle"]
     known = [name for name in order if name in arms]
     return known + sorted(name for name in arms if name not in order and name not in PLAYERS)
@@ -85,8 +95,7 @@ def ordered_arms(arms: Mapping[str, Any]) -> list[str]:
 
 def quality_plot(score: Mapping[str, Any], baselines: Mapping[str, Any]) -> str:
     """R² of every stick and average precision of every button, the IDM's beside the trivial baselines'."""
-    names = [*score["sticks"], *score["buttons"]]
-    names = [name for name in names if _quality(score, name) is not None]
+    names = [name for name in (*score["sticks"], *score["buttons"]) if _quality(score, name) is not None]
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -111,22 +120,15 @@ def quality_plot(score: Mapping[str, Any], baselines: Mapping[str, Any]) -> str:
 
 
 def calibration_plot(calibration: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> str:
-    """What the IDM said of its own certainty against what happened: stick spread and error, button probability and frequency.
+    """Predicted certainty against the outcome: stick spread and error, button probability and frequency.
 
-    With `before`, what it said before calibration, as faint dotted lines.
+    With `before`, the same before calibration, as faint dotted lines.
     """
-    sticks, buttons = calibration.get("sticks") or {}, calibration.get("buttons") or {}
-    panels: list[tuple[str, Mapping[str, Any], str, str, str, str]] = []
-    if sticks:
-        panels.append(("sticks", sticks, "spread", "rmse", "predicted spread", "actual error (rms)"))
-    if buttons:
-        panels.append(("buttons", buttons, "p", "frequency", "predicted probability", "how often pressed"))
+    panels = [panel for panel in _CALIBRATION_PANELS if calibration.get(panel[0])]
 
     def draw(figure: Figure) -> None:
-        for axes, (kind, groups, across, up, across_words, up_words) in zip(
-            figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
-        ):
-            high = 0.02
+        for axes, (kind, across, up, across_words, up_words) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+            groups, high = calibration[kind], 0.02
             for place, (name, bins) in enumerate(groups.items()):
                 colour = _LINES[place % len(_LINES)]
                 raw = ((before or {}).get(kind) or {}).get(name) or []
@@ -171,28 +173,45 @@ def losses_plot(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
     return svg(draw, 2.7)
 
 
-def funnel_plot(hours: Mapping[str, float]) -> str:
-    """Minutes of footage that a filter kept and dropped, by reason ("kept" first), as one bar."""
-    total = sum(hours.values())
-    names = sorted(hours, key=lambda name: (name != "kept", -hours[name], name))
+def funnel_plot(minutes: Mapping[str, float]) -> str:
+    """Minutes of footage, more than 0, that a filter kept and dropped, by reason ("kept" first), as one bar."""
+    total = sum(minutes.values())
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         start = 0.0
-        for place, name in enumerate(names):
-            minutes = hours[name] * 60
+        for place, (name, part) in enumerate(minutes.items()):
             colour = GREEN if name == "kept" else ("#e0806c", "#d9a15b", "#b07aa1", GREY)[(place - 1) % 4]
-            axes.barh(0, minutes, left=start, color=colour, label=f"{name} {hours[name] / total:.0%}" if total else name)
-            start += minutes
-        axes.set(xlabel="minutes of footage", xlim=(0, start or 1), yticks=[])
+            axes.barh(0, part, left=start, color=colour, label=f"{name} {part / total:.0%}")
+            start += part
+        axes.set(xlabel="minutes of footage", xlim=(0, total), yticks=[])
         axes.spines["left"].set_visible(False)
         _legend(figure, axes, 4)
 
     return svg(draw, 1.5)
 
 
+def known_slots(rows: Matched) -> list[str]:
+    """The slots that both tables know in some row, sticks first."""
+    return [name for name in (*STICKS, *BUTTONS) if rows.known[:, slot(name)].any()]
+
+
+def stretch_start_s(rows: Matched) -> float:
+    """Where the ten seconds of a video that pages show begin: a quarter into it, never chosen by how well it went."""
+    return max(0.0, min(float(rows.clock_s[-1]) / 4, float(rows.clock_s[-1]) - STRETCH_S))
+
+
+def stretch_plot(rows: Matched) -> Markup | None:
+    """`trace_plot` of ten seconds of a video: sticks, and the buttons pressed in them, six in all; None where there are none."""
+    part = (rows.clock_s >= stretch_start_s(rows)) & (rows.clock_s < stretch_start_s(rows) + STRETCH_S)
+    truth, predicted = (np.where(rows.known, pads, np.nan).astype(np.float32)[part] for pads in (rows.truth, rows.predicted))
+    pressed = np.any(np.fmax(truth, predicted) >= PRESSED, axis=0)
+    shown = [name for name in known_slots(rows) if is_stick(name) or pressed[slot(name)]][:_TRACE_SLOTS]
+    return Markup(trace_plot(rows.clock_s[part], truth, predicted, shown)) if shown else None
+
+
 def trace_plot(pts_s: NDArray[np.float64], truth: NDArray[np.float32], predicted: NDArray[np.float32], slots: Sequence[str]) -> str:
-    """Truth and prediction of `slots` over time, pads float32 [n, 25]; sticks drawn as they feel, up is high."""
+    """Truth and prediction of `slots` over time, pads float32 [n, 25]; up is high."""
 
     def draw(figure: Figure) -> None:
         rows = figure.subplots(len(slots), 1, sharex=True, squeeze=False)[:, 0]
@@ -245,7 +264,7 @@ def svg(draw: Callable[[Figure], None], height_in: float) -> str:
             axes.grid(axis="x", visible=False)
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
-    found = text.getvalue()
-    found = re.sub(r"<metadata>.*?</metadata>", "", found[found.index("<svg") :], flags=re.DOTALL)
-    found = re.sub(r' (xmlns(:\w+)?|width|height|version)="[^"]*"', "", found.partition(">")[0]) + ">" + found.partition(">")[2]
-    return found.replace(INK, "currentColor").replace("<svg", '<svg role="img"', 1)
+    head, _, body = text.getvalue().partition("<svg")[2].partition(">")
+    head = re.sub(r' (xmlns(:\w+)?|width|height|version)="[^"]*"', "", head)
+    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    return f'<svg role="img"{head}>{body}'.replace(INK, "currentColor")

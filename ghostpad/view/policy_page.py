@@ -1,4 +1,4 @@
-"""The page of an agent's evaluation: returns beside scripted players, a clip of a median episode, what it would do next.
+"""The page of an agent's evaluation: returns beside scripted players, a clip of a median episode, and offline measures.
 
 Reads the content of what `ghostpad eval policy` writes; writes one self-contained HTML file. Half a second a game and clip.
 """
@@ -12,11 +12,9 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from ghostpad import __version__
-from ghostpad.base.files import atomic_path
 from ghostpad.games.players import normalized_return
 from ghostpad.games.spec import game_spec
-from ghostpad.view.page import TEMPLATES, clip_inside, number, template
+from ghostpad.view.page import TEMPLATES, clip_inside, number, write_page
 from ghostpad.view.plots import BLUE, GREY, INK, PLAYERS, readable, svg
 
 Json = Mapping[str, Any]
@@ -25,30 +23,27 @@ Json = Mapping[str, Any]
 
 def write_policy_page(report: Json, page: str | os.PathLike[str]) -> Path:
     """Write the page of a report of `ghostpad eval policy`; returns its path."""
-    games = [_game(game) for game in report["games"]]
-    html = template(TEMPLATES / "policy.html.jinja").render(
+    return write_page(
+        TEMPLATES / "policy.html.jinja",
+        page,
         title=f"{report['arm'] or 'scripted players'} at play",
         headline=headline(report),
-        games=games,
+        games=[_game(game) for game in report["games"]],
         offline=[_offline(one) for one in report["offline"] or ()],
         seeds=report["seeds"],
         run=report["run"],
-        readable=readable,
-        version=__version__,
     )
-    with atomic_path(page) as temporary:
-        temporary.write_text(html, encoding="utf-8")
-    return Path(page)
 
 
 def headline(report: Json) -> str:
-    """What the agent returns in each game, and where that lies between random play and the expert."""
+    """The agent's mean return in each game, and its place between random play and the expert."""
     sentences = []
     for game in report["games"]:
         rows = {row["arm"]: row for row in game["rows"]}
         if report["arm"] not in rows or not report["run"]:
             continue
-        row, at = rows[report["arm"]], _at(rows[report["arm"]], game["rows"])
+        row = rows[report["arm"]]
+        at = _at(row, game["rows"])
         place = "" if at is None else f", {at:.0%} of the way from random play to the expert"
         sentences.append(f"{game_spec(game['game']).title}: {returns(row)}{place}.")
     return " ".join(sentences) or "Scripted players alone."
@@ -76,7 +71,7 @@ def _game(game: Json) -> dict[str, Any]:
 
 
 def _offline(one: Json) -> dict[str, Any]:
-    """A game's offline measures as lines of a table: slot, chunk errors, and the measure of the rows beside the trivial ones."""
+    """A game's offline measures as lines of a table: slot, chunk errors, measures of the played rows beside those of copying."""
     lines = []
     for kind, measures in (("sticks", ("r2", "rmse")), ("buttons", ("ap", "prevalence", "onset_f1_50ms"))):
         for name, score in one["rows"][kind].items():

@@ -1,7 +1,7 @@
 """The report: one self-contained HTML page of what an OUT folder holds, readable on a phone, in light and dark.
 
-Reads what `ghostpad.view.findings` gathers; writes OUT/report.html, and OUT/clips/idm.mp4 if there are labels and true pads but
-no clip of them yet. What is missing is named on the page with the command that makes it. About 10 s, most of it the clip.
+Reads what `ghostpad.view.findings` gathers; writes OUT/report.html, and OUT/clips/idm.mp4 if there are pseudo-labels and true pads
+but no clip of them yet. The page names what is missing and the command that makes it. About 10 s, most of it the clip.
 """
 
 import math
@@ -10,17 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from markupsafe import Markup
 
-from ghostpad import __version__
-from ghostpad.base.files import atomic_path
-from ghostpad.base.pad import is_stick, slot
 from ghostpad.games.spec import game_names, game_spec
 from ghostpad.view import plots
 from ghostpad.view.clip import idm_clip
-from ghostpad.view.findings import STRETCH_S, Findings, ReadVideo, gather, mean_of
-from ghostpad.view.page import TEMPLATES, clip_inside, number, template
+from ghostpad.view.findings import Example, Findings, gather, mean_of
+from ghostpad.view.page import TEMPLATES, clip_inside, number, write_page
 
 IDM_CLIP = "clips/idm.mp4"
 """The clip that the report makes itself."""
@@ -35,28 +31,29 @@ _MEASURES = {
 }  # fmt: skip
 """Measures in the order of the table, with words for people."""
 _HEADLINE = ("r2", "ap")
-_TRACE_SLOTS = 6
 
 
 def write_report(out: str | os.PathLike[str]) -> Path:
     """Write OUT/report.html and return its path. Raises `MissingError` if there is nothing to show, and as `gather`."""
     folder = Path(out)
     found = gather(folder)
-    clips = list(found.idm_clips)
-    if found.example and (not clips or _outdated(folder / IDM_CLIP, found.example)):
-        made = make_idm_clip(folder, found.example)
-        clips = [made, *(path for path in clips if path != made)]
-    page = folder / "report.html"
-    html = template(TEMPLATES / "report.html.jinja").render(
-        title=_title(found.game),
+    clips, clip, example = list(found.idm_clips), folder / IDM_CLIP, found.example
+    if example and (not clips or _outdated(clip, example)):
+        start_s = plots.stretch_start_s(example.rows)
+        idm_clip(example.corpus, example.video, example.truth, example.source, clip, start_s=start_s, seconds=plots.STRETCH_S)
+        clips = [clip, *(path for path in clips if path != clip)]
+    return write_page(
+        TEMPLATES / "report.html.jinja",
+        folder / "report.html",
+        title=game_spec(found.game).title if found.game in game_names() else found.game or "ghostpad",
         headline=headline(found),
         arms=arm_rows(found.arms),
         arms_plot=Markup(plots.arms_plot(found.arms)) if plots.ordered_arms(found.arms) else None,
         agent_clips=[clip_inside(path) for path in found.agent_clips],
         idm=_idm(found),
         idm_clips=[clip_inside(path) for path in clips],
-        example=found.example,
-        trace=_trace(found.example),
+        example=example,
+        trace=plots.stretch_plot(example.rows) if example else None,
         funnel=_funnel(found.funnel),
         losses=Markup(plots.losses_plot(found.losses)) if any(found.losses.values()) else None,
         seconds=dict(sorted(found.seconds.items(), key=lambda stage: -stage[1])),
@@ -64,23 +61,11 @@ def write_report(out: str | os.PathLike[str]) -> Path:
         runs={name: flat(run) for name, run in found.runs.items()},
         seeds=found.seeds,
         licences=found.licences,
-        version=__version__,
     )
-    with atomic_path(page) as temporary:
-        temporary.write_text(html, encoding="utf-8")
-    return page
-
-
-def make_idm_clip(folder: Path, example: ReadVideo) -> Path:
-    """Write OUT/clips/idm.mp4: the stretch of `example` with the true and the predicted pad."""
-    return idm_clip(
-        example.corpus, example.video, example.truth, example.source, folder / IDM_CLIP,
-        start_s=example.start_s, seconds=STRETCH_S,
-    )  # fmt: skip
 
 
 def headline(found: Findings) -> str:
-    """The outcome in one or two sentences, with the numbers it rests on; never more than is there."""
+    """The outcome in one or two sentences with its numbers, as far as they are known; "" without any."""
     arms, sentences = found.arms, []
     if "pseudo" in arms and "recorded" in arms:
         few, many = (f"{found.minutes[name]:.3g} min of " if name in found.minutes else "" for name in ("recorded", "wild"))
@@ -111,7 +96,7 @@ def arm_rows(arms: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def measure_rows(score: Mapping[str, Any], baselines: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One row a measure and slot: the IDM's value and every baseline's, `main` for the ones that are shown at once."""
+    """One row a measure and slot: the IDM's value and every baseline's, `main` for those of the short table."""
     rows = []
     for kind in ("sticks", "buttons"):
         for name, measures in score[kind].items():
@@ -130,12 +115,8 @@ def flat(value: Any, prefix: str = "") -> dict[str, str]:
     return {prefix.rstrip("."): ", ".join(map(str, value)) if isinstance(value, list) else str(value)}
 
 
-def _title(game: str | None) -> str:
-    return game_spec(game).title if game in game_names() else game or "ghostpad"
-
-
-def _outdated(clip: Path, example: ReadVideo) -> bool:
-    """Whether a clip that the report made shows other labels than there are now."""
+def _outdated(clip: Path, example: Example) -> bool:
+    """Whether the clip is older than the pseudo-labels."""
     labels = example.corpus.actions_path(example.source, example.video)
     return clip.exists() and clip.stat().st_mtime < labels.stat().st_mtime
 
@@ -146,12 +127,12 @@ def _return(arm: Mapping[str, Any]) -> str:
 
 
 def _clearly_above(high: Mapping[str, Any], low: Mapping[str, Any]) -> bool:
-    """Whether the means differ by more than two standard errors: below that, a share of the difference says nothing."""
+    """Whether the means differ by more than two standard errors: below that, a share of the difference is noise."""
     return bool(high["mean"] - low["mean"] > 2 * math.hypot(high.get("sem") or 0.0, low.get("sem") or 0.0))
 
 
 def _idm(found: Findings) -> dict[str, Any] | None:
-    """Everything of the IDM's section that evaluations give: the mean over training seeds, curves of the first seed."""
+    """The IDM's section: measures as means over training seeds, curves of the first seed; None without an evaluation."""
     if not found.evals:
         return None
     first = found.evals[0]
@@ -177,20 +158,10 @@ def _video_row(one: Mapping[str, Any]) -> dict[str, Any]:
     return {"video": one.get("video"), "rows": one.get("rows"), "values": values}
 
 
-def _trace(example: ReadVideo | None) -> Markup | None:
-    """The stretch of the clip as lines; buttons only if they were pressed in it."""
-    if example is None:
-        return None
-    part = (example.pts_s >= example.start_s) & (example.pts_s < example.start_s + STRETCH_S)
-    true_pads, pads = example.true_pads[part], example.pads[part]
-    shown = [name for name in example.slots if is_stick(name) or np.maximum(true_pads, pads)[:, slot(name)].max() >= 0.5]
-    return Markup(plots.trace_plot(example.pts_s[part], true_pads, pads, shown[:_TRACE_SLOTS])) if shown else None
-
-
 def _funnel(hours: Mapping[str, float]) -> dict[str, Any] | None:
     total = sum(hours.values())
     if not total:
         return None
-    names = sorted(hours, key=lambda name: (name != "kept", -hours[name], name))
-    rows = [{"reason": name, "minutes": hours[name] * 60, "share": f"{hours[name] / total:.1%}"} for name in names]
-    return {"plot": Markup(plots.funnel_plot(hours)), "rows": rows, "minutes": total * 60}
+    minutes = {name: hours[name] * 60 for name in sorted(hours, key=lambda name: (name != "kept", -hours[name], name))}
+    rows = [{"reason": name, "minutes": part, "share": f"{part / 60 / total:.1%}"} for name, part in minutes.items()]
+    return {"plot": Markup(plots.funnel_plot(minutes)), "rows": rows, "minutes": total * 60}

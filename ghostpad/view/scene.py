@@ -1,7 +1,6 @@
-"""A game's picture beside the pads that go with it, and the last seconds of what was pressed: the frames of our clips.
+"""A game's frame beside its pads and the last seconds of their slots: the pictures of which clips are made.
 
-Pure: a frame and rows of pads in, one picture out. About 8 ms a picture (measured, one core). The picture is always
-`HEIGHT_PX` high and wide enough for the frame, so all frames of a clip have one size; sizes were chosen by eye.
+Pure: a frame and rows of pads in, one picture out. About 8 ms a picture (measured, one core). All sizes were chosen by eye.
 """
 
 from collections.abc import Sequence
@@ -13,15 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from ghostpad.base.errors import FormatError, SettingsError
-from ghostpad.base.pad import READABLE, SLOTS, Pad, check_shape, is_stick, slot
-from ghostpad.view.pad import BACKGROUND, PREDICTED, TRUTH, Colour, gamepad_image
+from ghostpad.base.pad import BUTTONS, READABLE, STICKS, check_shape, is_stick, slot
+from ghostpad.view.pad import BACKGROUND, Colour, gamepad_image
 
 HEIGHT_PX = 480
 """Height of the pictures; frames are enlarged to it."""
 PANEL_PX = 500
 """Width of the part with the pads."""
-TRACE_S = 3.0
-"""How much of the past clips show."""
 
 _INK, _FAINT, _RULE, _LANE = (232, 236, 243), (150, 161, 182), (54, 62, 79), (22, 26, 36)
 _MARGIN, _TOP = 18, 16
@@ -32,54 +29,30 @@ _GUTTER_PX = 58  # left of a lane, for the words of its top and bottom
 
 @dataclass(frozen=True)
 class Track:
-    """One pad over time: `rows` float32 [n, 25], oldest first, the last one in force now; NaN rows are not drawn."""
+    """One pad over time: `rows` float32 [n, 25], oldest first, the last one in force now; NaN leaves a gap."""
 
     label: str
     rows: NDArray[np.float32]
     colour: Colour
 
 
-def draw_pad(
-    frame: NDArray[np.uint8],
-    pad: Pad,
-    *,
-    title: str = "",
-    label: str = "agent",
-    slots: Sequence[str] | None = None,
-    past: NDArray[np.float32] | None = None,
+def draw_scene(
+    frame: NDArray[np.uint8], tracks: Sequence[Track], *, slots: Sequence[str] | None = None, title: str = ""
 ) -> NDArray[np.uint8]:
-    """`frame` uint8 [H, W, 3] beside the drawn `pad` float32 [25]: uint8 [480, width, 3], the width even.
+    """`frame` uint8 [H, W, 3] beside the newest pad of one or two tracks: uint8 [480, width, 3], the width even.
 
-    Only `slots` (None: all) count as read by the game; the others stay faint. `past` float32 [n, 25], oldest first and without
-    `pad`, adds lines of the last n + 1 rows for up to four of `slots`; rows that are NaN leave a gap, so a clip hands over the
-    same n throughout. Raises `FormatError` for other shapes, `SettingsError` for an unknown slot.
+    Only `slots` (None: all) count as read by the game; the others stay faint. Tracks of more than one row, equally many, add lines over
+    time for up to four of `slots`. Raises `FormatError` for other shapes, `SettingsError` for an unknown slot or other tracks.
     """
-    return compose(frame, [Track(label, _with_past(pad, past), PREDICTED)], slots=slots, title=title)
-
-
-def side_by_side(
-    frame: NDArray[np.uint8],
-    truth: Pad,
-    predicted: Pad,
-    *,
-    title: str = "",
-    labels: tuple[str, str] = ("true pad", "read from the video"),
-    slots: Sequence[str] | None = None,
-    past: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
-) -> NDArray[np.uint8]:
-    """Like `draw_pad` with two pads, the true one in amber and the predicted one in blue; `past` holds both pasts."""
-    true_past, predicted_past = past or (None, None)
-    tracks = [Track(labels[0], _with_past(truth, true_past), TRUTH), Track(labels[1], _with_past(predicted, predicted_past), PREDICTED)]
-    return compose(frame, tracks, slots=slots, title=title)
-
-
-def compose(frame: NDArray[np.uint8], tracks: Sequence[Track], *, slots: Sequence[str] | None = None, title: str = "") -> NDArray[np.uint8]:
-    """The picture of `draw_pad` and `side_by_side` for one or two tracks of equal length."""
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
         raise FormatError(f"a frame must be uint8 [H, W, 3], this one is {frame.dtype} {list(frame.shape)}")
     if not 1 <= len(tracks) <= 2 or len({len(track.rows) for track in tracks}) > 1:
         raise SettingsError(f"{len(tracks)} pads of {[len(track.rows) for track in tracks]} rows: draw one or two, equally long")
-    shown = enlarge(frame, HEIGHT_PX)
+    for track in tracks:
+        check_shape(track.rows)
+    height, width = frame.shape[:2]
+    smooth = Image.Resampling.LANCZOS if HEIGHT_PX % height else Image.Resampling.NEAREST  # a whole factor keeps the pixels crisp
+    shown = Image.fromarray(frame).resize((max(1, round(width * HEIGHT_PX / height)), HEIGHT_PX), smooth)
     image = Image.new("RGB", ((shown.width + PANEL_PX + 1) // 2 * 2, HEIGHT_PX), BACKGROUND)
     image.paste(shown, (0, 0))
     left, right = shown.width + _MARGIN, shown.width + PANEL_PX - _MARGIN
@@ -88,33 +61,17 @@ def compose(frame: NDArray[np.uint8], tracks: Sequence[Track], *, slots: Sequenc
         ImageDraw.Draw(image).text((left, top), title, _INK, font(17))
         top += 30
     top = _draw_pads(image, tracks, slots, (left, right), top)
-    lanes = _lanes(slots) if len(tracks[0].rows) > 1 else []
+    lanes = [name for name in (*STICKS, *BUTTONS) if slots is None or name in slots][:_LANES] if len(tracks[0].rows) > 1 else []
     for index, name in enumerate(lanes):
         height = min(150, (HEIGHT_PX - _TOP + _LANE_GAP_PX - top) // len(lanes))
         _draw_lane(image, name, tracks, (left, top + index * height, right, top + (index + 1) * height - _LANE_GAP_PX))
     return np.asarray(image)
 
 
-def enlarge(frame: NDArray[np.uint8], height_px: int) -> Image.Image:
-    """A frame `height_px` high: its pixels kept crisp where the factor is whole, smooth otherwise."""
-    height, width = frame.shape[:2]
-    crisp = height_px % height == 0
-    size = (max(1, round(width * height_px / height)), height_px)
-    return Image.fromarray(frame).resize(size, Image.Resampling.NEAREST if crisp else Image.Resampling.LANCZOS)
-
-
 @lru_cache(maxsize=8)
 def font(size_px: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
     """The font that comes with Pillow, so pictures look alike on every machine."""
     return ImageFont.load_default(size_px)
-
-
-def _with_past(pad: Pad, past: NDArray[np.float32] | None) -> NDArray[np.float32]:
-    check_shape(pad)
-    if past is None:
-        return pad[None]
-    check_shape(past)
-    return np.concatenate([past, pad[None]])
 
 
 def _draw_pads(image: Image.Image, tracks: Sequence[Track], slots: Sequence[str] | None, span: tuple[int, int], top: int) -> int:
@@ -132,17 +89,12 @@ def _draw_pads(image: Image.Image, tracks: Sequence[Track], slots: Sequence[str]
     return top + height + 24 + 14
 
 
-def _lanes(slots: Sequence[str] | None) -> list[str]:
-    """The slots that get a line: sticks first, at most `_LANES`."""
-    used = [name for name in SLOTS if slots is None or name in slots]
-    return sorted(used, key=lambda name: not is_stick(name))[:_LANES]
-
-
 def _draw_lane(image: Image.Image, name: str, tracks: Sequence[Track], box: tuple[int, int, int, int]) -> None:
-    """One slot over time, newest at the right edge; sticks are drawn as they feel: pushed up is high, right is high."""
+    """One slot over time, newest at the right edge; a stick pushed up or right is high."""
     left, top, right, bottom = box
-    stick = is_stick(name)
-    title, high, low = _lane_words(name)
+    title, high, low = READABLE[name], "pressed", "up"
+    if is_stick(name):
+        title, (high, low) = f"{name.split('_')[0].capitalize()} stick", ("up", "down") if name.endswith("_y") else ("right", "left")
     draw = ImageDraw.Draw(image)
     draw.text((left, top), title, _FAINT, font(14))
     top += 21
@@ -150,7 +102,7 @@ def _draw_lane(image: Image.Image, name: str, tracks: Sequence[Track], box: tupl
     draw.text((left + _GUTTER_PX - 8, bottom - 4), low, _FAINT, font(12), anchor="rb")
     flip = -1 if name.endswith("_y") else 1
     values = [(flip * track.rows[:, slot(name)], track.colour) for track in tracks]
-    image.paste(_lines(values, right - left - _GUTTER_PX, bottom - top, -1.0 if stick else 0.0), (left + _GUTTER_PX, top))
+    image.paste(_lines(values, right - left - _GUTTER_PX, bottom - top, -1.0 if is_stick(name) else 0.0), (left + _GUTTER_PX, top))
 
 
 def _lines(values: Sequence[tuple[NDArray[np.float32], Colour]], width: int, height: int, low: float) -> Image.Image:
@@ -170,10 +122,3 @@ def _lines(values: Sequence[tuple[NDArray[np.float32], Colour]], width: int, hei
         if not np.isnan(line[-1]):
             draw.ellipse((x[-1] - radius, y[-1] - radius, x[-1] + radius, y[-1] + radius), colour)
     return image.resize((width, height), Image.Resampling.BOX)
-
-
-def _lane_words(name: str) -> tuple[str, str, str]:
-    """What a lane is called, and what its top and its bottom mean."""
-    if not is_stick(name):
-        return READABLE[name], "pressed", "up"
-    return f"{name.split('_')[0].capitalize()} stick", *(("up", "down") if name.endswith("_y") else ("right", "left"))

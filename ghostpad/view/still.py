@@ -1,9 +1,8 @@
-"""One still picture of a run: two moments with the true pad and the one that was read, and what agents made of it.
+"""One still picture of a run: two moments with the true and the predicted pad, and the returns of the agents.
 
 Reads what `ghostpad.view.findings` gathers; writes one PNG of 1280 x 480 pixels, as in the README. About a second.
 """
 
-import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,9 +18,9 @@ from ghostpad.base.errors import MissingError
 from ghostpad.base.files import atomic_path
 from ghostpad.base.pad import Pad, is_stick, slot
 from ghostpad.video.decode import read_window
-from ghostpad.view.findings import Findings, ReadVideo, gather
+from ghostpad.view.findings import Example, Findings, gather
 from ghostpad.view.pad import BACKGROUND, HEIGHT, PREDICTED, TRUTH, WIDTH, gamepad_image
-from ghostpad.view.plots import GREY, draw_arms, ordered_arms
+from ghostpad.view.plots import GREY, draw_arms, known_slots, ordered_arms
 from ghostpad.view.scene import font
 
 WIDTH_PX, HEIGHT_PX = 1280, 480
@@ -36,8 +35,8 @@ _CANDIDATES = 12  # pictures looked at for each moment
 def write_picture(out: str | os.PathLike[str], target: str | os.PathLike[str]) -> Path:
     """Write the picture of an OUT folder to `target`, a PNG, and return its path.
 
-    The moments come from the first video that was read, one from each half (see `moments`), whatever was read there. Without returns
-    of agents the moments fill the picture. Raises `MissingError` where there is no video with true and predicted rows.
+    The moments come from the halves of the first video that has pseudo-labels and true pads (see `moments`). Without returns of agents
+    they fill the picture. Raises `MissingError` where there is no video with true and predicted rows.
     """
     found = gather(Path(out))
     if found.example is None:
@@ -51,35 +50,32 @@ def write_picture(out: str | os.PathLike[str], target: str | os.PathLike[str]) -
     if with_arms:
         image.paste(_chart(found, (WIDTH_PX - right - 8, HEIGHT_PX - 36)), (right, 24))
     with atomic_path(target) as temporary:
-        packed = io.BytesIO()
-        image.save(packed, "PNG", optimize=True)
-        temporary.write_bytes(packed.getvalue())
+        image.save(temporary, "PNG", optimize=True)
     return Path(target)
 
 
-def moments(example: ReadVideo) -> list[tuple[int, NDArray[np.uint8]]]:
-    """Rows and their frames, one from each half of the video.
+def moments(example: Example) -> list[tuple[int, NDArray[np.uint8]]]:
+    """A row and its frame from each half of the video, chosen without looking at the predictions.
 
-    Of the rows whose true sticks and buttons are furthest from rest, the one whose picture varies most, so that there is
-    something to see; what was predicted plays no part.
+    Of the rows whose true pads are furthest from rest, it is the one whose frame has the most contrast.
     """
-    push = np.abs(example.true_pads[:, [slot(name) for name in example.slots]]).sum(axis=1)
+    push = np.abs(example.rows.truth).sum(axis=1)
     path, found = example.corpus.video_path(example.video), []
     for part in np.array_split(np.arange(len(push)), _MOMENTS):
         furthest = part[np.argsort(-push[part], kind="stable")][: max(_CANDIDATES, len(part) // 10)]
         rows = np.sort(furthest)[:: max(1, len(furthest) // _CANDIDATES)]
-        frames = read_window(path, example.pts_s[rows])
+        frames = read_window(path, example.rows.clock_s[rows])
         best = int(frames.std(axis=(1, 2, 3)).argmax())
         found.append((int(rows[best]), frames[best]))
     return found
 
 
-def _draw_moments(image: Image.Image, example: ReadVideo, right: int) -> None:
+def _draw_moments(image: Image.Image, example: Example, right: int) -> None:
     """The frames in a row, below each its true and its predicted pad."""
     draw = ImageDraw.Draw(image)
     draw.text((_MARGIN, 24), "true pad", TRUTH, font(20))
     draw.text((_MARGIN + draw.textlength("true pad", font(20)) + 20, 24), "read from the video alone", PREDICTED, font(20))
-    chosen = moments(example)
+    chosen, slots = moments(example), known_slots(example.rows)
     space = (right - _MARGIN - _GAP * len(chosen)) // len(chosen)
     height, width = chosen[0][1].shape[:2]
     scale = min(space / width, _FRAME_PX / height)
@@ -89,15 +85,15 @@ def _draw_moments(image: Image.Image, example: ReadVideo, right: int) -> None:
     for place, (row, frame) in enumerate(chosen):
         x = _MARGIN + place * (space + _GAP)
         image.paste(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS), (x + (space - size[0]) // 2, _TOP_PX))
-        for side, (pads, colour) in enumerate(((example.true_pads, TRUTH), (example.pads, PREDICTED))):
-            drawn = gamepad_image(pads[row], pad_px, slots=example.slots, colour=colour)
+        for side, (pads, colour) in enumerate(((example.rows.truth, TRUTH), (example.rows.predicted, PREDICTED))):
+            drawn = gamepad_image(pads[row], pad_px, slots=slots, colour=colour)
             image.paste(drawn, (x + side * (space - pad_px), below))
             at = (x + side * (space - pad_px) + pad_px / 2, below + drawn.height + 6)
-            draw.text(at, _words(pads[row], example.slots), colour, font(14), anchor="ma")
+            draw.text(at, _words(pads[row], slots), colour, font(14), anchor="ma")
 
 
 def _words(pad: Pad, slots: Sequence[str]) -> str:
-    """The first two sticks as they feel, e.g. `L up 0.80   R right 0.31`."""
+    """The first two stick axes in words, e.g. `L up 0.80   R right 0.31`."""
     texts = []
     for name in [name for name in slots if is_stick(name)][:2]:
         value, ways = pad[slot(name)], ("up", "down") if name.endswith("_y") else ("left", "right")

@@ -18,7 +18,7 @@ from ghostpad.measure.coverage import risk_coverage
 from ghostpad.measure.events import matched_onsets
 from ghostpad.measure.match import match, pool
 from ghostpad.measure.reliability import calibration_error, reliability
-from ghostpad.measure.scores import baselines, match_videos, score, score_videos
+from ghostpad.measure.scores import baseline_scores, prior_of, score, score_rows
 from ghostpad.measure.slots import average_precision, r2
 
 FPS = 20.0
@@ -30,7 +30,15 @@ def table(start: float = 0.0, **columns: Any) -> pa.Table:
 
 
 def calibration(pairs: Any, fps: float) -> dict[str, Any]:
-    return reliability(pool(match_videos(pairs, fps)))
+    return reliability(pool([match(*pair, fps) for pair in pairs]))
+
+
+def score_videos(pairs: Any, fps: float) -> dict[str, Any]:
+    return score_rows(pool([match(*pair, fps) for pair in pairs]))
+
+
+def baselines(pairs: Any, train: list[pa.Table] | None, fps: float) -> dict[str, Any]:
+    return baseline_scores([match(*pair, fps) for pair in pairs], None if train is None else [prior_of(train)] * len(pairs))
 
 
 def finite(value: Any) -> bool:

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ghostpad.base.errors import FormatError, SettingsError
+from ghostpad.base.errors import FormatError
 from ghostpad.base.pad import slot
 from ghostpad.measure.events import changes, idle_presses
 from ghostpad.measure.match import match, pool
-from ghostpad.measure.scores import baselines, score, score_videos
+from ghostpad.measure.scores import baseline_scores, score, score_rows
 
 FPS = 20.0
 
@@ -125,7 +125,7 @@ def test_a_shift_between_rows_is_found() -> None:
 def test_copying_the_row_before_is_one_row_late() -> None:
     stick, held = play(3)
     truth = table(left_x=stick, south=held)
-    found = baselines([(truth, truth)], None, FPS)
+    found = baseline_scores([match(truth, truth, FPS)], None)
     assert found["copy_previous"]["lag"]["sticks"]["median_rows"] == pytest.approx(1, abs=0.1)
     assert found["always_released"]["lag"] == {"sticks": None, "presses": None}
 
@@ -153,7 +153,7 @@ def test_lag_is_the_median_over_videos_with_its_spread() -> None:
     for seed, late in enumerate((0, 1, 1, 1, 4)):
         stick, _ = play(seed)
         pairs.append((table(left_x=np.roll(stick, late)), table(left_x=stick)))
-    found = score_videos(pairs, FPS)["lag"]["sticks"]
+    found = score_rows(pool([match(*pair, FPS) for pair in pairs]))["lag"]["sticks"]
     assert found["videos"] == 5 and found["median_ms"] == pytest.approx(50, abs=5)
     assert found["iqr_ms"] < 10 and found["worst_ms"] == pytest.approx(200, abs=8)
 
@@ -165,13 +165,11 @@ def test_videos_of_several_rates_are_each_matched_with_their_own() -> None:
     slow, fast = np.array([0, 1, 1, 0, 0, 1, 0, 0] * 10, bool), np.array([0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 0, 0] * 10, bool)
     late = table(fps=10.0, south=np.roll(slow, 1) * 1.0)
     pairs = [(late, table(fps=10.0, south=slow)), (table(fps=60.0, south=fast * 1.0), table(fps=60.0, south=fast))]
-    found = score_videos(pairs, [10.0, 60.0])
-    parts = [changes(match(*pair, fps), slot("south"), 0.05) for pair, fps in zip(pairs, (10.0, 60.0), strict=True)]
+    videos = [match(*pair, fps) for pair, fps in zip(pairs, (10.0, 60.0), strict=True)]
+    found, parts = score_rows(pool(videos)), [changes(video, slot("south"), 0.05) for video in videos]
     both = 2 * sum(part.matched for part in parts) / sum(part.predicted + part.true for part in parts)
     assert found["buttons"]["south"]["onset_f1_50ms"] == pytest.approx(both) and parts[0].matched == 0 < parts[1].matched
     assert found["minutes"] == pytest.approx((80 / 10 + 120 / 60) / 60) and found["videos"] == 2 and found["unmatched"] == 0
-    with pytest.raises(SettingsError, match="3 frame rates for 2 videos"):
-        score_videos(pairs, [1.0, 2.0, 3.0])
 
 
 def test_a_prediction_with_fewer_rows_a_second_still_shows_its_presses() -> None:

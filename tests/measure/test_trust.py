@@ -250,11 +250,11 @@ def test_the_worst_mistakes_are_apart_and_spread_over_videos() -> None:
     held = np.zeros(200, bool)
     bad, good = video(rng.random(200), held, *(rng.uniform(-1, 1, 200) for _ in "ab"), np.ones(200)), video(np.zeros(200), held)
     some = video(np.where(np.arange(200) == 100, 0.9, 0.0), held)
-    found = worst_mistakes([good, bad, some], count=6)
-    assert [each.video for each in found].count(0) == 0 and [each.video for each in found].count(2) == 1
-    times = sorted(each.at_s for each in found if each.video == 1)
+    found = worst_mistakes({"good": good, "bad": bad, "some": some}, count=6)
+    assert [each["video"] for each in found].count("good") == 0 and [each["video"] for each in found].count("some") == 1
+    times = sorted(each["at_s"] for each in found if each["video"] == "bad")
     assert len(times) == 2 and times[1] - times[0] >= 1.0
-    assert next(each for each in found if each.video == 2).row == 100
+    assert next(each for each in found if each["video"] == "some")["at_s"] == some.clock_s[100]
     errors = row_error(bad)
-    assert max(each.error for each in found) == pytest.approx(errors.max())
-    assert worst_mistakes([good]) == [] == worst_mistakes([])
+    assert max(each["error"] for each in found) == pytest.approx(errors.max())
+    assert worst_mistakes({"good": good}) == [] == worst_mistakes({})

@@ -10,10 +10,9 @@ import torch
 from ghostpad.base.errors import SettingsError
 from ghostpad.base.pad import Pad, neutral, slot
 from ghostpad.games.spec import Frame, Game, GameSpec, Step
-from ghostpad.policy.evaluate import Contestant
+from ghostpad.policy.evaluate import Contestant, summarise
 from ghostpad.policy.model import Policy
 from ghostpad.policy.play import EpisodeResult, PolicyActor, ScriptedActor, Seat, play_episodes
-from ghostpad.policy.returns import summarise
 from ghostpad.policy.settings import PolicySettings
 
 STEER = slot("right_x")

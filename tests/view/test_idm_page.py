@@ -22,11 +22,15 @@ from ghostpad.corpus.folder import Corpus
 from ghostpad.measure.evaluate import evaluate_labels
 from ghostpad.measure.match import match, pool
 from ghostpad.measure.risk import choose
-from ghostpad.measure.scores import score, score_videos
+from ghostpad.measure.scores import score, score_rows
 from ghostpad.video.record import VideoRecorder
 from ghostpad.view.idm_page import write_idm_page
 
 SOURCE = "idm-0123456789ab"
+
+
+def score_pairs(pairs: list[tuple[Any, Any]], rates: list[float]) -> dict[str, Any]:
+    return score_rows(pool([match(*pair, fps) for pair, fps in zip(pairs, rates, strict=True)]))
 
 
 class Page(HTMLParser):
@@ -96,7 +100,7 @@ def test_the_report_is_json_and_pools_videos_of_several_rates(made: Path, report
     assert json.dumps(report, allow_nan=False)
     corpus = Corpus.open(made / "corpus")
     pairs = [(corpus.actions(SOURCE, id), read(made, id)) for id in ("a0", "a1", "b0", "c0")]
-    assert report["idm"] == score_videos(pairs, [20.0, 20.0, 60.0, 20.0]) and report["videos"] == 4
+    assert report["idm"] == score_pairs(pairs, [20.0, 20.0, 60.0, 20.0]) and report["videos"] == 4
     assert report["minutes"] == pytest.approx((3 * 60 / 20 + 120 / 60) / 60)
     assert report["by_video"][2]["sticks"] == score(*pairs[2], 60.0)["sticks"]
     assert report["idm"]["lag"]["sticks"]["median_rows"] == pytest.approx(1, abs=0.2)
@@ -109,7 +113,7 @@ def test_breakdowns_are_the_scores_of_their_videos(made: Path, report: dict[str,
         "game": ["doom", "racing"], "level": ["one", "three", "two"], "player": ["expert", "novice"],
     }  # fmt: skip
     pairs = [(corpus.actions(SOURCE, id), read(made, id)) for id in ("a0", "b0")]
-    assert report["by"]["player"][0]["buttons"] == score_videos(pairs, [20.0, 60.0])["buttons"]
+    assert report["by"]["player"][0]["buttons"] == score_pairs(pairs, [20.0, 60.0])["buttons"]
 
 
 def test_risk_and_calibration_come_from_the_run(made: Path, report: dict[str, Any]) -> None:

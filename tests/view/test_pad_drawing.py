@@ -11,7 +11,7 @@ from PIL import Image
 from ghostpad.base.errors import FormatError, SettingsError
 from ghostpad.base.pad import BUTTONS, PAD_DIM, SLOTS, STICKS, Pad, neutral, slot
 from ghostpad.view.pad import PREDICTED, TRUTH, gamepad_image
-from ghostpad.view.scene import HEIGHT_PX, compose, draw_pad, side_by_side
+from ghostpad.view.scene import HEIGHT_PX, Track, draw_scene
 
 WIDTH_PX = 300
 
@@ -84,7 +84,7 @@ def test_wrong_pads_slots_and_sizes_are_refused() -> None:
 @pytest.mark.parametrize("size", [(240, 320), (160, 240), (71, 33), (1080, 1920)])
 def test_a_scene_has_the_frame_at_its_left_and_an_even_size(size: tuple[int, int]) -> None:
     frame = np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)
-    scene = draw_pad(frame, neutral(), title="Doom")
+    scene = draw_scene(frame, [Track("agent", neutral()[None], PREDICTED)], title="Doom")
     assert scene.dtype == np.uint8 and scene.shape[0] == HEIGHT_PX and scene.shape[1] % 2 == 0
     if HEIGHT_PX % size[0] == 0:  # pixels are repeated exactly
         factor = HEIGHT_PX // size[0]
@@ -95,23 +95,26 @@ def test_two_pads_are_told_apart_and_so_are_their_pasts() -> None:
     frame = np.zeros((48, 64, 3), np.uint8)
     rng = np.random.default_rng(1)
     past = rng.uniform(-1, 1, (2, 30, PAD_DIM)).astype(np.float32)
-    plain = side_by_side(frame, neutral(), neutral(), slots=["left_y"])
-    lines = side_by_side(frame, neutral(), neutral(), slots=["left_y"], past=(past[0], past[1]))
+
+    def drawn(true_past: NDArray[np.float32], past: NDArray[np.float32]) -> NDArray[np.uint8]:
+        rows = (np.concatenate([rows, neutral()[None]]) for rows in (true_past, past))
+        tracks = [Track(label, each, colour) for label, each, colour in zip("ab", rows, (TRUTH, PREDICTED), strict=True)]
+        return draw_scene(frame, tracks, slots=["left_y"])
+
+    plain, lines = drawn(past[0, :0], past[1, :0]), drawn(*past)
     for colour in (TRUTH, PREDICTED):
         assert near(lines.astype(np.int64), colour).sum() > near(plain.astype(np.int64), colour).sum() > 50
-    with_gap = past.copy()
-    with_gap[0] = np.nan
-    gap = side_by_side(frame, neutral(), neutral(), slots=["left_y"], past=(with_gap[0], with_gap[1]))
+    gap = drawn(np.full_like(past[0], np.nan), past[1])
     assert near(gap.astype(np.int64), TRUTH).sum() < near(lines.astype(np.int64), TRUTH).sum()
 
 
 def test_scenes_refuse_what_is_no_frame_or_no_pad() -> None:
     with pytest.raises(FormatError, match="uint8"):
-        draw_pad(np.zeros((4, 4, 3), np.float32), neutral())  # type: ignore[arg-type]
+        draw_scene(np.zeros((4, 4, 3), np.float32), [Track("agent", neutral()[None], PREDICTED)])  # type: ignore[arg-type]
     with pytest.raises(FormatError, match="25 numbers"):
-        draw_pad(np.zeros((4, 4, 3), np.uint8), np.zeros(3, np.float32))
+        draw_scene(np.zeros((4, 4, 3), np.uint8), [Track("agent", np.zeros((1, 3), np.float32), PREDICTED)])
     with pytest.raises(SettingsError, match="one or two"):
-        compose(np.zeros((4, 4, 3), np.uint8), [])
+        draw_scene(np.zeros((4, 4, 3), np.uint8), [])
 
 
 def test_the_picture_is_the_same_every_time() -> None:

@@ -10,10 +10,9 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from ghostpad import __version__
 from ghostpad.base.errors import unknown
-from ghostpad.base.files import atomic_path, read_json
-from ghostpad.view.page import number, template
+from ghostpad.base.files import read_json
+from ghostpad.view.page import number, write_page
 
 Json = Mapping[str, Any]
 """A JSON object."""
@@ -78,7 +77,4 @@ def difference_words(one: Json | None) -> str:
 
 def render_page(source: Path, page: str | os.PathLike[str], **content: Any) -> Path:
     """Write the page whose template `study.html.jinja` lies beside the file `source`; returns its path."""
-    html = template(source.with_name("study.html.jinja")).render(version=__version__, **content)
-    with atomic_path(page) as temporary:
-        temporary.write_text(html, encoding="utf-8")
-    return Path(page)
+    return write_page(source.with_name("study.html.jinja"), page, **content)

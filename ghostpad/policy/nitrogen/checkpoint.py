@@ -10,7 +10,6 @@ reads only what has to be rearranged (keys and values, 5 % of the file); the res
 NitroGen's weights are NVIDIA's and for non-commercial research; what is imported says so in its facts (see NOTICE).
 """
 
-import hashlib
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,11 +20,11 @@ import torch
 from torch import Tensor
 
 from ghostpad.base.errors import FormatError, MissingError, SettingsError
-from ghostpad.base.files import atomic_path, locked
+from ghostpad.base.files import atomic_path, file_sha256, locked
 from ghostpad.base.pad import SLOTS
 from ghostpad.policy.model import Policy
 from ghostpad.policy.nitrogen.config import settings_of, siglip_config
-from ghostpad.policy.nitrogen.names import entries, problems_of
+from ghostpad.policy.nitrogen.names import entry_of, problems_of
 from ghostpad.policy.nitrogen.plain import from_plain, to_plain
 from ghostpad.policy.settings import CHANGEABLE
 from ghostpad.train.checkpoint import claim, describe, load_model, publish
@@ -36,14 +35,13 @@ LICENCES = ("NVIDIA License (NitroGen weights: non-commercial research only)", "
 FREE = CHANGEABLE - {"mask_padding"}
 """Settings that fine-tuning may have changed: what NitroGen's code computes with the weights does not depend on them."""
 
-
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
-"""Types of weights that float32, in which they are computed with, holds without loss."""
+"""Types of weights that float32, the type for computing, holds without loss."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint of NitroGen: its tensors by name, and whatever else the file holds, `ckpt_config` among it."""
+    """A checkpoint of NitroGen: its tensors by name, and everything else in the file, `ckpt_config` included."""
 
     path: Path
     weights: dict[str, Tensor]
@@ -51,7 +49,7 @@ class Checkpoint:
 
 
 def load_nitrogen(path: str | Path, games: Mapping[str | None, int] | None = None, heads: int | None = None) -> Policy:
-    """`ghostpad.policy.from_nitrogen`, which says the rest."""
+    """See `ghostpad.policy.from_nitrogen`."""
     return build(read_checkpoint(path), games, heads)
 
 
@@ -82,7 +80,7 @@ def import_nitrogen(path: str | Path, out: Path, games: Mapping[str | None, int]
     origin = policy.facts["nitrogen"] | {"rest": to_plain(checkpoint.rest, str(checkpoint.path))}
     policy.facts = policy.facts | {"nitrogen": origin}
     with locked(out / ".lock"):
-        claim(out, describe(policy, {"imported_from": "NitroGen"}, _sha256(checkpoint.path)))
+        claim(out, describe(policy, {"imported_from": "NitroGen"}, file_sha256(checkpoint.path)))
         if not (out / "model.safetensors").exists():
             publish(out, {name: value.contiguous() for name, value in policy.state_dict().items()})
     return policy
@@ -92,20 +90,21 @@ def export_nitrogen(run: str | Path, path: str | Path) -> None:
     """Write a run that came from NitroGen, fine-tuned or not, as a checkpoint that the reference reads.
 
     An untouched import comes out with the same keys, types and bits. Raises `SettingsError` for a policy that did not come from
-    NitroGen, or that was changed in a way the reference has no words for.
+    NitroGen, or that was changed in a way that such a checkpoint cannot express.
     """
     policy = load_model(run, Policy)
     origin = policy.facts.get("nitrogen")
     if origin is None:
         raise SettingsError(f"{run} did not come from NitroGen: its layers have no place in such a checkpoint")
     ours, weights = policy.state_dict(), dict[str, Tensor]()
-    for name, entry in entries(ours).items():
-        for their, value in zip(entry.theirs, entry.split(ours[name]), strict=True):
+    for name, tensor in ours.items():
+        entry = entry_of(name)
+        for their, value in zip(entry.theirs, entry.split(tensor), strict=True):
             weights[their] = value.to(getattr(torch, origin["dtypes"].get(their, "float32"))).contiguous()
     rest = from_plain(origin["rest"])
-    told = settings_of(rest["ckpt_config"], weights, policy.facts["siglip_config"], str(run)).model_dump()
+    imported = settings_of(rest["ckpt_config"], weights, policy.facts["siglip_config"], str(run)).model_dump()
     now = policy.settings.model_dump()
-    if changed := [name for name in told if name not in FREE and told[name] != now[name]]:
+    if changed := [name for name in imported if name not in FREE and imported[name] != now[name]]:
         raise SettingsError(
             f"{run} is no longer what its ckpt_config says, and NitroGen's code would misread it: changed {', '.join(changed)}"
         )
@@ -114,9 +113,9 @@ def export_nitrogen(run: str | Path, path: str | Path) -> None:
 
 
 def build(checkpoint: Checkpoint, games: Mapping[str | None, int] | None = None, heads: int | None = None) -> Policy:
-    """The policy of a checkpoint that was read or made; arguments and errors as `load_nitrogen`.
+    """The policy of a checkpoint; arguments and errors as `load_nitrogen`.
 
-    Its tensors are the policy's weights, not copies of them, apart from the few that have to be rearranged.
+    Its tensors become the policy's weights without a copy, apart from the few that have to be rearranged.
     """
     where, weights, config = str(checkpoint.path), checkpoint.weights, checkpoint.rest["ckpt_config"]
     name = str((config.get("model_cfg") or {}).get("vision_encoder_name", ""))
@@ -133,12 +132,8 @@ def build(checkpoint: Checkpoint, games: Mapping[str | None, int] | None = None,
     policy = Policy.on_meta(settings, facts)
     if problems := problems_of(policy.state_dict(), weights):
         raise FormatError(f"{where} does not fit its configuration: {'; '.join(problems)}")
-    ours = {ours: entry.join([weights[name].float() for name in entry.theirs]) for ours, entry in entries(policy.state_dict()).items()}
+    entries = {name: entry_of(name) for name in policy.state_dict()}
+    ours = {name: entry.join([weights[their].float() for their in entry.theirs]) for name, entry in entries.items()}
     policy.load_state_dict(ours, assign=True)
     policy.eval()
     return policy
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

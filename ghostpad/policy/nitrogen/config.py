@@ -1,6 +1,6 @@
-"""NitroGen's configuration (`ckpt_config` of its checkpoints) as settings of ours. Reads nothing but what it is given.
+"""NitroGen's configuration (`ckpt_config` of its checkpoints) as our settings.
 
-Source: the published file's configuration and the reference implementation's defaults for what a configuration leaves out.
+Source: the published file's configuration, and the reference implementation's defaults where a configuration leaves a value out.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ REQUIRED: Mapping[str, Mapping[str, Any]] = {
     "tokenizer": {"old_layout": False, "max_action_dim": PAD_DIM},
     "modality": {"action_interleaving": False, "token_set": "new"},
 }  # fmt: skip
-"""Values that the function depends on and for which only one is known to be used; another one is refused."""
+"""Values on which the computation depends and that have only one known use; any other is refused."""
 
 
 def settings_of(config: Mapping[str, Any], weights: Mapping[str, Tensor], siglip: Mapping[str, Any], where: str) -> PolicySettings:
@@ -80,8 +80,8 @@ def settings_of(config: Mapping[str, Any], weights: Mapping[str, Tensor], siglip
 def siglip_config(name: str, checkpoint: Path, weights: Mapping[str, Tensor], heads: int | None) -> dict[str, Any]:
     """The vision tower's shape: from a folder `name` beside the checkpoint or anywhere, from the hub's cache, or from its tensors.
 
-    Nothing is downloaded, since the weights are in the checkpoint. Tensors do not tell the heads: `heads` does, else the published
-    towers' count for their width. Raises `FormatError` for a folder without a SigLIP, `SettingsError` where the heads are unknown.
+    Nothing is downloaded, since the weights are in the checkpoint. Tensors do not show the number of heads: it is `heads`, else that of
+    the published tower of the same width. Raises `FormatError` for a folder without a SigLIP, `SettingsError` where the heads are unknown.
     """
     for folder in (checkpoint.parent / name, Path(name)):
         if name and (folder / "config.json").exists():
@@ -98,7 +98,7 @@ def siglip_config(name: str, checkpoint: Path, weights: Mapping[str, Tensor], he
 
 
 def _vision_part(where: str, heads: int | None) -> dict[str, Any]:
-    """The tower's shape from a folder or the hub's cache; neither a download nor code that lies beside it."""
+    """The tower's shape from a folder or the hub's cache, without a download and without running code from there."""
     config = transformers_package().AutoConfig.from_pretrained(where, local_files_only=True, trust_remote_code=False)
     config = getattr(config, "vision_config", config)
     if config.model_type != "siglip_vision_model":
@@ -117,7 +117,7 @@ def _config_of_tensors(weights: Mapping[str, Tensor], heads: int | None, where: 
     layers = {name.split(".")[3] for name in weights if name.startswith(f"{prefix}encoder.layers.")}
     heads = heads or SIGLIP_HEADS.get(width)
     if heads is None:
-        raise SettingsError(f"no published SigLIP 2 is {width} wide, so tensors do not tell its attention heads: say how many (heads)")
+        raise SettingsError(f"no published SigLIP 2 is {width} wide, so its number of attention heads is unknown: give it (heads)")
     config = transformers_package().SiglipVisionConfig(
         hidden_size=width, intermediate_size=inside, num_hidden_layers=len(layers), num_attention_heads=heads,
         image_size=round(patches**0.5) * patch_px, patch_size=patch_px,

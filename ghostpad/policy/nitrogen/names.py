@@ -1,4 +1,4 @@
-"""Which tensors of NitroGen's checkpoints are which of ours: names by substitution, shapes by one of four forms, both ways bit for bit.
+"""How the tensors of NitroGen's checkpoints and ours correspond: names by substitution, shapes in one of four ways, bit for bit both ways.
 
 same     as it is
 joined   keys and values, two tensors there, are one of ours
@@ -7,7 +7,7 @@ turned   weights of the action layers are [1, in, out] there and [out, in] here,
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -43,28 +43,24 @@ RENAMED: tuple[tuple[str, str], ...] = (
     (r"(blocks\.\d+)\.feed\.0\.", r"\1.ff.net.0.proj."),
     (r"(blocks\.\d+)\.feed\.2\.", r"\1.ff.net.2."),
 )
-"""Patterns of our names and what stands for them in NitroGen's, tried in this order, all of them."""
+"""Patterns of our names and their replacements in NitroGen's, all applied in this order."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One tensor of ours: the names of those of NitroGen it is made of, and how."""
+    """One tensor of ours: the names of NitroGen's tensors that make it, and how to join and split them."""
 
     theirs: tuple[str, ...]
     join: Callable[[list[Tensor]], Tensor]
     split: Callable[[Tensor], list[Tensor]]
 
 
-def entries(names: Iterable[str]) -> dict[str, Entry]:
-    """For every tensor of a policy by name, where it is in a checkpoint of NitroGen."""
-    return {name: _entry(name) for name in names}
-
-
 def problems_of(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> list[str]:
-    """A sentence for every tensor that is missing, that nothing here reads, or that has another shape than the policy's."""
+    """A sentence for every tensor that is missing, unknown, or of another shape than the policy's."""
     expected: dict[str, torch.Size] = {}
-    for name, entry in entries(ours).items():
-        parts = entry.split(torch.empty_like(ours[name], device="meta"))
+    for name, tensor in ours.items():
+        entry = entry_of(name)
+        parts = entry.split(torch.empty_like(tensor, device="meta"))
         expected |= {their: part.shape for their, part in zip(entry.theirs, parts, strict=True)}
     missing = [f"{name} is missing" for name in expected if name not in theirs]
     unexpected = [f"{name} is unknown" for name in theirs if name not in expected]
@@ -76,7 +72,8 @@ def problems_of(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> lis
     return missing + unexpected + wrong
 
 
-def _entry(name: str) -> Entry:
+def entry_of(name: str) -> Entry:
+    """Where the tensor `name` of a policy is in a checkpoint of NitroGen."""
     their = name
     for pattern, replacement in RENAMED:
         their = re.sub(pattern, replacement, their)

@@ -1,6 +1,5 @@
-"""What a checkpoint of NitroGen holds beside its weights, as JSON and back without loss: tuples and names that are no text are marked.
-
-Numbers, text, truths, none, lists and dicts with names of text stay as they are.
+"""What a checkpoint of NitroGen holds beside its weights, as JSON and back without loss: tuples and dicts with keys that are not text are
+marked, everything else stays as it is.
 """
 
 import math
@@ -9,11 +8,11 @@ from typing import Any
 from ghostpad.base.errors import FormatError
 
 TUPLE, ITEMS = "__tuple__", "__items__"
-"""Marks: a tuple's values, and a dict's pairs of name and value."""
+"""Marks: a tuple's values, and a dict's pairs of key and value."""
 
 
 def to_plain(value: Any, where: str) -> Any:
-    """`value` as JSON can hold it. Raises `FormatError` for what JSON has no words for, `where` naming its place."""
+    """`value` as JSON can hold it. Raises `FormatError`, naming its place `where`, for a type that JSON lacks."""
     if value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
         return value
     if isinstance(value, list):
