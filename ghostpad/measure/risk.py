@@ -1,19 +1,19 @@
-"""Thresholds that keep errors below a target: "of the kept presses at most a share eps is wrong", with confidence 1 - delta.
+"""Thresholds that bound errors: "of the kept presses at most a share eps is wrong", with confidence 1 - delta.
 
 Chosen on held-out videos, kept in `RUN/risk.json`, checked on test videos. From strict to loose, each threshold is tested with an
 exact binomial (Clopper-Pearson) bound until the first fails: fixed-sequence testing, Learn then Test (Angelopoulos et al.,
 arXiv:2110.01052), for the risk of conformal risk control (arXiv:2208.02814). The sequence begins at the strictest threshold that
-keeps enough to bear one mistake, which looks at no truth. Each slot is bounded by itself; together they may miss more often.
+keeps enough to allow one mistake, chosen without the truth. Each slot is bounded by itself; together they may miss more often.
 
-What counts as one trial: rows of one press are right or wrong together, so n is not rows but the effective number of presses,
-(sum of m)^2 / (sum of m^2) for kept presses of m rows (Kish), which is their number if all are equally long and what an even
-thinning to about one row a press would leave. The error share stays that of rows; for sticks the rows of one second of a video are
-taken together instead. The bound is for new videos that are like the held-out ones, not for another game.
+Trials: the rows of one press are right or wrong together, so n is not their number but the effective number of presses,
+(sum of m)^2 / (sum of m^2) for kept presses of m rows (Kish), which is the number of presses if all are equally long. For sticks the rows
+of one second of a video form a cluster instead. The error share is that of rows. The bound holds for new videos like the held-out ones,
+not for another game.
 
-**It takes presses for independent, but errors cluster by video too.** Where videos differ in quality, the true share of wrong presses was
+**Presses are assumed independent, but errors cluster by video too.** Where videos differ in quality, the true share of wrong presses was
 above a target of 2 % in 9 % of draws with 20 held-out videos, 26 % with 6 and 46 % with 3, where delta allows 10 % (simulated).
 
-A target of 2 % at delta 0.1 needs at least 114 presses without a mistake. 0.06 s a slot and hour at 20 Hz (measured).
+A target of 2 % at delta 0.1 needs at least 114 presses without a mistake. Cost: 0.06 s a slot and hour at 20 Hz (measured).
 """
 
 import math
@@ -30,14 +30,14 @@ from ghostpad.base.pad import BUTTONS, PRESSED, SLOTS, STICKS, slot
 from ghostpad.measure.match import Matched
 
 Thresholds = dict[str, Any]
-"""JSON: {"eps", "delta", "tolerance", "buttons": {name: Threshold or None}, "sticks": {axis: Threshold or None}}, as `choose` gives it.
+"""JSON: {"eps", "delta", "tolerance", "buttons": {name: Threshold or None}, "sticks": {axis: Threshold or None}}.
 A threshold is {"threshold", "kept_share", "error_share", "bound", "n"}; None: none keeps the bound below eps."""
 
 TOLERANCE = 0.25
-"""A stick that is off by more than this is wrong (a guess: an eighth of its way)."""
+"""A stick prediction with a larger error is wrong (a guess: an eighth of the range)."""
 
 _LEVELS = 1 / (1 + np.exp(-np.arange(0, 9.01, 0.15)))
-"""Probabilities tried, 0.5 ... 0.9999, even in logits; what is called pressed reaches 0.5."""
+"""Probabilities tried, 0.5 (pressed) ... 0.9999, evenly spaced in logits."""
 
 _SPREADS = np.geomspace(0.6, 0.005, 60)
 """Stick spreads tried, from loose to strict."""
@@ -47,17 +47,17 @@ def choose(rows: Matched, eps: float, delta: float = 0.1, tolerance: float = TOL
     """The loosest threshold of every known slot whose error share is at most `eps`, with confidence 1 - `delta`.
 
     Button: keep rows with p >= threshold; an error is a kept row whose button is up; kept_share is that of truly pressed rows. Stick:
-    keep rows with spread <= threshold; an error is off by more than `tolerance`; kept_share is that of all rows. `rows` must be
-    calibrated, and of videos that neither the model nor anything else was fitted to (temperatures, one number a button, are a
-    small exception). Raises `SettingsError` for shares outside 0...1.
+    keep rows with spread <= threshold; an error exceeds `tolerance`; kept_share is that of all rows. `rows` must be
+    calibrated, and of videos to which nothing was fitted but temperatures, one number a button. Raises `SettingsError` for shares outside
+    0...1.
     """
     if not (0 < eps < 1 and 0 < delta < 1 and tolerance > 0):
         raise SettingsError(f"eps {eps}, delta {delta}, tolerance {tolerance}: shares must lie between 0 and 1, a tolerance above 0")
-    found: Thresholds = {"eps": eps, "delta": delta, "tolerance": tolerance, "buttons": {}, "sticks": {}}
+    chosen: Thresholds = {"eps": eps, "delta": delta, "tolerance": tolerance, "buttons": {}, "sticks": {}}
     for index, name in enumerate(SLOTS):
         if rows.known[:, index].any() and (name in BUTTONS or _has_spread(rows, name)):
-            found["buttons" if name in BUTTONS else "sticks"][name] = _choose_slot(rows, name, eps, delta, tolerance)
-    return found
+            chosen["buttons" if name in BUTTONS else "sticks"][name] = _choose_slot(rows, name, eps, delta, tolerance)
+    return chosen
 
 
 def load_thresholds(run: Path) -> Thresholds | None:
@@ -65,26 +65,26 @@ def load_thresholds(run: Path) -> Thresholds | None:
     path = run / "risk.json"
     if not path.exists():
         return None
-    found = read_json(path)
-    if not isinstance(found, dict) or {"eps", "delta", "tolerance", "buttons", "sticks"} - set(found):
+    thresholds = read_json(path)
+    if not isinstance(thresholds, dict) or {"eps", "delta", "tolerance", "buttons", "sticks"} - set(thresholds):
         raise FormatError(f"{path} holds no thresholds: remove it and run the command that trained the IDM again")
-    return found
+    return thresholds
 
 
 def kept(rows: Matched, thresholds: Thresholds) -> dict[str, dict[str, dict[str, float | int | None]]]:
-    """What the thresholds keep of `rows`, and what share of that is wrong.
+    """The rows that the thresholds keep, and the share of them that is wrong.
 
     {"buttons" | "sticks": {name: {"threshold", "bound", "error_share", "kept_share", "kept_rows", "n"}}} for the slots that have a
     threshold and that `rows` knows; shares are None where nothing was kept or nothing was pressed. `n` is the effective number.
     """
-    found: dict[str, dict[str, dict[str, float | int | None]]] = {"buttons": {}, "sticks": {}}
-    for kind in found:
+    result: dict[str, dict[str, dict[str, float | int | None]]] = {"buttons": {}, "sticks": {}}
+    for kind in result:
         for name, chosen in thresholds[kind].items():
             if chosen is None or not rows.known[:, slot(name)].any():
                 continue
             keep = kept_rows(rows, name, chosen["threshold"])
             wrong = _wrong(rows, name, thresholds["tolerance"])
-            found[kind][name] = {
+            result[kind][name] = {
                 "threshold": chosen["threshold"],
                 "bound": chosen["bound"],
                 "error_share": float(wrong[keep].mean()) if keep.any() else None,
@@ -92,7 +92,7 @@ def kept(rows: Matched, thresholds: Thresholds) -> dict[str, dict[str, dict[str,
                 "kept_rows": int(keep.sum()),
                 "n": round(effective_n(_clusters(rows, name, keep)), 1),
             }
-    return found
+    return result
 
 
 def kept_rows(rows: Matched, name: str, threshold: float) -> NDArray[np.bool_]:
@@ -104,10 +104,7 @@ def kept_rows(rows: Matched, name: str, threshold: float) -> NDArray[np.bool_]:
 
 
 def upper_bound(errors: int, n: int, delta: float) -> float:
-    """The Clopper-Pearson upper bound of a share, `errors` seen in `n` trials: exceeded by the true share with probability `delta`.
-
-    1 without trials.
-    """
+    """The Clopper-Pearson upper bound, at confidence 1 - `delta`, of a share with `errors` in `n` trials; 1 without trials."""
     from scipy.stats import beta  # here, because it takes a second to import
 
     return float(beta.ppf(1 - delta, errors + 1, n - errors)) if errors < n else 1.0
@@ -124,25 +121,25 @@ def _choose_slot(rows: Matched, name: str, eps: float, delta: float, tolerance: 
     loosening = _LEVELS[::-1] if name in BUTTONS else _SPREADS[::-1]
     keeps = [kept_rows(rows, name, float(threshold)) for threshold in loosening]
     counts = [effective_n(_clusters(rows, name, keep)) for keep in keeps]
-    wrong, found = _wrong(rows, name, tolerance), None
+    wrong, chosen = _wrong(rows, name, tolerance), None
     for at in range(_first(counts, eps, delta), len(loosening)):
         keep, n = keeps[at], counts[at]
         share = float(wrong[keep].mean()) if keep.any() else 1.0
         bound = _bound(share, n, delta)
         if bound > eps:
             break
-        found = {
+        chosen = {
             "threshold": float(loosening[at]),
             "kept_share": _kept_share(rows, name, keep) or 0.0,
             "error_share": share,
             "bound": bound,
             "n": math.floor(n),
         }
-    return found
+    return chosen
 
 
 def _first(counts: Sequence[float], eps: float, delta: float) -> int:
-    """Where the sequence begins: the strictest threshold that keeps enough for one mistake; if none does, enough for no mistake."""
+    """Where the sequence begins: the strictest threshold that keeps enough to allow one mistake, or else none."""
     for mistakes in (1, 0):
         for at, n in enumerate(counts):
             if upper_bound(mistakes, math.floor(n + 1e-9), delta) <= eps:
@@ -151,19 +148,19 @@ def _first(counts: Sequence[float], eps: float, delta: float) -> int:
 
 
 def _bound(share: float, n: float, delta: float) -> float:
-    """The bound of an error share over an effective number, rounded to whole trials so that the bound can only grow."""
+    """The bound of an error share over an effective number of trials, rounded so that the bound can only grow."""
     trials = math.floor(n + 1e-9)
     return upper_bound(math.ceil(share * trials - 1e-9), trials, delta)
 
 
 def _wrong(rows: Matched, name: str, tolerance: float) -> NDArray[np.bool_]:
-    """[n] whether a row is wrong if it is kept."""
+    """[n] whether a row, if kept, is wrong."""
     truth = rows.truth[:, slot(name)]
     return truth < PRESSED if name in BUTTONS else np.abs(rows.predicted[:, slot(name)] - truth) > tolerance
 
 
 def _clusters(rows: Matched, name: str, keep: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Sizes, rows, of what counts as one trial among the kept rows: presses of a button, seconds of a stick."""
+    """Sizes in rows of the clusters of kept rows: presses of a button, seconds of a stick."""
     if not keep.any():
         return np.zeros(0, np.intp)
     if name in BUTTONS:

@@ -1,9 +1,9 @@
-"""How good predicted rows are: all measures against the truth, and the trivial baselines beside them.
+"""How good predicted rows are: all measures against the truth, and those of trivial baselines.
 
 Works on anybody's tables, needs no model and writes nothing. Every result is JSON-able; what is undefined (no variance, no
 presses) is None, never NaN. A number counts only where both tables know it, and baselines are measured on the same rows and
 slots as the prediction. `always_released` is right most of the time and `copy_previous` nearly always, so accuracy means
-little; a press found at collar 0 cannot be had by copying, a press found within a collar can.
+little; copying predicts no press in its own row, but does within a collar.
 
 Sources: R² and average precision are scikit-learn's; onset matching follows the onset measures of MIREX (collar of 50 ms); calibration
 error over 15 bins of equal mass is common in the literature. Cost: about 2 s for an hour at 20 Hz with all 25 slots, and a second for
@@ -25,7 +25,7 @@ from ghostpad.measure.slots import angle_measures, button_measures, stick_measur
 from ghostpad.measure.timing import lags
 
 Score = dict[str, Any]
-"""What `score_rows` gives."""
+"""The result of `score_rows`."""
 
 _MACRO_BUTTONS = (
     "ap", "prevalence", "f1", "accuracy", "onset_f1", "onset_f1_50ms", "onset_f1_100ms",
@@ -41,7 +41,7 @@ def score(predicted: Table, truth: Table, fps: float) -> Score:
     and down. The prediction may also have `left_x_spread` and so on (standard deviations) and `confidence` (0...1). Rows in any order, null
     is unknown. `fps` is the rows a second of the denser table; rows match within half a frame.
 
-    Returns what `score_rows` says. Raises `FormatError` for a table that cannot be read or holds values out of range, and `SettingsError`
+    Returns a score as `score_rows`. Raises `FormatError` for a table that cannot be read or holds values out of range, and `SettingsError`
     for an `fps` that is not above 0.
     """
     return score_rows(match(predicted, truth, fps))
@@ -51,13 +51,13 @@ def score_rows(rows: Matched) -> Score:
     """All measures of matched rows.
 
     rows, unmatched   rows that both tables have, and that only one has
-    videos, minutes   what the rows amount to
+    videos, minutes   number and length of the videos
     macro             means over buttons that have the measure; `ap_prevalence` is the prevalence over the buttons of `ap`;
                       r2 and rmse over axes
     sticks            axis: r2, rmse, mae, moving_mae and n_moving (rows whose truth moves), dead_zone_f1 (moving or at rest)
     angles            left, right: angular_error_deg of the direction, over the n_moving rows whose true stick moves
     buttons           name: ap, prevalence, f1, accuracy, onset_f1 and release_f1 (same row; _50ms, _100ms within), onsets (true ones),
-                      press_rate_ratio, ece, ece_floor (what a perfect forecaster would show)
+                      press_rate_ratio (rows predicted / truly pressed), ece, ece_floor (that of a perfect forecaster)
     idle              false_presses_a_minute, presses, minutes: false presses per idle minute (`ghostpad.measure.events.idle_presses`)
     lag               sticks, presses: how late the prediction is (`ghostpad.measure.timing.lags`), None without enough movement
     risk_coverage     the mean error of the most confident share of rows, [] unless every row has a confidence
@@ -84,17 +84,17 @@ def baseline_scores(videos: Sequence[Matched], priors: Sequence[NDArray[np.float
     """The measures of trivial predictions, on the rows and slots that the prediction and the truth both have.
 
     always_released   nothing pressed, sticks centred
-    copy_previous     the true row before, which no labeller has: the ceiling of smoothness
+    copy_previous     the true row before, which no labeller has
     prior             each video's constant of `priors`, [25] each; left out if that is None
     """
     rows = pool(videos)
-    found = {
+    scores = {
         "always_released": score_rows(rows.predicting(np.zeros_like(rows.truth))),
         "copy_previous": score_rows(rows.predicting(rows.previous)),
     }
     if priors is not None:
-        found["prior"] = score_rows(pool([video.predicting(prior) for video, prior in zip(videos, priors, strict=True)]))
-    return found
+        scores["prior"] = score_rows(pool([video.predicting(prior) for video, prior in zip(videos, priors, strict=True)]))
+    return scores
 
 
 def prior_of(truths: Sequence[pa.Table]) -> NDArray[np.float32]:
@@ -107,12 +107,10 @@ def prior_of(truths: Sequence[pa.Table]) -> NDArray[np.float32]:
 
 
 def _macro(sticks: dict[str, Any], buttons: dict[str, Any]) -> dict[str, float | int | None]:
-    found: dict[str, float | int | None] = {"buttons": len(buttons)}
-    found |= {measure: _mean([one[measure] for one in sticks.values()]) for measure in ("r2", "rmse")}
-    for measure in _MACRO_BUTTONS:
-        found[measure] = _mean([one[measure] for one in buttons.values()])
-    found["ap_prevalence"] = _mean([one["prevalence"] for one in buttons.values() if one["ap"] is not None])
-    return found
+    macro: dict[str, float | int | None] = {"buttons": len(buttons)}
+    macro |= {measure: _mean([one[measure] for one in sticks.values()]) for measure in ("r2", "rmse")}
+    macro |= {measure: _mean([one[measure] for one in buttons.values()]) for measure in _MACRO_BUTTONS}
+    return macro | {"ap_prevalence": _mean([one["prevalence"] for one in buttons.values() if one["ap"] is not None])}
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

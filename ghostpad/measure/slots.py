@@ -17,10 +17,10 @@ Measures = dict[str, float | int | None]
 
 
 def stick_measures(rows: Matched, index: int) -> Measures:
-    """The measures of the axis in slot `index`, in stick units but for r2 and dead_zone_f1.
+    """The measures of the axis in slot `index`, in stick units except for r2 and dead_zone_f1; `score_rows` explains them.
 
-    r2 and rmse, which stand together because R² also says how much the player moved the stick: the same RMSE of 0.31 is R² 0.84 for one
-    player and 0.22 for another (measured). mae; moving_mae and n_moving (rows whose truth moves); dead_zone_f1 (moving or at rest).
+    R² and RMSE belong together, because R² also depends on how much the player moved the stick: the same RMSE of 0.31 is R² 0.84 for one
+    player and 0.22 for another (measured).
     """
     predicted, truth = rows.columns(index)
     error, moving = predicted - truth, moved(truth)
@@ -50,26 +50,22 @@ def angle_measures(rows: Matched, side: str) -> Measures:
 
 
 def button_measures(rows: Matched, index: int) -> Measures:
-    """The measures of the button in slot `index`, at least one row of which both tables know.
-
-    ap, prevalence, f1, accuracy, onset_f1 and release_f1 (in the very row, _50ms and _100ms: within that time), onsets (how many
-    true ones are seen), press_rate_ratio (rows called pressed / rows pressed), ece and ece_floor (of a perfect forecaster).
-    """
+    """The measures of the button in slot `index`, which both tables know in some row; `score_rows` explains them."""
     p, target = rows.columns(index)
     pressed, truth = p >= PRESSED, target >= PRESSED
-    found: Measures = {
+    measures: Measures = {
         "ap": average_precision(p, truth),
         "prevalence": float(truth.mean()),
         "f1": _f1(pressed, truth),
         "accuracy": float((pressed == truth).mean()),
     }
     for ending, collar_s in COLLARS.items():
-        found[f"onset_f1{ending}"] = changes(rows, index, collar_s).f1
+        measures[f"onset_f1{ending}"] = changes(rows, index, collar_s).f1
     for ending, collar_s in COLLARS.items():
-        found[f"release_f1{ending}"] = changes(rows, index, collar_s, release=True).f1
-    found["onsets"] = changes(rows, index, 0.0).true
-    found["press_rate_ratio"] = float(pressed.mean() / truth.mean()) if truth.any() else None
-    return found | {"ece": calibration_error(p, truth), "ece_floor": error_floor(rows, index)}
+        measures[f"release_f1{ending}"] = changes(rows, index, collar_s, release=True).f1
+    measures["onsets"] = changes(rows, index, 0.0).true
+    measures["press_rate_ratio"] = float(pressed.mean() / truth.mean()) if truth.any() else None
+    return measures | {"ece": calibration_error(p, truth), "ece_floor": error_floor(rows, index)}
 
 
 def average_precision(p: NDArray[np.floating], truth: NDArray[np.bool_]) -> float | None:

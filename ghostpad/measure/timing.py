@@ -1,19 +1,19 @@
-"""By how much a prediction comes late or early: the shift at which it fits the truth best, for each video.
+"""The lag of a prediction: the shift at which it fits the truth best, for each video.
 
 Cross-correlation of stick values, and of the rises of button probabilities with true presses, on the grid of the video's own rows;
-the peak is refined between rows by a parabola through its neighbours. Pure; milliseconds a video. The limits below are guesses:
-what does not reach them has no lag rather than a doubtful one.
+the peak is refined between rows by a parabola through its neighbours. Pure; milliseconds a video. The limits below, under which a lag
+is unknown, are guesses.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ghostpad.base.pad import BUTTONS, PRESSED, SLOTS, is_stick
+from ghostpad.base.pad import BUTTONS, PRESSED, STICKS, slot
 from ghostpad.measure.events import seen_changes
 from ghostpad.measure.match import Matched
 
 MAX_LAG_S = 0.4
-"""Shifts up to this are tried; a peak at the edge is no peak."""
+"""The largest shift tried; a peak there does not count."""
 
 _MIN_ROWS, _MIN_PRESSES, _MIN_SD = 40, 5, 0.05
 _MIN_PEAK = {"sticks": 0.3, "presses": 0.2}
@@ -25,15 +25,14 @@ Signals = list[tuple[NDArray[np.float64], NDArray[np.float64]]]
 def lags(rows: Matched) -> dict[str, dict[str, float | int | None] | None]:
     """{"sticks", "presses"}: median_rows, median_ms, iqr_ms (None with one video), worst_ms and videos; None where nothing moves enough.
 
-    Positive is late: the prediction has to be moved earlier by that much. Each video has one lag.
+    Positive: the prediction is late by that much. Each video has one lag.
     """
-    found: dict[str, list[tuple[float, float]]] = {"sticks": [], "presses": []}
+    by_kind: dict[str, list[tuple[float, float]]] = {"sticks": [], "presses": []}
     for video in rows.videos():
-        for kind in found:
-            shift = video_lag(video, kind)
-            if shift is not None:
-                found[kind].append((shift, shift * float(video.row_s[0]) * 1000))
-    return {kind: _summary(np.array(each)) if each else None for kind, each in found.items()}
+        for kind, known in by_kind.items():
+            if (shift := video_lag(video, kind)) is not None:
+                known.append((shift, shift * float(video.row_s[0]) * 1000))
+    return {kind: _summary(np.array(known)) if known else None for kind, known in by_kind.items()}
 
 
 def video_lag(rows: Matched, kind: str) -> float | None:
@@ -56,19 +55,19 @@ def video_lag(rows: Matched, kind: str) -> float | None:
 
 
 def _stick_signals(rows: Matched) -> Signals:
-    found = []
-    for index in (index for index, name in enumerate(SLOTS) if is_stick(name)):
+    signals = []
+    for index in map(slot, STICKS):
         known = rows.known[:, index]
         pair = [np.where(known, values[:, index], np.nan).astype(np.float64) for values in (rows.predicted, rows.truth)]
         if known.sum() >= _MIN_ROWS and all(np.nanstd(values) >= _MIN_SD for values in pair):
             ours, theirs = (values - np.nanmean(values) for values in pair)
-            found.append((ours, theirs))
-    return found
+            signals.append((ours, theirs))
+    return signals
 
 
 def _press_signals(rows: Matched) -> Signals:
     """Rises of the probability, and true presses as spikes, of every button that is pressed often enough."""
-    found = []
+    signals = []
     for index in range(len(BUTTONS)):
         seen = seen_changes(rows, index)
         held = rows.truth[:, index] >= PRESSED
@@ -77,8 +76,8 @@ def _press_signals(rows: Matched) -> Signals:
         if spikes.sum() >= _MIN_PRESSES and rises.sum() >= 1:
             ours, theirs = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
             ours[seen], theirs[seen] = rises - rises.mean(), spikes - spikes.mean()
-            found.append((ours, theirs))
-    return found
+            signals.append((ours, theirs))
+    return signals
 
 
 def _placed(values: NDArray[np.float64], grid: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -101,13 +100,14 @@ def _correlation(signals: Signals, shift: int) -> float:
     return products / float(scale) if scale > 0 else 0.0
 
 
-def _summary(found: NDArray[np.float64]) -> dict[str, float | int | None]:
-    """`found` [videos, 2]: lag in rows and in ms."""
-    low, high = np.percentile(found[:, 1], [25, 75])
+def _summary(shifts: NDArray[np.float64]) -> dict[str, float | int | None]:
+    """The summary of the lags [videos, 2] in rows and in ms."""
+    rows, ms = shifts.T
+    low, high = np.percentile(ms, [25, 75])
     return {
-        "median_rows": float(np.median(found[:, 0])),
-        "median_ms": float(np.median(found[:, 1])),
-        "iqr_ms": float(high - low) if len(found) > 1 else None,
-        "worst_ms": float(found[np.abs(found[:, 1]).argmax(), 1]),
-        "videos": len(found),
+        "median_rows": float(np.median(rows)),
+        "median_ms": float(np.median(ms)),
+        "iqr_ms": float(high - low) if len(ms) > 1 else None,
+        "worst_ms": float(ms[np.abs(ms).argmax()]),
+        "videos": len(ms),
     }

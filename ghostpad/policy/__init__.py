@@ -1,4 +1,4 @@
-"""Stage 5, the agent: frames in, a chunk of pads out, learned by flow matching and measured by playing.
+"""Stage 4, the agent: frames in, a chunk of pads out, learned by flow matching and measured by playing.
 
 Importing this package is cheap; both functions import torch.
 """
@@ -18,7 +18,7 @@ def load(run: str | Path) -> "Policy":
     or broken weights.
 
     >>> policy = ghostpad.load_policy("runs/agent")
-    >>> frames = torch.zeros(1, 2, 72, 96, 1, dtype=torch.uint8)  # gray, at the size, number and spacing that `policy.window` says
+    >>> frames = torch.zeros(1, 2, 72, 96, 1, dtype=torch.uint8)  # gray, of the size, number and spacing in `policy.window`
     >>> policy.act(frames, torch.Generator()).shape  # the next 8 rows of the pad
     torch.Size([1, 8, 25])
     """
@@ -31,8 +31,8 @@ def load(run: str | Path) -> "Policy":
 def from_nitrogen(path_to_ng_pt: str | Path, games: Mapping[str | None, int] | None = None, heads: int | None = None) -> "Policy":
     """The policy of a checkpoint of NitroGen, in evaluation mode on the CPU; the same function as the reference's.
 
-    games  name -> id of the games it can be told, as in its training (NitroGen's file does not hold the names); id 0 is "none"
-    heads  attention heads of the vision tower, where its configuration cannot be found and its width does not tell
+    games  name -> id of the games it is conditioned on, as in its training (NitroGen's file lacks the names); id 0 is "none"
+    heads  attention heads of the vision tower, needed where its configuration is not found and no published tower has its width
 
     >>> policy = ghostpad.policy.from_nitrogen("ng.pt")
     >>> chunk = policy.sample(torch.zeros(1, 3, 64, 64))  # [K, 25], from frames scaled to -1...1; ghostpad.base.pad.from_unit makes pads

@@ -1,7 +1,7 @@
-"""How pads lie inside the flow, and how rows of them become action tokens and tokens become velocities.
+"""How pads are scaled in the flow, how rows of them become action tokens, and how tokens become velocities.
 
 Two ways each. The small policy's: every number in -1...1, some rows to a token by one linear layer. The reference's (NitroGen /
-GR00T N1): every number in 0...1, a row to a token, by three layers that are also told the time, and two layers back.
+GR00T N1): every number in 0...1, a row to a token by three layers, which also read the time, and two layers back.
 """
 
 import torch
@@ -29,13 +29,13 @@ class ActionSpace:
         return torch.where(button, 2 * pads - 1, pads) if self.low else torch.where(button, pads, (pads + 1) / 2)
 
     def to_pads(self, values: Tensor) -> Tensor:
-        """Pads, float32, from whatever the flow ends in."""
+        """Pads, float32, from numbers of the flow of any size."""
         values, button = values.float().clamp(self.low, 1), self._button.to(values.device)
         return torch.where(button, (values + 1) / 2, values) if self.low else torch.where(button, values, 2 * values - 1)
 
 
 class LinearTokens(nn.Linear):
-    """Rows [..., n, numbers] to tokens [..., n, dim] by one layer, which does not look at the time."""
+    """Rows [..., n, numbers] to tokens [..., n, dim] by one layer, which ignores the time."""
 
     def forward(self, rows: Tensor, ticks: Tensor) -> Tensor:  # type: ignore[override]
         """The tokens."""

@@ -1,8 +1,8 @@
 """The row of tokens that the denoiser reads: the game's token, then the image tokens of the frames that were not dropped.
 
-As in the reference (NitroGen): oldest frame first, padded on the left with zeros to a fixed length. There no attention is told of
-the padding, so it takes part; `mask_padding` is the correction, which NitroGen's weights were not trained with. Where no row is padded
-(`context_tokens` 0) a dropped frame leaves nothing, in a batch too: the zeros in its place are masked.
+As in the reference (NitroGen): oldest frame first, padded on the left with zeros to a fixed length. The reference's attention does not
+mask the padding; `mask_padding` is the correction, without which NitroGen's weights were trained. Where rows are not padded
+(`context_tokens` 0), the zeros in place of a dropped frame are masked.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from ghostpad.policy.settings import PolicySettings
 
 
 class ContextRow(nn.Module):
-    """Lays image tokens of `dim` out in one row. Its only weights are the table of games, where the policy is told the game."""
+    """Arranges image tokens of `dim` in one row. Its only weights are the table of games, in a policy that is conditioned on the game."""
 
     def __init__(self, settings: PolicySettings, dim: int):
         super().__init__()
@@ -23,19 +23,19 @@ class ContextRow(nn.Module):
         self.games = nn.Embedding(settings.game_rows, dim, padding_idx=0) if settings.game_rows else None
 
     def forward(self, images: Tensor, kept: Tensor | None, games: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """The row [B, S, dim] and which of it counts, bool [B, S] or None for all.
+        """The row [B, S, dim] and its mask, bool [B, S], or None where all of it is valid.
 
         images  [B, F, P, dim], P tokens of every frame, oldest first
-        kept    bool [B, F], False for a dropped frame, or None for no such frame
-        games   int64 [B], rows of the table of games, or None for no game at all
+        kept    bool [B, F], False for a dropped frame, or None if all are kept
+        games   int64 [B], rows of the table of games, or None for no game
 
         Raises `SettingsError` for more tokens than the row is long.
         """
         row = images.flatten(1, 2)
         valid = row.new_ones(row.shape[:2], dtype=torch.bool) if kept is None else kept.repeat_interleave(images.shape[2], 1)
         if self.games is not None:
-            asked = valid.new_zeros(len(row), dtype=torch.long) if games is None else games
-            row = torch.cat([self.games(asked)[:, None], row], 1)
+            games = valid.new_zeros(len(row), dtype=torch.long) if games is None else games
+            row = torch.cat([self.games(games)[:, None], row], 1)
             valid = torch.cat([valid.new_ones(len(row), 1), valid], 1)
         if kept is not None:
             row, valid = _to_the_right(row, valid)
@@ -56,18 +56,16 @@ class ContextRow(nn.Module):
 
 
 def name_games(settings: PolicySettings, facts: dict[str, Any]) -> dict[str, int]:
-    """Names and rows of the games that a policy can be told: the facts' `game_ids`, else their `games` in order, from row 1 on.
+    """The games a policy is conditioned on, name -> row: the facts' `game_ids`, else their `games` in order, from row 1 on.
 
     Raises `SettingsError` for a game without a row.
     """
     rows = settings.game_rows
-    if not rows:
-        return {}
     numbered = {name: row for row, name in enumerate(sorted(facts.get("games", ())), 1)}
-    found: dict[str, int] = facts.get("game_ids", numbered)
-    if wrong := {name: row for name, row in found.items() if not 0 < row < rows}:
+    games: dict[str, int] = facts.get("game_ids", numbered) if rows else {}
+    if wrong := {name: row for name, row in games.items() if not 0 < row < rows}:
         raise SettingsError(f"the table of games has {rows} rows (game_rows), the first for none: {wrong} do not lie in 1...{rows - 1}")
-    return found
+    return games
 
 
 def _to_the_right(row: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:

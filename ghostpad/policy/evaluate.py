@@ -1,7 +1,7 @@
 """Returns of policies and scripted players in games, JSON-able, on episodes that no recording used.
 
 Episodes are played in batches, one process a batch where `workers` allows, each with one torch thread. An episode depends on its
-seed alone, so neither the number of processes nor what is played beside it changes a return. Cost: a batch of 20 Doom
+seed alone, so neither the number of processes nor the other episodes of its batch change a return. Cost: a batch of 20 Doom
 episodes of a minute takes half a minute of one core and 2 GB, most of it the engines (measured).
 
 A ledger keeps the batches that were played, so that a killed evaluation is resumed by re-running it: JSON lines of
@@ -76,7 +76,7 @@ def score_games(
     for game in games:
         for who in players:
             left = [seed for seed in seeds if seed not in played[game, keys[who]]]
-            size = _batch_size(who.actor(game), len(seeds), workers)  # who cannot play stops here, before any work
+            size = _batch_size(who.actor(game), len(seeds), workers)  # raises here, before any work, for who cannot play
             jobs += [_Job(game, who, tuple(left[start : start + size])) for start in range(0, len(left), size)]
     total = len(games) * len(players) * len(seeds)
     with progress("play", total, "episodes", total - sum(len(job.seeds) for job in jobs)) as advance:
@@ -125,7 +125,7 @@ class _Job:
 
 
 def _batch_size(actor: Actor, episodes: int, workers: int) -> int:
-    """Episodes that one process plays side by side: fewer where there are more processes, unless a batch is computed for all of them."""
+    """Episodes that one process plays side by side: fewer with more processes, unless a policy computes a full batch in any case."""
     shared = isinstance(actor, PolicyActor) and actor.batch > 1
     return SIDE_BY_SIDE if shared else max(1, min(SIDE_BY_SIDE, -(-episodes // max(1, workers))))
 
@@ -141,7 +141,7 @@ def _results(jobs: Sequence[_Job], workers: int) -> Iterator[list[EpisodeResult]
 
 
 def _play(job: _Job) -> list[EpisodeResult]:
-    torch.set_num_threads(1)  # more would only take cores from other processes, and sums would end differently
+    torch.set_num_threads(1)  # more take cores from other processes and round sums differently
     return play_episodes(job.game, job.who.actor(job.game), job.seeds, advance=lambda amount: None)
 
 

@@ -1,11 +1,11 @@
-"""The policy: frames up to the one now shown in, a chunk of pads out, learned by flow matching.
+"""The policy: frames up to the one now shown in, a chunk of pads out, trained by flow matching.
 
     frames -> encoder -> image tokens -> one row of context -> self-attention mixer -> read once by every cross-attention block
     noise  -> action tokens (`token_rows` rows each) -> denoiser -> velocity -> ... -> rows i ... i+K-1
 
-What does not depend on the sampler's step (vision, mixer, keys and values) is thus computed once for a chunk. Only the slots of
-`facts["slots"]` (those the game reads) are in the vector. A number of weight 0 is replaced by noise, so neither the loss nor the
-rest of the chunk can depend on it.
+So what does not depend on the sampler's step (vision, mixer, keys and values) is computed once for a chunk. Only the slots of
+`facts["slots"]` (those the game reads) are in the vector. A number of weight 0 is replaced by noise, so that neither the loss nor the
+other numbers of the chunk depend on it.
 
 One class serves from 1 million parameters on a CPU to the 494 million of the reference, NitroGen (arXiv:2601.02427): its settings
 choose size and function, and `ghostpad.policy.nitrogen.checkpoint` reads and writes NitroGen's checkpoints.
@@ -34,7 +34,7 @@ from ghostpad.policy.settings import PolicySettings
 from ghostpad.train.model import Model
 
 Reading = list[KeysValues | None]
-"""What every block of the denoiser needs of the frames."""
+"""What every block of the denoiser reads of the frames."""
 
 
 def policy_window(settings: PolicySettings) -> WindowSpec:
@@ -47,7 +47,7 @@ def policy_window(settings: PolicySettings) -> WindowSpec:
 class Policy(Model):
     """A flow-matching policy. `facts["slots"]` names the pad slots it plays; `SettingsError` without it.
 
-    games  the names of games it can be told, with their rows in its table (`facts["game_ids"]`, else `facts["games"]` numbered from 1)
+    games  the games it can be conditioned on, with their rows in its table (`facts["game_ids"]`, else `facts["games"]` numbered from 1)
     """
 
     kind: ClassVar[str] = "policy"
@@ -76,12 +76,12 @@ class Policy(Model):
         self.context = ContextRow(s, self.encoder.dim)
         self.games = name_games(s, facts)
         if s.game_rows:
-            self.facts = self.facts | {"game_ids": self.games}  # kept, whatever is learned from later
+            self.facts = self.facts | {"game_ids": self.games}  # so that fine-tuning on other games keeps the rows
         self.bf16 = False
 
     @classmethod
     def on_meta(cls, settings: Settings, facts: dict[str, Any]) -> "Policy":
-        """As the base class says; a policy with a conv encoder comes with random weights."""
+        """As in the base class; a policy with a conv encoder gets random weights."""
         assert isinstance(settings, PolicySettings)
         if settings.encoder == "conv" or "siglip_config" not in facts:
             return cls(settings, facts)
@@ -90,19 +90,19 @@ class Policy(Model):
 
     @property
     def device(self) -> torch.device:
-        """Where it lies."""
+        """The device of its weights."""
         return next(self.parameters()).device
 
     @property
     def window(self) -> WindowSpec:
-        """Frames up to the one now shown, and `chunk` rows, the first `action_shift` rows after it; the rate is the video's own."""
+        """Frames up to the one now shown, and `chunk` rows from `action_shift` rows after it on; the rate is the video's own."""
         return policy_window(self.settings)
 
     def quicken(self, *, pack: bool = False, bf16: bool = False, compile: bool = False) -> "Policy":
         """Make sampling faster from here on; returns itself.
 
-        pack     keep linear layers' weights packed too, on a CPU in float32 (`ghostpad.nn.packed`); they must not change any more;
-                 instead of the others, not with them
+        pack     keep linear layers' weights packed too, on a CPU in float32 (`ghostpad.nn.packed`), instead of the other two; the
+                 weights must not change any more
         bf16     compute in bfloat16 where that is safe
         compile  compile what takes the time (`torch.compile`); the first chunk then takes minutes
         """
@@ -115,8 +115,8 @@ class Policy(Model):
         return self
 
     def loss(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """Weighted mean squared error of the velocity, over `draws` noisy versions of every sample. In evaluation mode frames are as they
-        are, all of them seen and every game told."""
+        """Weighted mean squared error of the velocity, over `draws` noisy versions of every sample. In evaluation mode nothing is augmented
+        or dropped."""
         s = self.settings
         clean = self.space.to_flow(batch.pads[..., self.slots]).unsqueeze(1)
         weight = batch.weight[..., self.slots].unsqueeze(1)
@@ -136,9 +136,9 @@ class Policy(Model):
     def flow_loss(
         self, pixel_values: Tensor, actions: Tensor, noise: Tensor, time: Tensor, dropped: Tensor | None = None, game: str | None = None
     ) -> Tensor:
-        """The loss of one chunk with everything given: a scalar.
+        """The loss of one chunk, a scalar.
 
-        actions  float [K, slots], a chunk in the network's own space (`sample` says more); noise alike
+        actions  float [K, slots], a chunk in the network's own space (see `sample`); noise has the same shape
         time     float [], 0 noise ... 1 data
 
         Raises `SettingsError` as `sample` does.
@@ -163,12 +163,12 @@ class Policy(Model):
         """A chunk float32 [K, slots] in the network's own space, not clipped; `ghostpad.base.pad.from_unit` makes pads of NitroGen's.
 
         pixel_values  float [F, 3, side, side], frames scaled to -1...1, oldest first; for policies with a SigLIP encoder
-        dropped       bool [F], frames that are as if they were not there (what guidance compares with sees the newest nevertheless)
+        dropped       bool [F], frames to leave out (guidance compares with the newest one nevertheless)
         game          one of `games`, or None
         noise         float [K, slots] to start from (by default drawn by torch's own generator)
-        steps         Euler steps, guidance: see `act_from` (by default as the settings say)
+        steps         Euler steps, guidance: see `act_from` (by default those of the settings)
 
-        Tensors may lie on any device and be of any floating type; the chunk lies where the policy does. Raises `SettingsError` for an
+        Tensors may be on any device and of any floating type; the chunk is on the policy's device. Raises `SettingsError` for an
         unknown game, wrong shapes or types, or too many frames.
         """
         start = torch.randn(self.settings.chunk, len(self.slots)) if noise is None else noise
@@ -195,7 +195,7 @@ class Policy(Model):
     def act_from(
         self, frames: Tensor, noise: Tensor, game: str | None = None, steps: int | None = None, guidance: float | None = None
     ) -> Tensor:
-        """`act` with the noise given, so that each sample can have its own source of chance.
+        """`act` from the noise float32 [B, K, slots], so that each sample can have its own random generator.
 
         With `guidance` g the velocity is v + g (v - v'), where v' sees the newest frame only and no game.
         """
@@ -205,7 +205,7 @@ class Policy(Model):
     def act_draws(
         self, frames: Tensor, noise: Tensor, game: str | None = None, steps: int | None = None, guidance: float | None = None
     ) -> Tensor:
-        """`act_from` for several draws [B, draws, K, slots] of noise on each sample, whose frames are looked at once."""
+        """`act_from` for several draws [B, draws, K, slots] of noise on each sample; its frames are encoded once."""
         values = self._draw(self._images(frames), noise.to(frames.device), game, steps, guidance)
         pads = torch.zeros(*values.shape[:-1], PAD_DIM, device=values.device)
         pads[..., self.slots] = self.space.to_pads(values)
@@ -217,7 +217,7 @@ class Policy(Model):
             channels = len(s.frame_offsets) * (1 if s.gray else 3)
             return ConvEncoder(channels, s.width_px, s.height_px, s.dim, s.conv_width)
         encoder = SiglipEncoder(len(s.frame_offsets), s.siglip, self.facts.get("siglip_config"), s.freeze_encoder, s.frame_marks)
-        self.facts = self.facts | {"siglip_config": encoder.config}  # a checkpoint is then read without fetching the weights again
+        self.facts = self.facts | {"siglip_config": encoder.config}  # so that loading a checkpoint does not fetch the weights again
         return encoder
 
     def _images(self, frames: Tensor) -> Tensor:
@@ -227,7 +227,7 @@ class Policy(Model):
         return tokens.unflatten(1, (1 if isinstance(self.encoder, ConvEncoder) else frames.shape[1], -1))
 
     def _chunk(self, name: str, values: Tensor) -> Tensor:
-        """A chunk [K, slots] that somebody gave, float32 where the policy lies. Raises `SettingsError` for another shape or type."""
+        """A caller's chunk [K, slots] as float32 on the policy's device. Raises `SettingsError` for another shape or type."""
         shape = [self.settings.chunk, len(self.slots)]
         if list(values.shape) != shape or not values.is_floating_point():
             raise SettingsError(f"{name} has shape {list(values.shape)} ({values.dtype}): a chunk of this policy is {shape}, of floats")
@@ -253,8 +253,8 @@ class Policy(Model):
         with self.precision():
             return self.encoder.look(pixels.flatten(0, 1).to(next(self.parameters()))).unflatten(0, pixels.shape[:2])
 
-    def told(self, game: str | None) -> str | None:
-        """What to tell it when it plays `game`: that, or None where it knows no such game or is guided without."""
+    def conditioning(self, game: str | None) -> str | None:
+        """The game to condition on when it plays `game`: that, or None where it does not know it or guidance excludes it."""
         return game if game in self.games and (self.settings.guide_game or not self.settings.guidance) else None
 
     def _rows_of(self, game: str | None, count: int = 1) -> Tensor | None:
@@ -262,15 +262,13 @@ class Policy(Model):
         if game is None:
             return None
         if game not in self.games:
-            raise (
-                unknown("game told to this policy", game, self.games)
-                if self.games
-                else SettingsError(f"this policy is not told the game, so '{game}' means nothing to it: leave it out")
-            )
+            if self.games:
+                raise unknown("game of this policy", game, self.games)
+            raise SettingsError(f"this policy is not conditioned on the game: leave '{game}' out")
         return torch.full((count,), self.games[game], device=self.device)
 
     def _draw_games(self, names: Sequence[str], generator: torch.Generator) -> Tensor | None:
-        """Rows of the games of training samples; unknown games and the share `drop_game` have none."""
+        """Rows of the games of training samples, 0 for unknown games and for the share `drop_game`."""
         if not self.games:
             return None
         rows = torch.tensor([self.games.get(name, 0) for name in names], device=self.device)
@@ -287,24 +285,24 @@ class Policy(Model):
         return newest | (rand((count, 1), generator).to(images.device) >= share)
 
     def read(self, images: Tensor, kept: Tensor | None = None, games: Tensor | None = None) -> Reading:
-        """What the denoiser needs of image tokens [B, F, P, dim], the same at every step; `ContextRow` says what the others are."""
+        """What the denoiser needs of image tokens [B, F, P, dim], the same at every step; for the others see `ContextRow`."""
         row, mask = self.context(images, kept, games)
         return self.denoiser.read(self.mixer(row, mask), mask)
 
     def _draw(
         self, images: Tensor, noise: Tensor, game: str | None, steps: int | None, guidance: float | None, kept: Tensor | None = None
     ) -> Tensor:
-        """Chunks [B, draws, K, slots] from noise of that shape; `kept`, bool [F], says which frames are seen."""
+        """Chunks [B, draws, K, slots] from noise of that shape; `kept`, bool [F], is False for dropped frames."""
         s, games = self.settings, self._rows_of(game, len(images))
         strength, steps = s.guidance if guidance is None else guidance, s.sampling_steps if steps is None else steps
         if steps < 1:
             raise SettingsError(f"steps is {steps}: it must be 1 or more")
         if strength and game is not None and not s.guide_game:
-            raise SettingsError(f"guidance is not told the game ('{game}') in the reference: set guide_game, or leave one of them out")
+            raise SettingsError(f"the reference does not combine guidance and a game ('{game}'): set guide_game, or leave one of them out")
 
         def velocity(x: Tensor, time: Tensor) -> Tensor:
-            found = self.velocity(x, time, reading)
-            return found if newest is None else found + strength * (found - self.velocity(x, time, newest))
+            full = self.velocity(x, time, reading)
+            return full if newest is None else full + strength * (full - self.velocity(x, time, newest))
 
         with self.precision():  # around all steps, so that weights are converted once
             reading = self.read(images if kept is None else images[:, kept], None, games)

@@ -1,8 +1,8 @@
-"""How well a policy predicts what a player did next, on recorded videos whose pads were withheld: measures that need no game.
+"""How well a policy predicts a player's next rows, on recorded videos whose pads were withheld: measures that need no game.
 
-At every `execute`-th frame the policy looks at the frames up to it, as when it plays, and proposes chunks from several draws of noise.
-These measures stand beside returns and do not replace them: a policy that copies the player's last row does well here and cannot play.
-Cost: about 15 ms a look with the small policy (guess; a look is a few rows of a video).
+At every `execute`-th frame (a *look*) the policy reads the frames up to it, as when it plays, and proposes chunks from several draws of
+noise. These measures do not replace returns: a policy that copies the player's last row does well here and cannot play. Cost: about 15 ms
+a look with the small policy (guess).
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ DRAWS = 4
 """Chunks proposed at every look; their mean is its prediction (a guess: more change little)."""
 
 LOOKS = 32
-"""Looks at a time."""
+"""Looks in a batch."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def offline_measures(policy: Policy, pairs: Sequence[tuple[Path, Path]], draws: 
 
     chunk_error   mean |proposed - true| over the rows of a chunk, by slot and of all (`mean`), in stick units or as a share of a press;
                   of single draws, not of their mean. `by_row` has it for the first, second, ... row of a chunk
-    baselines     the same for nothing pressed, and for the true row before the chunk, held, which no policy sees
+    baselines     the same for nothing pressed, and for holding the true row before the chunk, which no policy sees
     rows          `ghostpad.measure.scores.score_rows` of the rows that would be played (the first `execute` of a chunk, mean of the draws):
                   sticks' r2 and rmse, buttons' ap and onset_f1; `rows_baselines` the same for trivial rows
 
@@ -70,7 +70,7 @@ def offline_measures(policy: Policy, pairs: Sequence[tuple[Path, Path]], draws: 
 
 def _propose(policy: Policy, clip: Footage, draws: int, seed: int, advance: Advance) -> Proposals:
     generator = torch.Generator().manual_seed(seed)
-    game = policy.told(clip.game)
+    game = policy.conditioning(clip.game)
     starts = np.arange(0, len(clip.pads), policy.settings.execute)
     parts = []
     for at in range(0, len(starts), LOOKS):
@@ -115,7 +115,7 @@ def _mean_error(error: NDArray[np.float32], weight: NDArray[np.float32]) -> dict
 
 
 def _played_rows(policy: Policy, proposals: Proposals) -> Matched:
-    """The rows that would be played, beside the true ones; before the first is due nothing is known."""
+    """The rows that would be played, matched with the true ones; those before the first is due are unknown."""
     clip, count, shift = proposals.clip, len(proposals.clip.pads), policy.settings.action_shift
     chosen = proposals.chunks.mean(axis=1)[:, : policy.settings.execute].reshape(-1, PAD_DIM)
     rows = np.concatenate([np.zeros((shift, PAD_DIM), np.float32), chosen])[:count]

@@ -1,6 +1,7 @@
-"""Settings of the policy. The defaults are the small CPU size; the reference's size and function are a matter of other values here.
+"""Settings of the policy. The defaults are the small CPU size; other values give the reference's size and function
+(`ghostpad.policy.nitrogen.config` has them).
 
-`ghostpad.policy.nitrogen.config` says which values those are. Source of numbers: frames, offsets, chunk and executed rows are the
+Source of numbers: frames, offsets, chunk and executed rows are the
 measured recipe; sizes were chosen so that a training step of 96 samples takes about 0.1 s on one core (measured).
 """
 
@@ -31,9 +32,9 @@ class PolicySettings(Settings):
     execute: int = Field(4, ge=1, description="rows of a chunk that are played before the next look")
     token_rows: int = Field(4, ge=1, description="rows that share one action token; 1, as in the reference, costs the most")
     action_tokens: Literal["linear", "timed"] = Field(
-        "linear", description="how rows become tokens and back: one linear layer, or the reference's layers, which are told the time"
+        "linear", description="how rows become tokens and back: one linear layer, or the reference's layers, which also read the time"
     )
-    action_space: Literal["signed", "unit"] = Field("signed", description="pads in the flow lie in -1...1, or, the reference's, in 0...1")
+    action_space: Literal["signed", "unit"] = Field("signed", description="range of pads in the flow: -1...1, or 0...1 as in the reference")
     learned_positions: int = Field(0, ge=0, description="learned positions that timed tokens can have (linear ones always have theirs)")
     conv_width: int = Field(24, ge=1, description="channels of the conv encoder's first layer")
     dim: int = Field(96, ge=8, description="width of the transformer")
@@ -51,17 +52,17 @@ class PolicySettings(Settings):
     last_eps: float = Field(1e-5, gt=0, description="the small number in the denoiser's last norm")
     context_tokens: int = Field(0, ge=0, description="length the image tokens are padded to, zeros on the left; 0: no padding")
     mask_padding: bool = Field(False, description="nothing attends to the padding; in the reference it takes part")
-    game_rows: int = Field(0, ge=0, description="rows of the table of games, the first for none; 0: the game is not told")
-    drop_game: float = Field(0.0, ge=0, le=1, description="share of training samples that are not told their game")
+    game_rows: int = Field(0, ge=0, description="rows of the table of games, the first for none; 0: no conditioning on the game")
+    drop_game: float = Field(0.0, ge=0, le=1, description="share of training samples without the conditioning on their game")
     drop_frames: float = Field(0.0, ge=0, le=1, description="share of training samples that see the newest frame only (SigLIP)")
     draws: int = Field(4, ge=1, description="noisy versions of every training sample, which share its image tokens")
     time_alpha: float = Field(1.5, gt=0, description="training times are 1 - Beta(this, ..): 1 is uniform, more prefers the noisy end")
     time_beta: float = Field(1.0, gt=0, description="the other number of that Beta; below 1 prefers the noisy end even more")
     latest_time: float = Field(0.999, gt=0, le=1, description="training times are scaled by this")
-    time_buckets: int = Field(0, ge=0, description="buckets that the time is told in; 0: exactly")
+    time_buckets: int = Field(0, ge=0, description="buckets into which the time is rounded; 0: exact")
     sampling_steps: int = Field(5, ge=1, description="Euler steps from noise to actions")
-    guidance: float = Field(0.0, ge=0, description="how far sampling goes beyond what the newest frame alone says; 0: not")
-    guide_game: bool = Field(False, description="guidance may be told the game as well; the reference's never is")
+    guidance: float = Field(0.0, ge=0, description="strength of guidance away from what the newest frame alone predicts; 0: none")
+    guide_game: bool = Field(False, description="guidance and conditioning on the game may be combined; never in the reference")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -83,23 +84,23 @@ CHANGEABLE = frozenset({
     "mask_padding", "drop_game", "drop_frames", "draws", "time_alpha", "time_beta", "latest_time", "sampling_steps", "guidance",
     "guide_game",
 })  # fmt: skip
-"""Settings that may change when a policy starts from another: they say how it learns and plays, not what its weights mean."""
+"""Settings that fine-tuning may change: they concern learning and playing, not the meaning of the weights."""
 
 
 class TuneSettings(Settings):
-    """What of a policy learns."""
+    """Which parts of a policy learn, and how."""
 
     how: Literal["full", "freeze", "lora"] = Field(
-        "full", description="all of it, or the parts below stay as they are, or those learn low-rank additions alone (LoRA)"
+        "full", description="train all of it, freeze the parts below, or train low-rank additions to those alone (LoRA)"
     )
     parts: tuple[Literal["encoder", "mixer", "denoiser"], ...] = Field(
-        ("encoder",), min_length=1, description="the parts that are frozen or get LoRA; what turns rows into tokens and back always learns"
+        ("encoder",), min_length=1, description="the parts that are frozen or get LoRA; the layers between rows and tokens always learn"
     )
     rank: int = Field(16, ge=1, description="rank of LoRA's additions")
 
 
 class PolicyRun(Settings):
-    """Everything `ghostpad train policy` can be told."""
+    """All settings of `ghostpad train policy`."""
 
     model: PolicySettings = PolicySettings()
     tune: TuneSettings = TuneSettings()
@@ -108,9 +109,9 @@ class PolicyRun(Settings):
 
 
 class FinetuneRun(PolicyRun):
-    """Everything `ghostpad train policy --init RUN` can be told; the model's settings are those of the run it starts from.
+    """All settings of `ghostpad train policy --init RUN`; those of the model are the run's.
 
-    Rate and weight decay are those of NitroGen's paper; steps, warm-up and the rest are guesses.
+    Rate and weight decay are those of NitroGen's paper; the other numbers are guesses.
     """
 
     data: DataSettings = DataSettings(batch_size=32)

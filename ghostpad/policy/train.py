@@ -1,8 +1,8 @@
-"""Train a policy on recorded pads, labelled footage, or a mixture of both.
+"""Train a policy on recorded pads, pseudo-labels, or both.
 
-Every video gives the best rows it has: its recorded pads, else an IDM's rows as weighed by confidence and verdicts. With both
-kinds at hand a fixed share of every batch is truth, because a little truth everywhere beats a lot of filtered guesses (LAOM,
-Genie). `oracle` puts withheld truth in the place of the labels, all else equal: the bound that no labels can beat.
+Every video gives its recorded pads if it has any, else pseudo-labels weighted by confidence and verdicts. With both kinds a fixed share
+of every batch is recorded, because some true rows everywhere beat many filtered guesses (LAOM, Genie). `oracle` replaces the
+pseudo-labels by withheld pads: the upper bound of what labels can give.
 """
 
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ from ghostpad.train.loop import Training, train
 
 @dataclass(frozen=True)
 class TrainedPolicy:
-    """What a training saw: minutes learned from by recorded pads and by pseudo-labels (or withheld truth), minutes held out, and the
-    sources of the pseudo-labels."""
+    """The data of a training: minutes with recorded pads and with pseudo-labels (or withheld pads), minutes held out, and the sources of
+    the pseudo-labels."""
 
     learned_minutes: float
     pseudo_label_minutes: float
@@ -31,11 +31,11 @@ class TrainedPolicy:
 
 
 def train_policy(corpora: Sequence[Path], out: Path, run: PolicyRun, oracle: Path | None = None, init: Path | None = None) -> TrainedPolicy:
-    """Train to the end, or go on where an earlier process stopped; see `ghostpad.train.loop.train` for the errors.
+    """Train to the end, or resume where an earlier process stopped; see `ghostpad.train.loop.train` for the errors.
 
-    With `init` it starts from the weights of that finished run, whose settings of the model `run` must have
-    (`ghostpad.policy.tune.finetune_settings`). Raises `MissingError` where a corpus without recorded pads has no labels either, or no
-    verdicts on them, and as `ghostpad.policy.tune` does.
+    With `init` it starts from the weights of that finished run; the model's settings in `run` must be the same
+    (`ghostpad.policy.tune.finetune_settings`). Raises `MissingError` for a corpus with neither recorded pads nor pseudo-labels with
+    verdicts, and as `ghostpad.policy.tune` does.
     """
     opened = [Corpus.open(path) for path in corpora]
     footage = gather(opened, run.data, policy_window(run.model), oracle)

@@ -1,7 +1,7 @@
-"""Fine-tuning: a policy that starts from the weights of a finished run, all of which learn, or some only a little or not at all.
+"""Fine-tuning: a policy that starts from the weights of a finished run, of which parts may be frozen or learn by LoRA.
 
-Reads a run folder of a policy, trained here or imported from NitroGen. Its settings of the model stay, but for those that only say how
-it learns or plays (`CHANGEABLE`); the facts of the new run keep those of the old, licences among them.
+Reads a run folder of a policy, trained here or imported from NitroGen. The model's settings stay, except for `CHANGEABLE` ones; the new
+run keeps the facts of the old, licences included.
 """
 
 from collections.abc import Mapping
@@ -17,18 +17,14 @@ from ghostpad.train.model import Model
 
 
 def finetune_settings(init: Path, recipe: Path | None, flags: Mapping[str, Any]) -> FinetuneRun:
-    """The settings of a training that starts from the run `init`: its own of the model, and what a recipe and flags say.
-
-    Raises as `ghostpad.train.finetune.finetune_run` does.
-    """
+    """The settings of a training that starts from the run `init`. Errors as `ghostpad.train.finetune.finetune_run`."""
     return finetune_run(FinetuneRun, "policy", CHANGEABLE, init, recipe, flags)
 
 
 def finetune_facts(init: Path, out: Path, facts: dict[str, Any]) -> dict[str, Any]:
-    """The facts of a policy that starts from `init`: what that one knew, and what is new; it plays the slots that `init` plays.
+    """The facts of a policy that starts from `init`: the old and the new ones; it plays the slots that `init` plays.
 
-    Raises `SettingsError` where the new footage knows slots that `init` does not play, and as
-    `ghostpad.train.finetune.inherited_facts` does.
+    Raises `SettingsError` where the new footage has slots that `init` does not play, and as `ghostpad.train.finetune.inherited_facts`.
     """
     both, old = inherited_facts(init, out, "policy", facts), read_run(init, "policy")["facts"]
     if new := [name for name in facts["slots"] if name not in old["slots"]]:
@@ -45,7 +41,7 @@ def load_init(model: Model, init: Path) -> None:
 
 
 def apply_tuning(model: Model, tune: TuneSettings) -> None:
-    """Freeze parts of the model, or let them learn low-rank additions alone. Raises `SettingsError` for a part without linear layers."""
+    """Freeze parts of the model, or add LoRA to them. Raises `SettingsError` for LoRA in a part without linear layers."""
     parts = {name: getattr(model, name) for name in tune.parts}
     if tune.how == "freeze":
         model.freeze(*parts.values())

@@ -1,1 +1,1 @@
-"""What came of it, for people: the drawn pad, clips, plots, the report page and the still picture."""
+"""Pictures and pages: the drawn pad, clips, plots, the report and the evaluation pages, the still picture."""

@@ -1,6 +1,6 @@
-"""What an OUT folder holds, collected for the report and the picture. Every part may be missing; nothing is written here.
+"""The contents of an OUT folder, gathered for the report and the picture. Every part may be missing; nothing is written here.
 
-    results.json            arms, seconds a stage            eval/*.json     of IDMs and agents, which their keys tell apart
+    results.json            arms, seconds a stage            eval/*.json     of IDMs and of agents
     wild/                   pseudo-labels, verdicts          truth/          true rows withheld from it
     recorded/               corpus with recorded pads        clips/*.mp4     idm*.mp4 and agents'
     <run>/run.json          settings of the runs            <run>/validation.json   their losses
@@ -40,7 +40,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything the report shows. None or empty: not there."""
+    """Everything the report shows. None or empty: missing."""
 
     game: str | None = None
     arms: dict[str, Json] = field(default_factory=dict)
@@ -63,10 +63,9 @@ class Findings:
 
 
 def gather(out: Path) -> Findings:
-    """What lies in `out`.
+    """The findings in the folder `out`.
 
-    Raises `MissingError` if there is no such folder or nothing in it that a report could show, `FormatError` for a file that is
-    not what its name says.
+    Raises `MissingError` if there is no such folder or nothing in it to report, `FormatError` for a file of another kind than its name.
     """
     if not out.is_dir():
         raise MissingError(f"there is no folder {out}: `ghostpad demo` makes one, or name the folder of your runs and evaluations")
@@ -82,7 +81,7 @@ def gather(out: Path) -> Findings:
     corpora = {name: Corpus(out / name) for name in ("recorded", "wild") if (out / name / "videos.parquet").exists()}
     videos = {name: [video for video in corpus.list_videos() if video.status == "ok"] for name, corpus in corpora.items()}
     clips = sorted(path for path in out.glob("clips/*.mp4") if not path.name.startswith("."))
-    found = Findings(
+    findings = Findings(
         game=results.get("game") or next((video.game for group in videos.values() for video in group if video.game), None),
         arms=dict(results.get("arms") or _arms(agents)),
         evals=idm,
@@ -97,16 +96,16 @@ def gather(out: Path) -> Findings:
         seeds=tuple(results.get("seeds") or ()),
         licences=tuple(sorted({video.licence for group in videos.values() for video in group if video.licence})),
     )
-    if not (found.arms or found.evals or found.funnel or found.example or clips):
+    if not (findings.arms or findings.evals or findings.funnel or findings.example or clips):
         raise MissingError(
             f"{out} holds nothing to report yet (no results.json, eval/*.json, clips/*.mp4 or pseudo-labelled corpus wild/): "
             "`ghostpad demo` makes all of it, `ghostpad eval idm` and `ghostpad eval policy` make evaluations"
         )
-    return found
+    return findings
 
 
 def mean_of(values: Sequence[Any]) -> Any:
-    """The mean of equally shaped JSON values: objects key by key, numbers averaged, None left out (None if nothing is left)."""
+    """The mean of JSON values of one shape: objects key by key, numbers averaged without None; None without numbers."""
     present = [value for value in values if value is not None]
     if present and isinstance(present[0], Mapping):
         return {key: mean_of([value.get(key) for value in present]) for key in present[0]}
@@ -143,34 +142,34 @@ def _checked(path: Path, value: Json, keys: Sequence[str], what: str) -> Json:
 
 
 def _rows(path: Path, value: Json, game: str | None) -> list[Json]:
-    """Everybody's rows of an evaluation in `game`, the first it played if that is None."""
+    """The rows of an evaluation in `game`, or in its first game if that is None."""
     games = [one for one in value["games"] if isinstance(one, dict) and (game is None or one.get("game") == game)]
     return [_checked(path, row, ("arm", "mean", "sem"), "an agent") for row in (games[0].get("rows") or () if games else ())]
 
 
 def _arms(evaluations: Sequence[Json]) -> dict[str, Json]:
-    """Arms from single evaluations, as results.json has them; the error of a mean over seeds is of its episodes only."""
-    arms: dict[str, list[Json]] = {}
+    """Arms from single evaluations, as in results.json; the standard error of a mean over seeds is that of its episodes only."""
+    groups: dict[str, list[Json]] = {}
     for one in evaluations:
-        arms.setdefault(one["arm"], []).append(one)
-    found: dict[str, Json] = {}
-    for name, group in arms.items():
+        groups.setdefault(one["arm"], []).append(one)
+    arms: dict[str, Json] = {}
+    for name, group in groups.items():
         means = [one["mean"] for one in group]
-        found[name] = {
+        arms[name] = {
             "mean": math.fsum(means) / len(means),
             "sem": math.sqrt(math.fsum((one["sem"] or 0.0) ** 2 for one in group)) / len(group),
             "n": sum(one.get("episodes") or one.get("n") or 0 for one in group),
             "by_seed": {str(place): mean for place, mean in enumerate(means)},
             "sd_seeds": float(np.std(means, ddof=1)) if len(means) > 1 else None,
         }
-    return found
+    return arms
 
 
 def _funnel(wild: Corpus) -> dict[str, float]:
-    """Hours by reason of the default verdicts, or of the first there are."""
+    """Hours by reason of the default verdicts, or else of the first."""
     verdicts = summarise(wild)["verdicts"]
-    found: dict[str, float] = verdicts.get("default") or next(iter(verdicts.values()), {})
-    return found
+    hours: dict[str, float] = verdicts.get("default") or next(iter(verdicts.values()), {})
+    return hours
 
 
 def _example(out: Path, wild: Corpus, preferred: Sequence[str]) -> Example | None:

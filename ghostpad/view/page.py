@@ -43,14 +43,14 @@ def jpeg(image: Image.Image, quality: int = 80) -> str:
 
 
 def number(value: Any, digits: int = 3) -> str:
-    """A number for people; None is a dash."""
+    """A rounded number as text; None is a dash."""
     if value is None:
         return "–"
     return f"{value:,.0f}" if abs(value) >= 100 or isinstance(value, int) else f"{value:.{digits}f}"
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people: 0.4 s, 41 s, 3 min 53 s, 2 h 05 min."""
+    """Seconds in words: 0.4 s, 41 s, 3 min 53 s, 2 h 05 min."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

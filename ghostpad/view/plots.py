@@ -229,12 +229,12 @@ def trace_plot(pts_s: NDArray[np.float64], truth: NDArray[np.float32], predicted
 
 
 def words(name: str) -> str:
-    """A short name for people: `left_y` -> `left y`."""
+    """A name without underscores: `left_y` -> `left y`."""
     return name.replace("_", " ")
 
 
 def readable(name: str) -> str:
-    """The long name of a slot for people, or the name itself if it is none."""
+    """The long name of a slot, or `words` of another name."""
     return READABLE.get(name, words(name))
 
 

@@ -36,8 +36,8 @@ _HEADLINE = ("r2", "ap")
 def write_report(out: str | os.PathLike[str]) -> Path:
     """Write OUT/report.html and return its path. Raises `MissingError` if there is nothing to show, and as `gather`."""
     folder = Path(out)
-    found = gather(folder)
-    clips, clip, example = list(found.idm_clips), folder / IDM_CLIP, found.example
+    findings = gather(folder)
+    clips, clip, example = list(findings.idm_clips), folder / IDM_CLIP, findings.example
     if example and (not clips or _outdated(clip, example)):
         start_s = plots.stretch_start_s(example.rows)
         idm_clip(example.corpus, example.video, example.truth, example.source, clip, start_s=start_s, seconds=plots.STRETCH_S)
@@ -45,30 +45,30 @@ def write_report(out: str | os.PathLike[str]) -> Path:
     return write_page(
         TEMPLATES / "report.html.jinja",
         folder / "report.html",
-        title=game_spec(found.game).title if found.game in game_names() else found.game or "ghostpad",
-        headline=headline(found),
-        arms=arm_rows(found.arms),
-        arms_plot=Markup(plots.arms_plot(found.arms)) if plots.ordered_arms(found.arms) else None,
-        agent_clips=[clip_inside(path) for path in found.agent_clips],
-        idm=_idm(found),
+        title=game_spec(findings.game).title if findings.game in game_names() else findings.game or "ghostpad",
+        headline=headline(findings),
+        arms=arm_rows(findings.arms),
+        arms_plot=Markup(plots.arms_plot(findings.arms)) if plots.ordered_arms(findings.arms) else None,
+        agent_clips=[clip_inside(path) for path in findings.agent_clips],
+        idm=_idm(findings),
         idm_clips=[clip_inside(path) for path in clips],
         example=example,
         trace=plots.stretch_plot(example.rows) if example else None,
-        funnel=_funnel(found.funnel),
-        losses=Markup(plots.losses_plot(found.losses)) if any(found.losses.values()) else None,
-        seconds=dict(sorted(found.seconds.items(), key=lambda stage: -stage[1])),
-        minutes=found.minutes,
-        runs={name: flat(run) for name, run in found.runs.items()},
-        seeds=found.seeds,
-        licences=found.licences,
+        funnel=_funnel(findings.funnel),
+        losses=Markup(plots.losses_plot(findings.losses)) if any(findings.losses.values()) else None,
+        seconds=dict(sorted(findings.seconds.items(), key=lambda stage: -stage[1])),
+        minutes=findings.minutes,
+        runs={name: flat(run) for name, run in findings.runs.items()},
+        seeds=findings.seeds,
+        licences=findings.licences,
     )
 
 
-def headline(found: Findings) -> str:
+def headline(findings: Findings) -> str:
     """The outcome in one or two sentences with its numbers, as far as they are known; "" without any."""
-    arms, sentences = found.arms, []
+    arms, sentences = findings.arms, []
     if "pseudo" in arms and "recorded" in arms:
-        few, many = (f"{found.minutes[name]:.3g} min of " if name in found.minutes else "" for name in ("recorded", "wild"))
+        few, many = (f"{findings.minutes[name]:.3g} min of " if name in findings.minutes else "" for name in ("recorded", "wild"))
         sentences.append(
             f"An agent that learned from {few}play with known pads and {many}video whose pads were read by the IDM returns "
             f"{_return(arms['pseudo'])}; from the known pads alone it returns {_return(arms['recorded'])}."
@@ -80,8 +80,8 @@ def headline(found: Findings) -> str:
         sentences.append("Mean returns: " + ", ".join(f"{name} {_return(arms[name])}" for name in names) + ".")
     if players := [name for name in plots.PLAYERS if name in arms]:
         sentences.append("For scale: " + ", ".join(f"the {name} player {arms[name]['mean']:,.0f}" for name in players) + ".")
-    if not sentences and found.evals:
-        score = mean_of([one["idm"] for one in found.evals])
+    if not sentences and findings.evals:
+        score = mean_of([one["idm"] for one in findings.evals])
         values = {f"{plots.words(name)} R² {number(one['r2'])}": one["r2"] for name, one in score["sticks"].items()}
         sentences.append("On footage held out, the IDM reads " + (", ".join(values) or f"{len(score['buttons'])} buttons") + ".")
     return " ".join(sentences)
@@ -131,15 +131,15 @@ def _clearly_above(high: Mapping[str, Any], low: Mapping[str, Any]) -> bool:
     return bool(high["mean"] - low["mean"] > 2 * math.hypot(high.get("sem") or 0.0, low.get("sem") or 0.0))
 
 
-def _idm(found: Findings) -> dict[str, Any] | None:
+def _idm(findings: Findings) -> dict[str, Any] | None:
     """The IDM's section: measures as means over training seeds, curves of the first seed; None without an evaluation."""
-    if not found.evals:
+    if not findings.evals:
         return None
-    first = found.evals[0]
-    score, baselines = mean_of([one["idm"] for one in found.evals]), mean_of([one["baselines"] for one in found.evals]) or {}
+    first = findings.evals[0]
+    score, baselines = mean_of([one["idm"] for one in findings.evals]), mean_of([one["baselines"] for one in findings.evals]) or {}
     calibration, curve = first.get("calibration") or {}, first["idm"].get("risk_coverage") or []
     return {
-        "runs": len(found.evals),
+        "runs": len(findings.evals),
         "videos": first.get("videos"),
         "minutes": first.get("minutes"),
         "source": first.get("source"),

@@ -38,17 +38,17 @@ def write_picture(out: str | os.PathLike[str], target: str | os.PathLike[str]) -
     The moments come from the halves of the first video that has pseudo-labels and true pads (see `moments`). Without returns of agents
     they fill the picture. Raises `MissingError` where there is no video with true and predicted rows.
     """
-    found = gather(Path(out))
-    if found.example is None:
+    findings = gather(Path(out))
+    if findings.example is None:
         raise MissingError(
             f"{out} has no pseudo-labelled video whose true pads are known, so there is nothing to draw: run `ghostpad label` on wild/"
         )
     image = Image.new("RGB", (WIDTH_PX, HEIGHT_PX), BACKGROUND)
-    with_arms = bool(ordered_arms(found.arms))
+    with_arms = bool(ordered_arms(findings.arms))
     right = WIDTH_PX - _MARGIN - (_CHART_PX if with_arms else 0)
-    _draw_moments(image, found.example, right)
+    _draw_moments(image, findings.example, right)
     if with_arms:
-        image.paste(_chart(found, (WIDTH_PX - right - 8, HEIGHT_PX - 36)), (right, 24))
+        image.paste(_chart(findings, (WIDTH_PX - right - 8, HEIGHT_PX - 36)), (right, 24))
     with atomic_path(target) as temporary:
         image.save(temporary, "PNG", optimize=True)
     return Path(target)
@@ -60,14 +60,14 @@ def moments(example: Example) -> list[tuple[int, NDArray[np.uint8]]]:
     Of the rows whose true pads are furthest from rest, it is the one whose frame has the most contrast.
     """
     push = np.abs(example.rows.truth).sum(axis=1)
-    path, found = example.corpus.video_path(example.video), []
+    path, chosen = example.corpus.video_path(example.video), []
     for part in np.array_split(np.arange(len(push)), _MOMENTS):
         furthest = part[np.argsort(-push[part], kind="stable")][: max(_CANDIDATES, len(part) // 10)]
         rows = np.sort(furthest)[:: max(1, len(furthest) // _CANDIDATES)]
         frames = read_window(path, example.rows.clock_s[rows])
         best = int(frames.std(axis=(1, 2, 3)).argmax())
-        found.append((int(rows[best]), frames[best]))
-    return found
+        chosen.append((int(rows[best]), frames[best]))
+    return chosen
 
 
 def _draw_moments(image: Image.Image, example: Example, right: int) -> None:
@@ -101,7 +101,7 @@ def _words(pad: Pad, slots: Sequence[str]) -> str:
     return "   ".join(texts)
 
 
-def _chart(found: Findings, size: tuple[int, int]) -> Image.Image:
+def _chart(findings: Findings, size: tuple[int, int]) -> Image.Image:
     """The bars of the arms in the picture's colours."""
     paper = "#" + "".join(f"{part:02x}" for part in BACKGROUND)
     style = {"font.size": 9.5, "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": GREY, "text.parse_math": False}
@@ -109,7 +109,7 @@ def _chart(found: Findings, size: tuple[int, int]) -> Image.Image:
         figure = Figure((size[0] / 100, size[1] / 100), dpi=100, facecolor=paper, layout="constrained")
         axes = figure.subplots()
         axes.set_facecolor(paper)
-        draw_arms(axes, found.arms, _INK)
+        draw_arms(axes, findings.arms, _INK)
         axes.tick_params(colors=_INK)
         axes.tick_params(axis="x", labelsize=9)
         axes.set_ylabel("")

@@ -128,7 +128,7 @@ def test_what_sample_is_given_wrongly_is_refused() -> None:
         policy.sample(frames[:, :, :16])
     with pytest.raises(SettingsError, match="one truth for each of 2 frames"):
         policy.sample(frames, torch.tensor([True, True]))
-    with pytest.raises(SettingsError, match="not told the game"):
+    with pytest.raises(SettingsError, match="not conditioned on the game"):
         policy.sample(frames, game="celeste")
     with pytest.raises(SettingsError, match="do not fit a row of 12"):
         policy.sample(frames.repeat(2, 1, 1, 1))

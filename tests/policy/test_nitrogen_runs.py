@@ -94,7 +94,7 @@ def test_what_nitrogens_code_would_misread_is_not_exported(tmp_path: Path) -> No
     write_json(tmp_path / "run" / "run.json", told | {"model": told["model"] | {"execute": 4, "guidance": 1.0, "dropout": 0.0}})
     export_nitrogen(tmp_path / "run", tmp_path / "back.pt")
     write_json(tmp_path / "run" / "run.json", told | {"model": told["model"] | {"mask_padding": True, "mixer_heads": 2}})
-    with pytest.raises(SettingsError, match="changed mixer_heads, mask_padding"):
+    with pytest.raises(SettingsError, match="changed: mixer_heads, mask_padding"):
         export_nitrogen(tmp_path / "run", tmp_path / "back.pt")
     facts = {name: value for name, value in told["facts"].items() if name != "nitrogen"}
     write_json(tmp_path / "run" / "run.json", told | {"facts": facts})

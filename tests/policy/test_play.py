@@ -12,7 +12,7 @@ from ghostpad.base.pad import Pad, neutral, slot
 from ghostpad.games.spec import Frame, Game, GameSpec, Step
 from ghostpad.policy.evaluate import Contestant, summarise
 from ghostpad.policy.model import Policy
-from ghostpad.policy.play import EpisodeResult, PolicyActor, ScriptedActor, Seat, play_episodes
+from ghostpad.policy.play import Episode, EpisodeResult, PolicyActor, ScriptedActor, play_episodes
 from ghostpad.policy.settings import PolicySettings
 
 STEER = slot("right_x")
@@ -52,11 +52,11 @@ class Held(ScriptedActor):
         self.pad = neutral()
         self.pad[STEER] = value
 
-    def begin(self, seat: Seat) -> None:
-        seat.memory = None
+    def begin(self, episode: Episode) -> None:
+        episode.memory = None
 
-    def act(self, seats: list[Seat]) -> list[Pad]:  # type: ignore[override]
-        return [self.pad] * len(seats)
+    def act(self, episodes: list[Episode]) -> list[Pad]:  # type: ignore[override]
+        return [self.pad] * len(episodes)
 
 
 def make_dial(name: str) -> Game:
@@ -201,7 +201,7 @@ def test_games_are_closed_even_when_playing_fails() -> None:
     games: list[Dial] = []
 
     class Broken(Held):
-        def act(self, seats: list[Seat]) -> list[Pad]:  # type: ignore[override]
+        def act(self, episodes: list[Episode]) -> list[Pad]:  # type: ignore[override]
             raise RuntimeError("the actor broke")
 
     def make(name: str) -> Game:

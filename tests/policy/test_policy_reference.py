@@ -83,7 +83,7 @@ def test_games_are_told_by_name_and_unknown_ones_are_none() -> None:
     assert loss(tiny(drop_game=1.0), batch()) == losses[""]
     dropped = tiny(drop_game=0.5)
     assert loss(dropped, batch(40)) not in (loss(policy, batch(40)), loss(policy, batch(40, "")))
-    assert loss(dropped.eval(), batch(40)) == loss(policy, batch(40)), "in evaluation mode every game is told"
+    assert loss(dropped.eval(), batch(40)) == loss(policy, batch(40)), "in evaluation mode no game is dropped"
     frames, noise = batch(2).frames, policy.draw_noise(2, seeded())
     assert not torch.equal(policy.act_from(frames, noise, "doom"), policy.act_from(frames, noise, "racing"))
     with pytest.raises(SettingsError, match="game_rows"):
@@ -115,8 +115,8 @@ def test_a_policy_without_a_padded_row_learns_from_dropped_frames_what_it_is_gui
 
 
 def test_a_guided_policy_is_told_its_game_only_if_guidance_may_be() -> None:
-    assert [tiny().told(game) for game in ("doom", "chess", None)] == ["doom", None, None]
-    assert tiny(guidance=1.0).told("doom") is None and tiny(guidance=1.0, guide_game=True).told("doom") == "doom"
+    assert [tiny().conditioning(game) for game in ("doom", "chess", None)] == ["doom", None, None]
+    assert tiny(guidance=1.0).conditioning("doom") is None and tiny(guidance=1.0, guide_game=True).conditioning("doom") == "doom"
 
 
 def test_several_draws_on_one_look_are_those_of_one_draw_each() -> None:

@@ -17,7 +17,7 @@ from ghostpad.nn.frames import plain_config, transformers_package
 from ghostpad.policy.model import Policy
 from ghostpad.policy.nitrogen.checkpoint import Checkpoint, build
 from ghostpad.policy.nitrogen.config import settings_of
-from ghostpad.policy.nitrogen.names import entries
+from ghostpad.policy.nitrogen.names import as_theirs
 
 RELEASED: dict[str, Any] = {
     "experiment_name": "random weights",
@@ -78,11 +78,8 @@ def random_checkpoint(tiny: bool = False, seed: int = 0, shape: Shape | None = N
     """A checkpoint in memory, float32, of which no weight is zero or one: a policy of it moves. `shape` as `sample_config` gives it."""
     config, siglip = shape or sample_config(tiny)
     policy = Policy.on_meta(settings_of(config, {}, siglip, "a sample"), {"slots": list(SLOTS), "siglip_config": siglip})
-    generator, weights = torch.Generator().manual_seed(seed), {}
-    ours = policy.state_dict()
-    for name, entry in entries(ours).items():
-        for their, part in zip(entry.theirs, entry.split(ours[name]), strict=True):
-            weights[their] = _random(their, part, generator)
+    generator = torch.Generator().manual_seed(seed)
+    weights = {name: _random(name, tensor, generator) for name, tensor in as_theirs(policy.state_dict())}
     return Checkpoint(Path("random weights"), weights, {"step": 0, "epoch": 0, "ckpt_config": config})
 
 

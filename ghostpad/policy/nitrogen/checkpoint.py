@@ -5,9 +5,9 @@
     export_nitrogen(RUN, ng.pt)             what was imported, or fine-tuned from it, as the reference reads it
 
 A checkpoint is read by torch's safe reader, which runs no code of the file, and every tensor must be accounted for. Cost: loading
-reads only what has to be rearranged (keys and values, 5 % of the file); the rest is read when it is first used.
+reads only what has to be rearranged (keys and values, 5 % of the file); other weights are read when they are first used.
 
-NitroGen's weights are NVIDIA's and for non-commercial research; what is imported says so in its facts (see NOTICE).
+NitroGen's weights are NVIDIA's and for non-commercial research; the facts of an imported run say so (see NOTICE).
 """
 
 import pickle
@@ -24,13 +24,13 @@ from ghostpad.base.files import atomic_path, file_sha256, locked
 from ghostpad.base.pad import SLOTS
 from ghostpad.policy.model import Policy
 from ghostpad.policy.nitrogen.config import settings_of, siglip_config
-from ghostpad.policy.nitrogen.names import entry_of, problems_of
+from ghostpad.policy.nitrogen.names import as_theirs, entry_of, problems_of
 from ghostpad.policy.nitrogen.plain import from_plain, to_plain
 from ghostpad.policy.settings import CHANGEABLE
 from ghostpad.train.checkpoint import claim, describe, load_model, publish
 
 LICENCES = ("NVIDIA License (NitroGen weights: non-commercial research only)", "Apache-2.0 (SigLIP 2)")
-"""What the facts of an imported policy, and of everything made from it, say about its licences."""
+"""Licences in the facts of an imported policy and of everything made from it."""
 
 FREE = CHANGEABLE - {"mask_padding"}
 """Settings that fine-tuning may have changed: what NitroGen's code computes with the weights does not depend on them."""
@@ -73,7 +73,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 def import_nitrogen(path: str | Path, out: Path, games: Mapping[str | None, int] | None = None, heads: int | None = None) -> Policy:
     """Write a checkpoint of NitroGen as the run folder `out`; returns the policy. Errors as `load_nitrogen`.
 
-    Raises `SettingsError` if `out` holds another run, `FormatError` for something beside the weights that JSON cannot hold.
+    Raises `SettingsError` if `out` holds another run, `FormatError` for content, apart from the weights, that JSON cannot hold.
     """
     checkpoint = read_checkpoint(path)
     policy = build(checkpoint, games, heads)
@@ -96,17 +96,14 @@ def export_nitrogen(run: str | Path, path: str | Path) -> None:
     origin = policy.facts.get("nitrogen")
     if origin is None:
         raise SettingsError(f"{run} did not come from NitroGen: its layers have no place in such a checkpoint")
-    ours, weights = policy.state_dict(), dict[str, Tensor]()
-    for name, tensor in ours.items():
-        entry = entry_of(name)
-        for their, value in zip(entry.theirs, entry.split(tensor), strict=True):
-            weights[their] = value.to(getattr(torch, origin["dtypes"].get(their, "float32"))).contiguous()
+    types = {name: getattr(torch, dtype) for name, dtype in origin["dtypes"].items()}  # of those that are not float32
+    weights = {name: tensor.to(types.get(name, torch.float32)).contiguous() for name, tensor in as_theirs(policy.state_dict())}
     rest = from_plain(origin["rest"])
     imported = settings_of(rest["ckpt_config"], weights, policy.facts["siglip_config"], str(run)).model_dump()
     now = policy.settings.model_dump()
     if changed := [name for name in imported if name not in FREE and imported[name] != now[name]]:
         raise SettingsError(
-            f"{run} is no longer what its ckpt_config says, and NitroGen's code would misread it: changed {', '.join(changed)}"
+            f"{run} is no longer what its ckpt_config says, and NitroGen's code would misread it; changed: {', '.join(changed)}"
         )
     with atomic_path(path) as temporary:
         torch.save({"model": weights} | rest, temporary)

@@ -7,7 +7,7 @@ turned   weights of the action layers are [1, in, out] there and [out, in] here,
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -55,13 +55,17 @@ class Entry:
     split: Callable[[Tensor], list[Tensor]]
 
 
-def problems_of(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> list[str]:
-    """A sentence for every tensor that is missing, unknown, or of another shape than the policy's."""
-    expected: dict[str, torch.Size] = {}
+def as_theirs(ours: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of a policy as a checkpoint of NitroGen holds them, by its names."""
     for name, tensor in ours.items():
         entry = entry_of(name)
-        parts = entry.split(torch.empty_like(tensor, device="meta"))
-        expected |= {their: part.shape for their, part in zip(entry.theirs, parts, strict=True)}
+        yield from zip(entry.theirs, entry.split(tensor), strict=True)
+
+
+def problems_of(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> list[str]:
+    """A sentence for every tensor that is missing, unknown, or of another shape than the policy's."""
+    without_data = {name: torch.empty_like(tensor, device="meta") for name, tensor in ours.items()}
+    expected = {name: tensor.shape for name, tensor in as_theirs(without_data)}
     missing = [f"{name} is missing" for name in expected if name not in theirs]
     unexpected = [f"{name} is unknown" for name in theirs if name not in expected]
     wrong = [

@@ -23,11 +23,11 @@ def to_plain(value: Any, where: str) -> Any:
         if all(isinstance(name, str) and name not in (TUPLE, ITEMS) for name in value):
             return {name: to_plain(each, f"{where}.{name}") for name, each in value.items()}
         return {ITEMS: [to_plain([name, each], f"{where}.{name}") for name, each in value.items()]}
-    raise FormatError(f"{where} is {type(value).__name__}, which a run's JSON cannot hold: it could not be given back")
+    raise FormatError(f"{where} is {type(value).__name__}, which a run's JSON cannot hold, so that it could not be exported again")
 
 
 def from_plain(value: Any) -> Any:
-    """What `to_plain` was given."""
+    """The inverse of `to_plain`."""
     if isinstance(value, list):
         return [from_plain(each) for each in value]
     if not isinstance(value, dict):
