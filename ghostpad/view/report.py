@@ -70,12 +70,12 @@ def headline(findings: Findings) -> str:
     if "pseudo" in arms and "recorded" in arms:
         few, many = (f"{findings.minutes[name]:.3g} min of " if name in findings.minutes else "" for name in ("recorded", "wild"))
         sentences.append(
-            f"An agent that learned from {few}play with known pads and {many}video whose pads were read by the IDM returns "
-            f"{_return(arms['pseudo'])}; from the known pads alone it returns {_return(arms['recorded'])}."
+            f"An agent that learned from {few}play with recorded pads and {many}video with pseudo-labels returns "
+            f"{_return(arms['pseudo'])}; from the recorded pads alone it returns {_return(arms['recorded'])}."
         )
         if "oracle" in arms and _clearly_above(arms["oracle"], arms["recorded"]):
             share = (arms["pseudo"]["mean"] - arms["recorded"]["mean"]) / (arms["oracle"]["mean"] - arms["recorded"]["mean"])
-            sentences.append(f"That is {share:.0%} of the way from there to an agent that got the true pads of all of it.")
+            sentences.append(f"That is {share:.0%} of the way from there to an agent that learned from the true pads of all of it.")
     elif names := plots.ordered_arms(arms):
         sentences.append("Mean returns: " + ", ".join(f"{name} {_return(arms[name])}" for name in names) + ".")
     if players := [name for name in plots.PLAYERS if name in arms]:

@@ -19,7 +19,7 @@ from ghostpad.lab.made_up.nitrogen_policy import random_checkpoint, random_polic
 from ghostpad.policy.model import Policy
 from ghostpad.policy.nitrogen.checkpoint import export_nitrogen, import_nitrogen
 from ghostpad.policy.nitrogen.config import settings_of
-from ghostpad.policy.nitrogen.names import entries, problems_of
+from ghostpad.policy.nitrogen.names import as_theirs, entry_of, problems_of
 from ghostpad.policy.settings import PolicyRun
 
 pytest.importorskip("transformers")
@@ -120,12 +120,8 @@ def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_released_shape_has_the_published_counts() -> None:
     config, siglip = sample_config()
     policy = Policy.on_meta(settings_of(config, {}, siglip, "released"), {"slots": list(SLOTS), "siglip_config": siglip})
-    theirs: dict[str, int] = {}
-    for name, entry in entries(policy.state_dict()).items():
-        split = entry.split(policy.state_dict()[name])
-        theirs |= {their: part.numel() for their, part in zip(entry.theirs, split, strict=True)}
     parts = ("vision_encoder", "vl_self_attention_model", "model", "action_encoder", "action_decoder", "position_embedding")
-    counts = dict.fromkeys(parts, 0)
+    counts, theirs = dict.fromkeys(parts, 0), {name: tensor.numel() for name, tensor in as_theirs(policy.state_dict())}
     for name, count in theirs.items():
         counts[name.partition(".")[0]] += count
     assert list(counts.values()) == [315956224, 50384896, 121992192, 3174400, 1075225, 1048576]
@@ -143,7 +139,8 @@ def test_the_recipe_builds_the_released_model() -> None:
 def test_entries_go_both_ways() -> None:
     policy, checkpoint = random_policy(tiny=True), random_checkpoint(tiny=True)
     assert problems_of(policy.state_dict(), checkpoint.weights) == []
-    for name, entry in entries(policy.state_dict()).items():
+    for name in policy.state_dict():
+        entry = entry_of(name)
         parts = [checkpoint.weights[their] for their in entry.theirs]
         again = entry.split(entry.join(parts))
         assert all(torch.equal(one, other) for one, other in zip(parts, again, strict=True)), name
