@@ -41,8 +41,8 @@ def score(predicted: Table, truth: Table, fps: float) -> Score:
     and down. The prediction may also have `left_x_spread` and so on (standard deviations) and `confidence` (0...1). Rows in any order, null
     is unknown. `fps` is the rows a second of the denser table; rows match within half a frame.
 
-    Returns the measures that `score_rows` lists. Raises `FormatError` for a table that cannot be read or holds values out of range, and `SettingsError`
-    for an `fps` that is not above 0.
+    Returns the measures that `score_rows` lists. Raises `FormatError` for a table that cannot be read or holds values out of range,
+    and `SettingsError` for an `fps` that is not above 0.
     """
     return score_rows(match(predicted, truth, fps))
 
