@@ -26,7 +26,7 @@ def _temporary(path: Path) -> Path:
 
 
 def _alive(temporary: Path) -> bool:
-    """Whether the process that owns a temporary name still runs (another machine's looks dead: its rename then fails)."""
+    """Whether the process that owns a temporary name still runs (that of another machine looks dead, and its rename fails)."""
     pid = temporary.name.rpartition(".tmp-")[2].partition(".")[0]
     if not pid.isdigit() or int(pid) == os.getpid():
         return False
@@ -35,7 +35,7 @@ def _alive(temporary: Path) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
+        pass  # it runs, as another user
     return True
 
 
@@ -97,7 +97,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 
 
 def append_json(path: str | os.PathLike[str], entry: dict[str, Any]) -> None:
-    """Append a line of JSON and flush it to disk: a kill loses at most this line, and a line that a kill tore is closed first."""
+    """Append a line of JSON and flush it to disk. A kill loses at most this line; a line cut short by a kill is ended first."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with open(path, "ab+") as file:
         end = file.seek(0, os.SEEK_END)
@@ -108,20 +108,20 @@ def append_json(path: str | os.PathLike[str], entry: dict[str, Any]) -> None:
 
 
 def read_json_lines(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """The objects in lines of JSON, without the lines that a kill tore; none where there is no file."""
-    found = []
+    """The objects of a file of JSON lines, without lines cut short by a kill; none if there is no file."""
+    entries = []
     for line in Path(path).read_bytes().splitlines() if Path(path).exists() else ():
         try:
             entry = json.loads(line)
         except ValueError:
             continue
         if isinstance(entry, dict):
-            found.append(entry)
-    return found
+            entries.append(entry)
+    return entries
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Hard-link a file, or copy it where the disk has no hard links; nothing where `target` has its size already."""
+    """Hard-link a file, or copy it where the disk has no hard links; does nothing if `target` has its size already."""
     if target.exists() and target.stat().st_size == source.stat().st_size:
         return
     with atomic_path(target) as temporary:
@@ -138,7 +138,7 @@ def file_sha256(path: str | os.PathLike[str]) -> str:
 
 
 def safe_name(name: str) -> str:
-    """`name` if it can be a file's name inside a folder of ours; raises `SettingsError` for separators, dots first or nothing."""
+    """`name` if it can name a file of ours. Raises `SettingsError` if it is empty, too long, starts with a dot or holds a separator."""
     if not name or name.startswith(".") or any(sign in name for sign in "/\\\0") or len(name.encode()) > 200:
         raise SettingsError(f"'{name}' cannot name a file: use letters, digits, '-' and '_'")
     return name

@@ -4,8 +4,8 @@
     slots 21-24  left_x, left_y, right_x, right_y: -1 ... 1, x positive is right, **y positive is down**
 
 Order and sign are NitroGen's (arXiv:2601.02427, slot table of its released model; y origin from its dataset card), so its
-rows and weights need no shuffling here. Its (v+1)/2 stick scaling is that model's own affair; `from_unit` undoes it.
-The NitroGen dataset has 17 of the 21 buttons as columns; the other four are *unknown* there, which a mask says: unknown is
+rows and weights need no reordering here. Its network scales sticks to (v+1)/2, which `from_unit` undoes.
+The NitroGen dataset has columns for 17 of the 21 buttons; the other four are *unknown* there, as the mask says: unknown is
 neither released nor pressed and carries no loss.
 """
 
@@ -33,10 +33,10 @@ PAD_DIM = len(SLOTS)
 """25: the length of a pad vector."""
 
 LAYOUT = "nitrogen-25/1"
-"""Name and version of this slot order. Tables and checkpoints carry it, and readers refuse another."""
+"""Name and version of this slot order. Tables and checkpoints carry it, and readers refuse any other."""
 
 DATASET_BUTTONS: tuple[str, ...] = tuple(name for name in BUTTONS if name not in {"right_bottom", "right_left", "right_right", "right_up"})
-"""The 17 buttons that the NitroGen dataset has a column for."""
+"""The 17 buttons for which the NitroGen dataset has a column."""
 
 READABLE: Mapping[str, str] = {
     "back": "Back / Select", "dpad_down": "D-pad down", "dpad_left": "D-pad left", "dpad_right": "D-pad right",
@@ -48,13 +48,13 @@ READABLE: Mapping[str, str] = {
     "west": "X / square", "left_x": "Left stick, right is +", "left_y": "Left stick, down is +",
     "right_x": "Right stick, right is +", "right_y": "Right stick, down is +",
 }  # fmt: skip
-"""A name for people for every slot."""
+"""Every slot's name for people."""
 
 PRESSED = 0.5
-"""A button's probability from which it counts as pressed; nothing on disk is thresholded."""
+"""The probability from which a button counts as pressed; pseudo-labels on disk are not thresholded."""
 
 DEAD_ZONE = 0.1
-"""A stick this near to its centre, or nearer, is at rest (a guess; drivers use 0.1...0.25)."""
+"""A stick at most this far from its centre is at rest (a guess; drivers use 0.1...0.25)."""
 
 _INDEX = {name: slot for slot, name in enumerate(SLOTS)}
 
@@ -78,7 +78,7 @@ def is_stick(name: str) -> bool:
 
 
 def moved(axis: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Whether values of a stick axis lie outside the dead zone, compared as the float32 that tables hold: there, 0.1 is a little more."""
+    """Whether stick values lie outside the dead zone, compared in float32 as tables hold them: there 0.1 is a little more than 0.1."""
     return np.asarray(np.abs(axis) > np.float32(DEAD_ZONE))
 
 
@@ -113,28 +113,16 @@ def pack(values: Mapping[str, float | bool | None]) -> tuple[Pad, Mask]:
     return pad, mask
 
 
-def unpack(pad: Pad, mask: Mask | None = None, threshold: float = PRESSED) -> dict[str, float | bool | None]:
-    """Named values of a pad vector: bool for buttons (`>= threshold`), float for sticks, None where the mask is False."""
-    check_shape(pad)
-    named: dict[str, float | bool | None] = {}
-    for index, name in enumerate(SLOTS):
-        if mask is not None and not mask[index]:
-            named[name] = None
-        else:
-            named[name] = float(pad[index]) if is_stick(name) else bool(pad[index] >= threshold)
-    return named
-
-
 def from_unit(values: ArrayLike) -> Pad:
     """Pads float32 [..., 25] from the space of NitroGen's network [..., 25], where sticks are 0...1 and nothing is clipped.
 
     Sticks are 2 v - 1, clipped to -1...1; buttons are 1 where v > 0.5, else 0, as the reference decodes them. Takes tensors on the CPU too.
     """
-    found = np.array(values, np.float32)
-    check_shape(found)
-    found[..., : len(BUTTONS)] = found[..., : len(BUTTONS)] > 0.5
-    found[..., len(BUTTONS) :] = np.clip(2 * found[..., len(BUTTONS) :] - 1, -1, 1)
-    return found
+    pads = np.array(values, np.float32)
+    check_shape(pads)
+    pads[..., : len(BUTTONS)] = pads[..., : len(BUTTONS)] > 0.5
+    pads[..., len(BUTTONS) :] = np.clip(2 * pads[..., len(BUTTONS) :] - 1, -1, 1)
+    return pads
 
 
 def check_shape(pad: NDArray[np.generic]) -> None:
@@ -150,10 +138,10 @@ def check_layout(layout: str | None, where: str) -> None:
 
 
 def mirror_slots() -> tuple[list[int], NDArray[np.float32]]:
-    """How a pad looks in a mirror: the slot each slot takes its value from, and the sign float32 [25] it takes it with.
+    """A pad in a mirror: for each slot the slot that it takes its value from, and the sign of that value, float32 [25].
 
-    Left and right change places on the d-pad, the bumpers, triggers and stick clicks do not (they are other actions, not
-    other directions), and the x axes change sign.
+    Left and right swap on the d-pad and the x axes change sign. Bumpers, triggers and stick clicks stay: they are different actions, not
+    different directions.
     """
     swap = {"dpad_left": "dpad_right", "dpad_right": "dpad_left", "right_left": "right_right", "right_right": "right_left"}
     sign = np.array([-1.0 if name in {"left_x", "right_x"} else 1.0 for name in SLOTS], np.float32)

@@ -1,4 +1,4 @@
-"""One progress display for every long piece of work: a bar with rate and time left on a terminal, a plain line now and then in a log."""
+"""Progress of long work: a bar with rate and time left on a terminal, a plain line now and then in a log."""
 
 import sys
 import time
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 LINE_EVERY_S = 15.0
-"""Seconds between two lines where the output is not a terminal (a guess at what a log bears)."""
+"""Seconds between two lines where the output is not a terminal (a guess at what suits a log)."""
 
 Advance = Callable[[float], None]
 """Call it with the amount of work done since the last call."""

@@ -3,14 +3,14 @@
 The alignment sentence, which every stage relies on: **row i is the pad in force between showing frame i and showing frame
 i+1.** A video of n frames therefore has n-1 rows; row i carries the presentation time stamp of frame i.
 
-    videos    one row a video                       corpus/videos.parquet
-    actions   one row a frame, the truth            corpus/actions/recorded/<video>.parquet
-    labels    one row a frame, an IDM's belief      corpus/actions/idm-<fingerprint>/<video>.parquet
-    chunks    one row a piece of a dataset's labels  corpus/chunks.parquet
-    verdicts  one row a stretch of frames           corpus/verdicts/<name>.parquet
+    videos    one row a video                         corpus/videos.parquet
+    actions   one row a frame, recorded pads          corpus/actions/recorded/<video>.parquet
+    labels    one row a frame, an IDM's pseudo-labels  corpus/actions/idm-<fingerprint>/<video>.parquet
+    chunks    one row a chunk of a dataset's labels    corpus/chunks.parquet
+    verdicts  one row a stretch of frames             corpus/verdicts/<name>.parquet
 
-Every file carries `ghostpad.table` (name and version) and `ghostpad.layout` in its schema metadata, plus whatever facts its
-writer adds (model fingerprint, licence); `read_table` refuses another version.
+Every file carries `ghostpad.table` (name and version) and `ghostpad.layout` in its schema metadata, and any facts that its
+writer adds (model fingerprint, licence); `read_table` refuses other versions.
 """
 
 import os
@@ -26,12 +26,12 @@ from numpy.typing import NDArray
 
 from ghostpad.base.errors import FormatError, MissingError, SettingsError, nearest
 from ghostpad.base.files import atomic_path
-from ghostpad.base.pad import BUTTONS, LAYOUT, PAD_DIM, SLOTS, STICKS, check_layout, check_shape
+from ghostpad.base.pad import BUTTONS, LAYOUT, PAD_DIM, PRESSED, SLOTS, STICKS, check_layout, check_shape
 
 _TEXT, _F32, _F64, _I64 = pa.string(), pa.float32(), pa.float64(), pa.int64()
 
 Status = Literal["ok", "missing", "broken"]
-"""What a video can be: there, known but not here (never fetched, or gone; the reason says which), or unreadable."""
+"""Status of a video: present, known but not here (not fetched, or gone; the reason says which), or unreadable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Video:
 
     @classmethod
     def of(cls, columns: Mapping[str, Any]) -> "Video":
-        """A video from columns by name, as Arrow and JSON hand them out. Raises `SettingsError`, listing every unknown name."""
+        """A video from columns by name, as Arrow and JSON give them. Raises `SettingsError`, listing every unknown name."""
         if problems := [f"no video column called '{name}': {nearest(name, VIDEOS.names)}" for name in columns if name not in VIDEOS.names]:
             raise SettingsError(problems)
         values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in columns.items()}
@@ -92,7 +92,7 @@ ACTIONS = pa.schema(
     [pa.field("pts_s", _F64, nullable=False)]
     + [pa.field(name, pa.bool_()) for name in BUTTONS]
     + [pa.field(name, _F32) for name in STICKS]
-    + [pa.field("chunk", _I64)]  # the dataset's number of the piece that a row came in, null where there are no pieces
+    + [pa.field("chunk", _I64)]  # the dataset's number of the chunk that a row came in, null where there are no chunks
 )
 """Columns of recorded rows: null is unknown."""
 
@@ -102,7 +102,7 @@ LABELS = pa.schema(
     + [pa.field(f"{name}_spread", _F32) for name in STICKS]  # standard deviation of the predicted stick, stick units
     + [pa.field("confidence", _F32, nullable=False)]  # 0...1, see ghostpad.idm.confidence
 )
-"""Columns of an IDM's rows: probabilities and means as predicted, never thresholded."""
+"""Columns of an IDM's pseudo-labels: probabilities and means as predicted, never thresholded."""
 
 VERDICTS = pa.schema(
     [
@@ -114,16 +114,16 @@ VERDICTS = pa.schema(
         pa.field("reason", _TEXT, nullable=False),  # "kept", the filter that dropped it, or "broken"
     ]
 )
-"""Columns of a filter's verdicts: stretches of rows in order, together covering each video once."""
+"""Columns of a filter's verdicts: stretches of rows in order, which cover each video once."""
 
 CHUNKS = pa.schema(
     [
-        pa.field("video", _TEXT),  # null where an archive is damaged and nobody knows whose chunk was lost
+        pa.field("video", _TEXT),  # null where an archive is damaged and the video of a lost chunk is unknown
         pa.field("chunk", _I64),  # the dataset's number
         pa.field("shard", _TEXT, nullable=False),  # the archive or folder it came in
         pa.field("status", _TEXT, nullable=False),  # "ok" or "broken"
         pa.field("reason", _TEXT),  # why it is broken
-        pa.field("note", _TEXT),  # what does not fit though it can be used
+        pa.field("note", _TEXT),  # a discrepancy that leaves the chunk usable
         pa.field("game", _TEXT),  # lower snake case; null where the dataset names none
         pa.field("game_label", _TEXT),  # as the dataset spells it
         pa.field("controller", _TEXT),
@@ -141,7 +141,7 @@ CHUNKS = pa.schema(
         pa.field("game_area_px", pa.list_(_F64)),  # x, y, width, height of the game in the picture
     ]
 )
-"""Columns of the pieces that a dataset's labels came in."""
+"""Columns of the chunks that a dataset's labels came in."""
 
 SCHEMAS: Mapping[str, pa.Schema] = {"videos": VIDEOS, "actions": ACTIONS, "labels": LABELS, "chunks": CHUNKS, "verdicts": VERDICTS}
 """Every table kind and its columns."""
@@ -181,7 +181,7 @@ def read_table(path: str | os.PathLike[str], kind: str) -> pa.Table:
 
 
 def _fitted(path: str | os.PathLike[str], table: pa.Table, kind: str) -> pa.Table:
-    """The columns of the kind, or `FormatError`: one is absent, of another type, or null where it must not be."""
+    """The columns of the kind. Raises `FormatError` for a column that is absent, of another type, or null where it must not be."""
     try:
         return table.select(SCHEMAS[kind].names).cast(SCHEMAS[kind])
     except (KeyError, pa.ArrowException, ValueError) as error:
@@ -210,7 +210,7 @@ def actions_table(
     known = np.broadcast_to(known, pads.shape)
     columns = {"pts_s": pa.array(pts_s, _F64)}
     for index, name in enumerate(SLOTS):
-        values = pads[:, index] >= 0.5 if name in BUTTONS else pads[:, index]
+        values = pads[:, index] >= PRESSED if name in BUTTONS else pads[:, index]
         columns[name] = pa.array(values, ACTIONS.field(name).type, mask=~known[:, index])
     columns["chunk"] = pa.nulls(len(pts_s), _I64) if chunks is None else pa.array(chunks, _I64)
     return pa.table(columns, schema=ACTIONS)
@@ -223,7 +223,8 @@ def labels_table(
     known: NDArray[np.bool_],
     confidence: NDArray[np.float32],
 ) -> pa.Table:
-    """A `labels` table from time stamps [n], beliefs [n, 25], stick spreads [n, 4], the IDM's slots [25] and confidence [n]."""
+    """A `labels` table from time stamps [n], probabilities and means [n, 25], stick spreads [n, 4], the IDM's slots [25] and
+    confidence [n]."""
     check_shape(pads)
     known = np.broadcast_to(known, pads.shape)
     columns = {"pts_s": pa.array(pts_s, _F64)}

@@ -1,7 +1,7 @@
 """Settings: typed, frozen, strict, read from TOML and from flags; every problem is reported at once.
 
-A settings class sits beside the model or stage it configures and is free of torch, so that `--help` stays fast. A recipe
-file holds only differences from the defaults; the order is defaults < recipe < flags.
+A settings class stands beside the model or stage it configures and is free of torch, so that `--help` stays fast. A recipe
+file need only hold differences from the defaults; flags override a recipe, which overrides the defaults.
 """
 
 import hashlib
@@ -34,10 +34,10 @@ def build_settings(
 ) -> SettingsType:
     """Validate nested `values`, and `flags` laid over them, as `cls`; raises one `SettingsError` that lists every problem.
 
-    A problem of `flags` is told as that of the flag, any other as that of `where`, the origin of `values`.
+    A problem of `flags` names the flag, any other names `where`, the origin of `values`.
     """
-    # A part of `values` that is no table is the problem to tell; flags laid over it would hide it.
-    flags = {name: given for name, given in flags.items() if isinstance(values.get(name, {}), Mapping) or name not in cls.model_fields}
+    # Flags laid over a part of `values` that is no table would hide that problem.
+    flags = {name: value for name, value in flags.items() if isinstance(values.get(name, {}), Mapping) or name not in cls.model_fields}
     try:
         return cls.model_validate(_merged(_merged(cls().model_dump(), values), flags))
     except ValidationError as error:
@@ -55,13 +55,13 @@ def read_recipe(path: str | Path) -> dict[str, Any]:
 
 
 def fingerprint(*parts: Any) -> str:
-    """Twelve hex digits that name JSON-able `parts`; the same parts give the same name on every machine."""
+    """Twelve hex digits that name `parts`, which JSON can hold; the same parts give the same digits on every machine."""
     text = json.dumps(parts, sort_keys=True, default=str, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def setting_names(cls: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """Every field of a settings class as a dotted name, nested classes unfolded."""
+    """The dotted names of all fields of a settings class and of the classes nested in it."""
     for name, field in cls.model_fields.items():
         inner = _settings_class(field.annotation)
         yield from setting_names(inner, f"{prefix}{name}.") if inner else [prefix + name]
@@ -75,18 +75,18 @@ def flag_name(name: str) -> str:
 def limits(field: FieldInfo) -> list[str]:
     """What a number must be, or each number of several: `["at least 0", "below 1"]`."""
     inner = [part for item in get_args(field.annotation) for part in getattr(item, "__metadata__", ()) if isinstance(part, FieldInfo)]
-    found = {name: getattr(rule, name) for part in (field, *inner) for rule in part.metadata for name in _LIMITS if hasattr(rule, name)}
-    if {"ge", "le"} <= set(found):
-        return [f"{found['ge']:g} to {found['le']:g}"]
-    return [f"{words} {found[name]:g}" for name, words in _LIMITS.items() if name in found]
+    rules = {name: getattr(rule, name) for part in (field, *inner) for rule in part.metadata for name in _LIMITS if hasattr(rule, name)}
+    if {"ge", "le"} <= set(rules):
+        return [f"{rules['ge']:g} to {rules['le']:g}"]
+    return [f"{words} {rules[name]:g}" for name, words in _LIMITS.items() if name in rules]
 
 
 def load_settings(
     cls: type[SettingsType], recipe: Path | None, flags: Mapping[str, Any], base: Mapping[str, Any] = MappingProxyType({})
 ) -> SettingsType:
-    """Settings from defaults < `base` < `recipe` < `flags`, the last nested as `base` is, their values as text or as what it means.
+    """The defaults, overridden by `base`, then by `recipe`, then by `flags`, which are nested like `base` and may be text.
 
-    Raises `MissingError` for no recipe and one `SettingsError` for all problems.
+    Raises `MissingError` for a recipe that does not exist and one `SettingsError` for all problems.
     """
     values = read_recipe(recipe) if recipe is not None else {}
     return build_settings(cls, _merged(base, values), str(recipe or "flags"), flags)
@@ -109,18 +109,18 @@ def _settings_class(annotation: Any) -> type[BaseModel] | None:
 
 
 def _sentence(cls: type[BaseModel], problem: Mapping[str, Any], where: str, flags: Mapping[str, Any]) -> str:
-    name, given, words = ".".join(map(str, problem["loc"])), problem["input"], problem["msg"].removeprefix("Value error, ").lower()
+    name, value, words = ".".join(map(str, problem["loc"])), problem["input"], problem["msg"].removeprefix("Value error, ").lower()
     names = list(setting_names(cls))
-    if _among(flags, problem["loc"]) and not isinstance(given, Mapping):
-        flag = flag_name(".".join(part for part in problem["loc"] if isinstance(part, str)))  # without the place in a list
+    if _among(flags, problem["loc"]) and not isinstance(value, Mapping):
+        flag = flag_name(".".join(part for part in problem["loc"] if isinstance(part, str)))  # without the index in a list
         if problem["type"] == "extra_forbidden":
             return f"no flag called '{flag}': {nearest(flag, map(flag_name, names))}"
-        return f"{flag} is {' '.join(given) if isinstance(given, list) else given}: {words}"
+        return f"{flag} is {' '.join(value) if isinstance(value, list) else value}: {words}"
     if problem["type"] == "extra_forbidden":
         return f"{where}: no setting called '{name}': {nearest(name, names)}"
-    return f"{where}: {name or 'settings'}{'' if isinstance(given, Mapping) else f' is {given!r}'}: {words}"
+    return f"{where}: {name or 'settings'}{'' if isinstance(value, Mapping) else f' is {value!r}'}: {words}"
 
 
 def _among(flags: Any, place: Sequence[Any]) -> bool:
-    """Whether `flags` gave the value at `place`, or the one that it lies in."""
+    """Whether `flags` set the value at `place`, or one that contains it."""
     return not place or not isinstance(flags, Mapping) or (place[0] in flags and _among(flags[place[0]], place[1:]))

@@ -1,11 +1,11 @@
-"""Tables for a terminal: rich lays them out, without colour or lines, so that they can be pasted and cut."""
+"""Tables for a terminal, laid out by rich without colours or lines, so that they can be pasted elsewhere."""
 
 from collections.abc import Iterable, Sequence
 from io import StringIO
 
 
 def text_table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
-    """Lines of a table as wide as what it holds: the first `left` columns set to the left, numbers behind them to the right."""
+    """A table as wide as its contents need: the first `left` columns aligned to the left, the numbers after them to the right."""
     from rich.console import Console  # here, because commands that print no table need not wait for it
     from rich.table import Table
 

@@ -9,13 +9,13 @@ from ghostpad.base.errors import SettingsError
 from ghostpad.games.spec import game_names, player_names
 
 CorpusPath = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CORPUS", help="The corpus folder.")]
-"""A corpus that must be there."""
+"""An existing corpus."""
 
 GameName = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="GAME", help=f"One of: {', '.join(game_names())}.")]
 """A game by name."""
 
 _PLAYERS = sorted({player for game in game_names() for player in player_names(game)})
-PlayerName = Annotated[str, tyro.conf.arg(metavar="PLAYER", help=f"Who plays, one of: {', '.join(_PLAYERS)}.")]
+PlayerName = Annotated[str, tyro.conf.arg(metavar="PLAYER", help=f"The scripted player: {', '.join(_PLAYERS)}.")]
 """A scripted player by name."""
 
 Html = Annotated[tuple[Path, ...] | None, tyro.conf.arg(metavar="[PATH]")]
@@ -26,7 +26,7 @@ RunPath = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", hel
 
 
 def page_path(html: tuple[Path, ...] | None, default: Path) -> Path | None:
-    """Where --html asks for a page, None if it is not given. Raises `SettingsError` for several files."""
+    """The page that --html asks for, None without the flag. Raises `SettingsError` for several files."""
     if html is not None and len(html) > 1:
         raise SettingsError(f"--html takes one file, not {len(html)}")
     return None if html is None else html[0] if html else default
@@ -37,20 +37,12 @@ def below_one(**numbers: int) -> list[str]:
     return [f"{name} is {value}: it must be 1 or more" for name, value in numbers.items() if value < 1]
 
 
-def player_problems(policy: Path | None, player: str | None, episodes: int) -> list[str]:
-    """A sentence for each problem with who plays how often."""
-    problems = []
-    if (policy is None) == (player is None):
-        problems.append("say who plays: either --policy RUN or --player NAME")
-    return problems + below_one(episodes=episodes)
-
-
 def seed_numbers(text: str) -> tuple[int, ...]:
-    """Training seeds out of the words of --seeds. Raises `SettingsError` unless they are whole numbers >= 0 that stand once each."""
+    """The seeds that --seeds lists. Raises `SettingsError` unless they are different whole numbers, 0 or more."""
     try:
-        found = tuple(int(word) for word in text.split(","))
+        seeds = tuple(int(word) for word in text.split(","))
     except ValueError:
         raise SettingsError(f"--seeds is '{text}': write whole numbers with commas, for example 0,1,2") from None
-    if len(set(found)) < len(found) or min(found) < 0:
-        raise SettingsError(f"--seeds is '{text}': each must be 0 or more and stand once")
-    return found
+    if len(set(seeds)) < len(seeds) or min(seeds) < 0:
+        raise SettingsError(f"--seeds is '{text}': give different numbers, each 0 or more")
+    return seeds

@@ -1,6 +1,6 @@
 """Scripts with which bash, zsh and fish complete commands, flags, settings and their choices, for `ghostpad completion`.
 
-tyro writes the script. It holds all words itself, so that the tab key starts neither ghostpad nor torch.
+tyro writes the script. It contains every word, so the tab key starts neither ghostpad nor torch.
 """
 
 import contextlib
@@ -18,11 +18,11 @@ _FILES = {
     "complete -F": "complete -o default -F",
     "complete --no-files": "complete",
 }
-"""tyro completes no file where a command takes one without a flag before it, such as a corpus: where it knows nothing, shells do."""
+"""Changes to tyro's script, which completes no file where one may stand without a flag, such as a corpus: let the shell do so."""
 
 
 def completion_script(functions: Mapping[str, Callable[..., Any]], shell: str) -> str:
-    """The script for `shell` that completes commands: the words that call each, and its function."""
+    """The script for `shell`. `functions` are the commands: the words that call each, and its function."""
     apps, script = {"": SubcommandApp()}, io.StringIO()
 
     def below(words: str) -> SubcommandApp:

@@ -1,5 +1,6 @@
-"""`ghostpad corpus align`: how late each video's picture shows what its rows say."""
+"""`ghostpad corpus align`: how late each video shows its recorded inputs."""
 
+import math
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
@@ -18,34 +19,34 @@ _WAYS = {
     "together": "by the game's other videos",
     "alone": "from the video alone (its game has too few others)",
 }
-_BAR = 40
+_BAR = 40  # characters of the longest bar
 
 
 def corpus_align(corpus: CorpusPath, reference: tuple[Path, ...] = ()) -> None:
     """Measure how late the picture of each video shows its recorded inputs.
 
     Writes lag_ms and lag_confidence to videos.parquet, which training applies; lag.json with every measurement, its method, and why a
-    lag is unknown; and lag.png, the distribution. A lag that is not clear stays unknown and counts as none. Without a reference, lags
-    count from the game's first visible response, up to 1.3 frames late in racing and more with only a few minutes of footage: do not
-    align footage that ghostpad recorded without a lag. Safe to interrupt: re-run to resume.
+    lag is unknown; and lag.png, the distribution. A lag that is not clear stays unknown and counts as 0. Without a reference, lags are
+    measured from the game's first visible response, which is up to 1.3 frames late in racing, and later with only a few minutes of footage:
+    do not align footage that ghostpad recorded without a lag. Safe to interrupt: re-run to resume.
 
     Args:
-        reference: Corpora of the same games with known lags: recorded by ghostpad, or with a lag_ms that somebody checked. Lags then
-            count from theirs. A few minutes a game are enough.
+        reference: Corpora of the same games with known lags: recorded by ghostpad, or with a lag_ms that somebody checked. Lags are then
+            measured against theirs. A few minutes of each game are enough.
     """
     opened = Corpus.open(corpus)
     if not set(opened.labelled_ids(RECORDED)) & set(opened.ok_ids()):
         raise MissingError(f"{corpus} has no video with both footage and recorded rows: fetch footage, or record some")
-    found = align_corpus(opened, [Corpus.open(path) for path in reference])
-    write_lag_plot(corpus / "lag.png", [row["lag_ms"] for row in found.videos])
-    print(align_text(found.videos), *unreadable_lines(corpus, found.unreadable), sep="\n")
+    aligned = align_corpus(opened, [Corpus.open(path) for path in reference])
+    write_lag_plot(corpus / "lag.png", [row["lag_ms"] for row in aligned.videos])
+    print(align_text(aligned.videos), *unreadable_lines(corpus, aligned.unreadable), sep="\n")
     print(f"{corpus / 'lag.png'}: the distribution; {corpus / 'lag.json'}: every video")
 
 
-def align_text(found: list[dict[str, Any]]) -> str:
-    """What the command prints: a line a game and player, the distribution in frames, and the reasons why lags are unknown."""
-    groups = defaultdict(list)
-    for row in found:
+def align_text(videos: list[dict[str, Any]]) -> str:
+    """What the command prints: a line a game and player, the distribution in frames, and why lags are unknown."""
+    known_videos, groups = [row for row in videos if row["lag_ms"] is not None], defaultdict(list)
+    for row in videos:
         groups[f"{row['game'] or 'unknown game'} by {row['player'] or 'unknown player'}"].append(row)
     table = []
     for name, rows in sorted(groups.items()):
@@ -54,21 +55,13 @@ def align_text(found: list[dict[str, Any]]) -> str:
         figures = [f"{np.median(ms):.0f}", f"{ms.min():.0f}", f"{ms.max():.0f}", f"{np.median(frames):.1f}"] if known else []
         table.append([name, str(len(rows)), str(len(known)), *figures])
     lines = [text_table(["", "videos", "known", "lag ms: median", "least", "most", "frames: median"], table)]
-    lines += _histogram([row["lag_frames"] for row in found if row["lag_ms"] is not None])
-    ways = Counter(row["by"] for row in found if row["lag_ms"] is not None)
-    lines += [f"found {_WAYS[way]}: {count} videos" for way, count in ways.most_common()]
-    reasons = Counter(row["reason"] for row in found if row["lag_ms"] is None)
+    if counts := Counter(round(row["lag_frames"]) for row in known_videos):
+        longest = max(counts.values())
+        bars = {lag: "#" * math.ceil(_BAR * counts[lag] / longest) for lag in range(min(counts), max(counts) + 1)}
+        lines += ["lag in frames, videos:", *(f"  {lag:>+3} {counts[lag]:>6}  {bar}".rstrip() for lag, bar in bars.items())]
+    lines += [f"measured {_WAYS[way]}: {count} videos" for way, count in Counter(row["by"] for row in known_videos).most_common()]
+    reasons = Counter(row["reason"] for row in videos if row["lag_ms"] is None)
     lines += [f"unknown: {reason}: {count} videos" for reason, count in reasons.most_common()]
-    copied = [row for row in found if row["copies"]]
-    lines += [f"{len(copied)} videos show fewer pictures than their file says: repeats were left out"] if copied else []
+    if repeated := sum(bool(row["copies"]) for row in videos):
+        lines.append(f"{repeated} videos repeat pictures: the repeats were left out")
     return "\n".join(lines)
-
-
-def _histogram(lags_frames: list[float]) -> list[str]:
-    """How many videos have each lag, rounded to frames: a bar a frame from the least to the most."""
-    counts = Counter(round(lag) for lag in lags_frames)
-    if not counts:
-        return []
-    longest = max(counts.values())
-    bars = {lag: "#" * max(1, round(_BAR * counts[lag] / longest)) if counts[lag] else "" for lag in range(min(counts), max(counts) + 1)}
-    return ["lag in frames, videos:"] + [f"  {lag:>+3} {counts[lag]:>6}  {bar}".rstrip() for lag, bar in bars.items()]

@@ -8,17 +8,23 @@ from ghostpad.corpus.leaks.picture import write_leak_picture
 from ghostpad.corpus.leaks.probe import LEAK_EXCESS, Probe, probe_leaks
 from ghostpad.corpus.masks import MARGIN_PX
 
+_ROW = "{:<28} {:<8} {:<12} {:<16} {:>6} {:>6} {:>6} {:>6} {:>7}"
+_FAILURES = {
+    "LEAKS": f"leak (excess above {LEAK_EXCESS:g}): correct their boxes with 'ghostpad corpus set-mask'",
+    "broken": "are broken: correct the file, or the box with 'ghostpad corpus set-mask', as the line above says",
+}
+
 
 def check_masks(corpus: CorpusPath, *, margin_px: int = MARGIN_PX) -> None:
-    """Check that nothing beside the masks of drawn controllers gives the buttons away, and that no controller goes without a mask.
+    """Check that nothing beside the masks of drawn controllers gives the buttons away, and that no drawn controller lacks a mask.
 
-    Reads the pixels beside each side of a video's mask, or the corners of a video that has none, and prints a line a video: where
-    and for what they read the pad best (AUC), how well pixels further out do, the same elsewhere in the picture, and labels moved in
-    time; and the excess in log odds, which fails above 1. For a video that fails, leaks/<id>.png shows where. Ends with status 1
-    if one fails: correct its box with 'ghostpad corpus set-mask'. What cannot be read is reported and stays as it is.
+    Tries to read the pad from the pixels along each side of a video's mask, or from the corners of a video that has none, and prints a line
+    a video: the place and the button read best there; how well it is read (AUC) there, further out, elsewhere in the picture, and with the
+    rows moved in time; and the excess in log odds, which fails above 1. For a video that fails, leaks/<id>.png shows where. Exits with
+    status 1 if one fails: correct its box with 'ghostpad corpus set-mask'. A video that cannot be read is reported and left as it is.
 
     Args:
-        margin_px: Pixels that the masks reach beyond the box, 8 as everywhere else; below 0 they are too small, on purpose.
+        margin_px: Margin of the masks around the box in pixels, 8 everywhere else; below 0 the masks are too small on purpose.
     """
     opened = Corpus.open(corpus)
     recorded = set(opened.labelled_ids(RECORDED))
@@ -26,47 +32,35 @@ def check_masks(corpus: CorpusPath, *, margin_px: int = MARGIN_PX) -> None:
     if not videos:
         raise MissingError(f"{corpus} has no video with footage and recorded rows or a drawn controller: fetch footage, or record some")
     verdicts: list[str] = []
-    print(
-        f"{'video':<28} {'verdict':<8} {'place':<12} {'reads best':<16} {'there':>6} {'beside':>6} {'others':>6} {'moved':>6} {'excess':>7}"
-    )
+    print(_ROW.format("video", "verdict", "place", "reads best", "there", "beside", "others", "moved", "excess"))
     with progress("leaks", len(videos), "videos") as advance:
         for video in videos:
             picture = opened.root / "leaks" / f"{video.id}.png"
             try:
-                found = probe_leaks(opened, video, margin_px=margin_px)
+                probe = probe_leaks(opened, video, margin_px=margin_px)
             except GhostpadError as error:
                 verdicts.append("broken")
                 print(f"{video.id:<28} broken   {error}")
             else:
-                verdicts.append(_verdict(found))
-                print(_line(video.id, found))
-                if found is not None and found.leaks:
-                    write_leak_picture(found, picture)
-                    print(f"  {'there is no mask; ' if found.mask is None else ''}see {picture}")
+                verdicts.append(_print_verdict(video.id, probe))
+                if probe is not None and probe.leaks:
+                    write_leak_picture(probe, picture)
+                    print(f"  {'there is no mask; ' if probe.mask is None else ''}see {picture}")
                 else:
                     picture.unlink(missing_ok=True)
             advance(1)
-    if wrong := [f"{verdicts.count(name)} {words}" for name, words in _WRONG.items() if name in verdicts]:
-        raise GhostpadError(f"of {len(videos)} videos {'; '.join(wrong)}")
+    if failed := [f"{verdicts.count(verdict)} {words}" for verdict, words in _FAILURES.items() if verdict in verdicts]:
+        raise GhostpadError(f"of {len(videos)} videos {'; '.join(failed)}")
     drawn = sum(video.overlay_px is not None for video in videos)
     unknown = f", {verdicts.count('unknown')} could not be judged" if "unknown" in verdicts else ""
     print(f"{corpus}: {len(videos)} videos, {drawn} with a drawn controller, none leaks{unknown}")
 
 
-_WRONG = {
-    "LEAKS": f"leak (excess above {LEAK_EXCESS:g}): correct their boxes with 'ghostpad corpus set-mask'",
-    "broken": "are broken: correct the file, or the box with 'ghostpad corpus set-mask', as the line above says",
-}
-
-
-def _verdict(found: Probe | None) -> str:
-    return "unknown" if found is None else "LEAKS" if found.leaks else "passes"
-
-
-def _line(id: str, found: Probe | None) -> str:
-    if found is None:
-        return f"{id:<28} unknown  too few rows, or nothing was pressed often enough"
-    return (
-        f"{id:<28} {_verdict(found):<8} {found.place:<12} {found.target:<16} {found.auc:>6.3f} {found.beside_auc:>6.3f} "
-        f"{found.elsewhere_auc:>6.3f} {found.moved_auc:>6.3f} {found.excess:>+7.2f}"
-    )
+def _print_verdict(id: str, probe: Probe | None) -> str:
+    if probe is None:
+        print(f"{id:<28} unknown  too few rows, or nothing was pressed often enough")
+        return "unknown"
+    verdict = "LEAKS" if probe.leaks else "passes"
+    aucs = [f"{auc:.3f}" for auc in (probe.auc, probe.beside_auc, probe.elsewhere_auc, probe.moved_auc)]
+    print(_ROW.format(id, verdict, probe.place, probe.target, *aucs, f"{probe.excess:+.2f}"))
+    return verdict

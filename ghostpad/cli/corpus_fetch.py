@@ -1,4 +1,4 @@
-"""`ghostpad corpus fetch`: the footage of videos whose recorded rows are there."""
+"""`ghostpad corpus fetch`: download the footage of indexed labels."""
 
 from ghostpad.base.settings import load_settings
 from ghostpad.cli.arguments import CorpusPath
@@ -9,41 +9,41 @@ from ghostpad.corpus.fetch.ledger import link_rot
 from ghostpad.corpus.fetch.settings import FetchSettings
 from ghostpad.corpus.folder import Corpus
 
-FETCH = Flags(FetchSettings())
-"""How to fetch."""
+_FETCH = Flags(FetchSettings())
 
 
-def corpus_fetch(corpus: CorpusPath, *, videos: str | None = None, report: bool = False, settings: SettingFlags = FETCH) -> None:
-    """Download the videos that are missing, with yt-dlp: the site's own pictures, their frame rate at least that of the recorded rows.
+def corpus_fetch(corpus: CorpusPath, *, videos: str | None = None, report: bool = False, settings: SettingFlags = _FETCH) -> None:
+    """Download the missing videos with yt-dlp, not re-encoded, at a frame rate no lower than that of the recorded rows.
 
-    Of a video whose rows cover less than 80 % only those stretches are asked for where the site allows (HLS, DASH, plain files with
-    ranges); frames keep the time they have in the whole. A video appears in videos/ when it is complete, or not at all.
-    Two at a time from one site; a site that asks for fewer requests gets a pause. Every try is kept in fetch/ledger.jsonl. Safe
-    to interrupt: re-run to resume, also within a file.
+    If the rows cover less than 80 % of a video, only those stretches are downloaded where the site allows it (HLS, DASH, plain files with
+    ranges); frames keep their time stamps in the whole video. A video appears in videos/ when it is complete, or not at all. Downloads two
+    at a time from a site, and pauses for a site that asks for fewer requests. Logs every attempt in fetch/ledger.jsonl. Safe to interrupt:
+    re-run to resume, even within a file.
 
     Args:
-        videos: Only these, by id, with commas (--videos=-abc for an id that begins with a dash).
-        report: Download nothing; say by site what became of what was asked for.
+        videos: Fetch only these ids, with commas between them (--videos=-abc for an id that begins with a dash).
+        report: Download nothing; print the outcome of earlier downloads, site by site.
     """
     opened = Corpus.open(corpus)
     if not report:
         chosen = load_settings(FetchSettings, None, settings.values)
         counts = fetch_corpus(opened, chosen, videos.split(",") if videos else None)
-        again = f"; {counts.skipped} that failed before were not asked again (--retry-failed true)" if counts.skipped else ""
+        again = f"; {counts.skipped} that failed before were not tried again (--retry-failed true)" if counts.skipped else ""
         print(f"{corpus}: {counts.fetched} videos fetched, {len(counts.failed)} failed{again}")
         if not (counts.fetched or counts.failed or counts.skipped):
-            print("  no video that has an address is missing")
+            print("  nothing to fetch: no video with an address is missing")
         for id, failure in sorted(counts.failed.items()):
             print(f"  {id}: {failure.kind}: {failure.words}")
     print(report_text(link_rot(opened.root)))
 
 
 def report_text(sites: dict[str, dict[str, int]]) -> str:
-    """A line a site: how many videos were asked for and what became of them; then what the words mean."""
+    """A line a site: how many videos were requested, and with what outcomes; then the meaning of each outcome."""
     if not sites:
-        return "nothing was asked for yet"
-    lines = []
-    for site, outcomes in sites.items():
-        lines.append(f"{site}: {sum(outcomes.values())} asked for: " + ", ".join(f"{count} {kind}" for kind, count in outcomes.items()))
+        return "nothing was requested yet"
+    lines = [
+        f"{site}: {sum(outcomes.values())} requested: {', '.join(f'{count} {kind}' for kind, count in outcomes.items())}"
+        for site, outcomes in sites.items()
+    ]
     seen = [kind for kind in KINDS if any(kind in outcomes for outcomes in sites.values())]
     return "\n".join(lines + [f"  {kind}: {KINDS[kind]}" for kind in seen])

@@ -1,4 +1,4 @@
-"""`ghostpad corpus index`: NitroGen's labels into a corpus."""
+"""`ghostpad corpus index`: read NitroGen's labels into a corpus."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -6,19 +6,18 @@ from typing import Annotated, Literal
 import tyro
 
 from ghostpad.corpus.folder import Corpus
-from ghostpad.corpus.nitrogen.index import IndexCounts, index_shards
+from ghostpad.corpus.nitrogen.index import index_shards
 from ghostpad.corpus.nitrogen.source import find_sources
 
-Shards = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="SHARDS")]
-"""Archives, folders or URLs."""
+_Shards = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="SHARDS")]
 
 
-def corpus_index(shards: Shards, *, out: Path, games: str | None = None, labels: Literal["raw", "processed"] = "raw") -> None:
+def corpus_index(shards: _Shards, *, out: Path, games: str | None = None, labels: Literal["raw", "processed"] = "raw") -> None:
     """Index shards of NitroGen's labels: which videos they cover, and every row of the pad.
 
     Reads the archives as streams and extracts nothing. Writes a row for every video (its footage is missing until it is fetched), a row for
-    every chunk, and actions/recorded/<video>.parquet. A finished shard is not read again; shards may come in several runs. What cannot be
-    read is kept as a row with its reason and counted at the end.
+    every chunk, and actions/recorded/<video>.parquet. Shards may come in several runs; a finished one is not read again. A chunk that
+    cannot be read becomes a row with its reason, and is counted at the end. Safe to interrupt: re-run to resume.
 
     Args:
         shards: SHARD_*.tar.gz files, folders of them, extracted folders, or URLs of those (s3://, https://, hf://, with the fsspec driver).
@@ -28,11 +27,6 @@ def corpus_index(shards: Shards, *, out: Path, games: str | None = None, labels:
     """
     sources = find_sources(shards)
     counts = index_shards(Corpus.create(out), sources, labels, None if games is None else games.split(","))
-    print(counts_text(out, counts))
-
-
-def counts_text(out: Path, counts: IndexCounts) -> str:
-    """The lines that the command prints."""
     lines = [
         f"{out}: {counts.videos} videos, {counts.chunks} chunks, {counts.hours:.2f} h labelled,"
         f" from {counts.shards} shards ({counts.present} were finished before)"
@@ -43,4 +37,4 @@ def counts_text(out: Path, counts: IndexCounts) -> str:
         lines.append(f"  {counts.holes} holes between chunks, {counts.holes_s / 3600:.2f} h in all")
     lines += [f"  broken: {reason}: {count}" for reason, count in counts.broken.most_common()]
     lines += [f"  note: {note}: {count}" for note, count in counts.notes.most_common()]
-    return "\n".join(lines)
+    print("\n".join(lines))

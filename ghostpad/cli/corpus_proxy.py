@@ -6,13 +6,13 @@ from ghostpad.corpus.proxies import make_proxies
 
 
 def proxy(corpus: CorpusPath, *, px: int = 256) -> None:
-    """Make small copies of the videos, for looking at footage and for other tools; no command of ghostpad reads them.
+    """Make small copies of the videos, to look at or for other tools; ghostpad itself reads none of them.
 
-    Writes proxy/<px>/<id>.mp4 for every video that has none yet: the same frames and time stamps, masked where a controller is drawn,
-    with a keyframe every 15 frames, so that a player or a loader jumps to any frame quickly. Safe to interrupt: re-run to resume.
+    Writes proxy/<px>/<id>.mp4 for every video that has none yet: the same frames and time stamps, with drawn controllers masked and a
+    keyframe every 15 frames, so that a player or data loader can jump to any frame quickly. Safe to interrupt: re-run to resume.
 
     Args:
         px: Short side of the copies in pixels; a smaller video is not enlarged.
     """
     counts = make_proxies(Corpus.open(corpus), px)
-    print(f"{corpus}: {counts.made} copies made, {counts.present} were there", *unreadable_lines(corpus, counts.unreadable), sep="\n")
+    print(f"{corpus}: {counts.made} copies made, {counts.present} made before", *unreadable_lines(corpus, counts.unreadable), sep="\n")

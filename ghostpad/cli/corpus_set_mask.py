@@ -9,22 +9,21 @@ from ghostpad.cli.arguments import CorpusPath
 from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.corpus.masks import set_masks
 
-VideoIds = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO")]
-"""Ids of videos of the corpus."""
+_VideoIds = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO")]
 
 
 def set_mask(
     corpus: CorpusPath,
-    videos: VideoIds,
+    videos: _VideoIds,
     *,
     box: tuple[float, float, float, float] | None = None,
     of: tuple[int, int] | None = None,
     none: bool = False,
 ) -> None:
-    """Say where a controller is drawn into videos, so that no model sees it; or with --none that there is none.
+    """Say where a controller is drawn into videos, so that no model sees it; or, with --none, that none is drawn.
 
-    Checks the box against the picture of each video and writes it into the table of videos; nothing is written if one does not fit.
-    `corpus index` of shards that hold the video puts the dataset's box back.
+    Checks the box against the size of each video and writes it to videos.parquet; if one does not fit, nothing is written. Running
+    'corpus index' on shards that hold the video puts the dataset's box back.
 
     Args:
         videos: The ids of the videos.
@@ -40,5 +39,5 @@ def set_mask(
     for source in opened.sources():
         old = sorted(set(videos) & set(opened.labelled_ids(source)))
         if source != RECORDED and old:
-            print(f"  {source} was read with the mask of before: remove its rows of {', '.join(old)} in actions/{source}, and label again")
+            print(f"  {source} was made with the old mask: remove its rows of {', '.join(old)} in actions/{source}, and label again")
     print(f"next: ghostpad corpus check-masks {corpus}")

@@ -10,14 +10,14 @@ from ghostpad.corpus.nitrogen.videos import NOT_FETCHED
 from ghostpad.corpus.summary import Amount, Group, Summary, summarise
 
 MOST_LINES = 12
-"""Lines of one kind before the rest is one line: it has to fit a screen."""
+"""Most lines of one kind; one line sums up any others, so that all fits a screen."""
 
 MOST_NAMES = 4
-"""Names of broken videos on a line."""
+"""Most names of broken videos on a line."""
 
 
 def status(corpus: CorpusPath, *, json: bool = False) -> None:
-    """Show what a corpus holds: hours by game, source and state, whose labels, what is missing or broken and why, what to run next.
+    """Show what a corpus holds: hours by game, source and state; sources of rows; what is missing or broken and why; what to run next.
 
     Writes nothing.
 
@@ -44,7 +44,7 @@ def status_text(corpus: Path, summary: Summary) -> str:
 
 
 def next_steps(corpus: Path, summary: Summary) -> list[tuple[str, str]]:
-    """Commands that would bring a corpus on, the first one first, each with the reason."""
+    """The commands to run next, in order, each with the reason."""
     undone, steps = summary["undone"], []
     unfetched = summary["missing"].get(NOT_FETCHED, 0)
     if not summary["videos"]:
@@ -52,9 +52,9 @@ def next_steps(corpus: Path, summary: Summary) -> list[tuple[str, str]]:
         steps.append((f"corpus add {corpus} FILES", "or add your own"))
     if unfetched:
         steps.append((f"corpus fetch {corpus}", f"{unfetched} videos are not fetched yet"))
-        steps.append((f"corpus add {corpus} FILES", "or, where you have them: files named <id>.mp4 join their labels"))
+        steps.append((f"corpus add {corpus} FILES", "or, if you have the files: <id>.mp4 joins its labels"))
     if undone["align"]:
-        steps.append((f"corpus align {corpus}", f"the lag of the labels of {undone['align']} videos was not measured"))
+        steps.append((f"corpus align {corpus}", f"{undone['align']} videos have labels whose lag was not measured"))
     if undone["learn"]:
         steps.append((f"train idm {corpus} --out RUN", f"{undone['learn']} videos have recorded rows to learn from"))
     if undone["label"]:
@@ -63,20 +63,18 @@ def next_steps(corpus: Path, summary: Summary) -> list[tuple[str, str]]:
 
 
 def _table(groups: list[Group]) -> list[str]:
-    """Lines of a table: game, by whom, source, state, videos, hours."""
-    rows = [
-        [*(word or "unknown" for word in (group["game"], group["player"], group["source"], group["status"])),
-         str(group["videos"]), f"{group['hours']:.2f}"]
-        for group in groups
-    ]  # fmt: skip
+    rows = []
+    for group in groups:
+        words = (group["game"], group["player"], group["source"], group["status"])
+        rows.append([*(word or "unknown" for word in words), str(group["videos"]), f"{group['hours']:.2f}"])
     table = text_table(["game", "player", "source", "state", "videos", "hours"], rows, left=4)
     return [f"  {line}" for line in table.splitlines()] if groups else []
 
 
 def _names(summary: Summary, reason: str) -> str:
     ids = summary["broken_videos"].get(reason, [])
-    rest = f" and {len(ids) - MOST_NAMES} more" if len(ids) > MOST_NAMES else ""
-    return f" ({', '.join(ids[:MOST_NAMES])}{rest})" if ids else ""
+    others = f" and {len(ids) - MOST_NAMES} more" if len(ids) > MOST_NAMES else ""
+    return f" ({', '.join(ids[:MOST_NAMES])}{others})" if ids else ""
 
 
 def _few(lines: list[str], what: str) -> list[str]:

@@ -1,9 +1,9 @@
-"""`ghostpad demo`: the whole pipeline on a real game, by the commands that a user would type."""
+"""`ghostpad demo`: the whole pipeline on a real game, run as the commands that a user would type."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ghostpad.base.files import read_json, write_json
 from ghostpad.base.table import text_table
@@ -12,23 +12,23 @@ from ghostpad.cli.quality import number
 from ghostpad.cli.tasks import Task, claim, run_tasks
 
 ARMS = ("recorded", "pseudo", "oracle")
-"""Trained arms: on the recorded pads alone, with pseudo-labels under the other footage, with the withheld pads in their place."""
+"""Trained arms: the recorded pads alone; with pseudo-labels for the other footage; with the withheld pads in place of these."""
 
 PLAYERS = ("random", "expert")
-"""Scripted players that the arms stand between."""
+"""Scripted players to compare the arms with."""
 
 TRUTH_SHARE = {"doom": "0.1", "racing": "0.02"}
 """Share of the novice's recorded pads in a batch beside the expert's footage, the same for pseudo and oracle. A racing novice is a bad
-example (0.02 against 0.1: 600 against 570, one seed), a Doom novice shows corners (measured; docs/design.md); chosen on other
-seeds than the evaluation's."""
+example (0.02 returns 600, 0.1 returns 570; one seed), a Doom novice shows corners (measured; docs/results.md); chosen on other seeds
+than the evaluation's."""
 
 EVALUATION_SEED = 2000
-"""Where the evaluation episodes' seeds come from; nothing was chosen on them (some settings were, on those of 1000 and 7)."""
+"""Seed of the evaluation episodes; nothing was chosen on them (some settings were, on those of seeds 1000 and 7)."""
 
 
 @dataclass(frozen=True)
 class Demo:
-    """What to run: the game, the folder, training seeds and evaluation episodes."""
+    """What to run."""
 
     game: str
     out: Path
@@ -50,14 +50,14 @@ def demo(
     """Run the whole pipeline: record a novice, and an expert whose pads are withheld; train an IDM on the first, pseudo-label and
     filter the second, train agents, let them play, and write the report.
 
-    Writes --out/results.json, --out/report.html, and every corpus and run on the way. Each step is a ghostpad command, printed as it
-    starts. Safe to interrupt: re-run to resume. About seven minutes on two cores with one seed.
+    Writes --out/results.json, --out/report.html, and every corpus and run they come from. Each step is a ghostpad command, printed as it
+    starts. Safe to interrupt: re-run to resume. Takes about seven minutes on two cores with one seed.
 
     Args:
-        game: The game.
+        game: The game to learn.
         out: The folder to write.
         seeds: Training seeds, e.g. 0,1,2: every model is trained once for each.
-        episodes: Episodes that each agent plays, the same for all.
+        episodes: Evaluation episodes, the same for every agent.
         workers: Commands to run in parallel, one core each.
     """
     plan = Demo(game, out, seed_numbers(seeds), episodes)
@@ -74,7 +74,7 @@ def demo(
     seconds = run_tasks(last, 1, out / "seconds.json")
     write_json(out / "results.json", results | {"seconds": seconds})
     print(arms_table(results))
-    print(f"{out / 'report.html'} and {out / 'results.json'} hold the rest")
+    print(f"more in {out / 'report.html'} and {out / 'results.json'}")
 
 
 def _tasks(plan: Demo) -> list[Task]:
@@ -88,13 +88,11 @@ def _tasks(plan: Demo) -> list[Task]:
     ]  # fmt: skip
     for seed in plan.seeds:
         tasks += _seed_tasks(plan, seed, recorded, wild, truth)
-    for player in PLAYERS:
-        tasks.append(_play_task(plan, player, ("--players", player), ()))
-    return tasks
+    return tasks + [_play_task(plan, player, ("--players", player), ()) for player in PLAYERS]
 
 
 def _seed_tasks(plan: Demo, seed: int, recorded: str, wild: str, truth: str) -> list[Task]:
-    """IDM, labels and verdicts of one training seed, then the three arms and their games."""
+    """IDM, pseudo-labels and verdicts of one training seed, then the three arms and their games."""
     idm, verdicts, own = plan.corpus(f"idm-s{seed}"), f"s{seed}", (f"--train.seed={seed}", "--train.threads=1")
     measured = plan.evaluation(f"idm-s{seed}")
     tasks = [
@@ -107,12 +105,12 @@ def _seed_tasks(plan: Demo, seed: int, recorded: str, wild: str, truth: str) -> 
         Task(f"filter-s{seed}", "filter", ("filter", wild, "--labels", f"@{idm}", "--name", verdicts), (f"label-s{seed}",)),
     ]  # fmt: skip
     share = f"--data.truth-share={TRUTH_SHARE[plan.game]}"
-    what: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
+    arms: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
         "recorded": ((recorded,), (), ("novice",)),
         "oracle": ((recorded, wild), ("--oracle", truth, share), ("novice", "footage")),
         "pseudo": ((recorded, wild), (f"--data.labels=@{idm}", f"--data.verdicts={verdicts}", share), (f"filter-s{seed}", "novice")),
     }
-    for arm, (corpora, flags, needs) in what.items():
+    for arm, (corpora, flags, needs) in arms.items():
         run = plan.corpus(f"{arm}-s{seed}")
         command = ("train", "policy", *corpora, "--out", run, *own, *flags)
         tasks.append(Task(f"{arm}-s{seed}", "train policy", command, needs))
@@ -126,11 +124,11 @@ def _play_task(plan: Demo, name: str, who: Sequence[str], needs: tuple[str, ...]
     return Task(f"play {name}", "eval policy", (*words, "--out", str(out)), needs, out)
 
 
-def collect(plan: Demo, seconds: dict[str, float]) -> dict[str, object]:
+def collect(plan: Demo, seconds: dict[str, float]) -> dict[str, Any]:
     """The content of results.json from the evaluation files of every arm and seed."""
     import numpy as np
 
-    arms: dict[str, object] = {}
+    arms = {}
     for arm in (*ARMS, *PLAYERS):
         names = [f"{arm}-s{seed}" for seed in plan.seeds] if arm in ARMS else [arm]
         scores = [read_json(plan.evaluation(name))["games"][0]["rows"][0] for name in names]
@@ -144,12 +142,12 @@ def collect(plan: Demo, seconds: dict[str, float]) -> dict[str, object]:
             "sd_seeds": float(np.std(list(by_seed.values()), ddof=1)) if len(by_seed) > 1 else None,
         }
     reports = [read_json(plan.evaluation(f"idm-s{seed}")) for seed in plan.seeds]
-    idm: dict[str, object] = dict(_flat([report["idm"] for report in reports]))
+    idm: dict[str, Any] = dict(_flat([report["idm"] for report in reports]))
     idm["baselines"] = {name: _flat([report["baselines"][name] for report in reports]) for name in reports[0]["baselines"]}
     return {"game": plan.game, "seeds": list(plan.seeds), "arms": arms, "idm": idm, "seconds": seconds}
 
 
-def _flat(scores: list[dict[str, dict[str, dict[str, float | None]]]]) -> dict[str, float]:
+def _flat(scores: list[dict[str, Any]]) -> dict[str, float]:
     """`left_y_r2: value` for every stick and button measure, the mean over seeds."""
     flat: dict[str, float] = {}
     for group in ("sticks", "buttons"):
@@ -161,12 +159,10 @@ def _flat(scores: list[dict[str, dict[str, dict[str, float | None]]]]) -> dict[s
     return flat
 
 
-def arms_table(results: dict[str, object]) -> str:
-    """Lines for people: every arm's mean return, its standard error over episodes and its spread over training seeds."""
-    arms = results["arms"]
-    assert isinstance(arms, dict)
+def arms_table(results: dict[str, Any]) -> str:
+    """A text table: every arm's mean return, its standard error over episodes and its spread over training seeds."""
     rows = [
         [name, number(arm["mean"], ".1f"), number(arm["sem"], ".1f"), str(arm["n"]), number(arm["sd_seeds"], ".1f")]
-        for name, arm in arms.items()
+        for name, arm in results["arms"].items()
     ]
     return text_table(["who plays", "mean return", "± s.e.", "episodes", "sd over seeds"], rows)

@@ -1,4 +1,4 @@
-"""`ghostpad eval idm`: how good an IDM is, beside trivial baselines."""
+"""`ghostpad eval idm`: measure an IDM beside trivial baselines."""
 
 from pathlib import Path
 
@@ -21,16 +21,16 @@ def eval_idm(
 ) -> None:
     """Measure an IDM on footage whose pads were withheld from it, beside trivial baselines.
 
-    Pseudo-labels videos that have none yet. Prints the main measures with 95 % intervals over videos. Writes all of them to --out
-    (each slot, game, level, player and video; baselines, lag, calibration, risk by confidence, what the run's thresholds keep), and
-    an HTML page with pictures of the worst mistakes.
+    Pseudo-labels the videos that have none yet. Prints the main measures with 95 % intervals over videos. --out gets all of them (by slot,
+    game, level, player and video; baselines, lag, calibration, risk by confidence, what the run's thresholds keep), and --html a page
+    with pictures of the worst mistakes.
 
     Args:
         truth: The folder of withheld pads.
-        prior: Corpora that the IDM was trained on, for the baseline that always answers the mean of the game.
+        prior: Corpora that the IDM was trained on, for the baseline that always answers the game's mean.
         beside: Other IDMs to measure on the same videos, such as one that sees a single frame.
         out: The JSON file to write.
-        html: Write an HTML page; without a PATH beside --out, or in RUN.
+        html: Write an HTML page: to PATH, or without one beside --out, or in RUN.
         workers: Processes that label in parallel (0: this one).
     """
     page = page_path(html, out.with_suffix(".html") if out else run / f"eval-{corpus.resolve().name}.html")
@@ -52,6 +52,6 @@ def eval_idm(
 
 
 def _names(runs: tuple[Path, ...]) -> dict[str, Path]:
-    """Each run by the last part of its path, or by the whole path where two would share it."""
+    """The runs by the last part of their paths, or by the whole path where two would share it."""
     last = [path.resolve().name for path in runs]
     return {name if last.count(name) == 1 else str(path): path for name, path in zip(last, runs, strict=True)}

@@ -1,7 +1,4 @@
-"""`ghostpad eval policy`: an agent's returns in some games, beside those of scripted players.
-
-Reads a run and, for offline measures, corpora with withheld pads; writes JSON, clips and a page if asked to.
-"""
+"""`ghostpad eval policy`: an agent's returns in some games, beside those of scripted players."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,10 +14,8 @@ from ghostpad.cli.quality import number
 from ghostpad.games.players import normalized_return
 from ghostpad.games.spec import game_names, game_spec, make_player
 
-_Paths = Sequence[Path]
-
 PLAYERS = ("random", "novice", "expert")
-"""The scripted players whose rows stand beside the agent's."""
+"""The scripted players that an agent is compared with."""
 
 
 def eval_policy(
@@ -39,37 +34,37 @@ def eval_policy(
     html: Html = None,
     workers: int = 0,
 ) -> None:
-    """Let an agent play games for a score, beside a random player, a novice and an expert on the same episodes.
+    """Measure an agent's returns, beside a random player, a novice and an expert on the same episodes.
 
     Episode k of a seed is the same for every player. Prints mean returns; in the last column random play is 0 and the expert 1.
-    Writes JSON (--out), clips and an HTML page where asked to. Safe to interrupt with --out or --html: re-run to resume.
+    Writes JSON (--out), clips (--clips) and an HTML page (--html). With --out or --html it is safe to interrupt: re-run to resume.
 
     Args:
-        games: Games to play [default: those that the agent was trained on].
-        players: Scripted players to compare with; no name for none.
+        games: Games to play [default: the games that the agent was trained on].
+        players: Scripted players to compare with; --players without a name for none.
         episodes: Episodes that each plays for every seed.
         seeds: Seeds of the episodes, e.g. 0,1; recordings never use them.
-        arm: A name for the agent [default: that of its folder].
-        corpora: Footage with withheld pads on which to measure the actions that the agent predicts (offline measures).
-        truth: The folder of withheld pads of each corpus, in the same order.
+        arm: A name for the agent [default: the name of its folder].
+        corpora: Corpora with withheld pads, to measure the actions that the agent predicts (offline measures).
+        truth: The folder of withheld pads for each corpus, in the same order.
         out: The JSON file to write.
-        clips: A folder for clips of the agent and its pad, <game>.mp4: the episode of median return.
+        clips: A folder for clips of the agent and its pad, <game>.mp4: its episode of median return.
         seconds: Longest clip, seconds.
-        html: Write an HTML page with the clips; without a PATH beside --out, or in RUN.
+        html: Write an HTML page with the clips: to PATH, or without one beside --out, or in RUN.
         workers: Processes that play in parallel, one core each (0: this one); each takes up to 2 GB, and a large policy twice its weights.
     """
     sequences = seed_numbers(seeds)
     games = games or _learned_games(run)
-    _check(run, games, players, episodes, seconds, corpora, truth)
+    _check(run, games, players, episodes, seconds, corpora, len(truth))
     page = page_path(html, out.with_suffix(".html") if out else (run or Path()) / "eval.html")
     from ghostpad.policy.evaluate import Contestant, evaluation_seeds, score_games  # here, because torch takes seconds to import
 
-    who = [Contestant(run, arm=arm)] if run is not None else []
+    agents = [Contestant(run, arm=arm)] if run is not None else []
     numbers = [number for seed in sequences for number in evaluation_seeds(seed, episodes)]
-    report: dict[str, Any] = {"run": str(run) if run else None, "arm": who[0].name if who else None, "seeds": list(sequences)}
+    report: dict[str, Any] = {"run": str(run) if run else None, "arm": agents[0].name if agents else None, "seeds": list(sequences)}
     report["offline"] = _offline(run, corpora, truth)  # before the games, which take longer and need no footage
     ledger = file.with_name(f".{file.name}.played") if (file := out or page) else None
-    report["games"] = score_games(games, [*who, *(Contestant(player=name) for name in players)], numbers, workers, ledger)
+    report["games"] = score_games(games, [*agents, *(Contestant(player=name) for name in players)], numbers, workers, ledger)
     folder = clips or (page.with_name(f"{page.stem}-clips") if page else None)
     if run is not None and folder is not None:
         _write_clips(report, run, folder, seconds)
@@ -85,14 +80,15 @@ def eval_policy(
 
 
 def games_table(report: dict[str, Any]) -> str:
-    """Lines for people: game by game everybody's mean return, its standard error over episodes, and the place between random and expert."""
+    """Text tables: for each game the mean returns, their standard errors over episodes, and the place between random and expert."""
     lines = []
     for game in report["games"]:
         scale = {row["player"]: row["mean"] for row in game["rows"]}
         rows = []
         for row in game["rows"]:
             returns = [number(row["mean"], ".1f"), number(row["sem"], ".1f"), str(row["n"])]
-            rows.append([f"  {row['arm']}", *returns, number(_between(row["mean"], scale), ".2f")])
+            place = normalized_return(row["mean"], scale["random"], scale["expert"]) if {"random", "expert"} <= set(scale) else None
+            rows.append([f"  {row['arm']}", *returns, number(place, ".2f")])
         lines.append(text_table([game["game"], "mean return", "± s.e.", "episodes", "random 0, expert 1"], rows))
     for one in report["offline"] or ():
         error, held = one["chunk_error"], one["baselines"]["hold_last"]
@@ -106,28 +102,24 @@ def games_table(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _between(value: float, scale: dict[str | None, float]) -> float | None:
-    return normalized_return(value, scale["random"], scale["expert"]) if {"random", "expert"} <= set(scale) else None
-
-
 def _learned_games(run: Path | None) -> tuple[str, ...]:
-    """The games that a run learned from, as far as they are here to be played."""
+    """The games that a run learned from and that can be played here."""
     if run is None or not (run / "run.json").exists():
         return ()
     return tuple(name for name in read_json(run / "run.json").get("facts", {}).get("games", []) if name in game_names())
 
 
 def _check(
-    run: Path | None, games: Sequence[str], players: Sequence[str], episodes: int, seconds: float, corpora: _Paths, truth: _Paths
+    run: Path | None, games: Sequence[str], players: Sequence[str], episodes: int, seconds: float, corpora: Sequence[Path], truths: int
 ) -> None:
-    """Raise one `SettingsError` for all that cannot work."""
+    """Raise one `SettingsError` for all problems."""
     problems = []
     if run is None and not players:
         problems.append("nobody plays: name the RUN of a policy, or --players")
     if run is None and corpora:
         problems.append("--corpora measures a policy: name its RUN")
     if not games:
-        problems.append("say what to play: --games NAME...")
+        problems.append("nothing to play: add --games NAME...")
     for game in games:
         for name in players or ("random",):
             try:
@@ -137,8 +129,8 @@ def _check(
     problems += below_one(episodes=episodes)
     if not 0 < seconds < float("inf"):
         problems.append(f"seconds is {seconds:g}: it must be a number above 0")
-    if len(corpora) != len(truth):
-        problems.append(f"{len(corpora)} --corpora and {len(truth)} --truth: name one folder of withheld pads for each corpus")
+    if len(corpora) != truths:
+        problems.append(f"{len(corpora)} --corpora and {truths} --truth: name one folder of withheld pads for each corpus")
     if problems:
         raise SettingsError(problems)
 
@@ -153,7 +145,7 @@ def _offline(run: Path | None, corpora: Sequence[Path], truth: Sequence[Path]) -
 
 
 def _write_clips(report: dict[str, Any], run: Path, folder: Path, seconds: float) -> None:
-    """Write each game's clip of the agent and note in the report which episode it is."""
+    """Write a clip of the agent for each game, and note its episode in the report."""
     from ghostpad.policy.evaluate import Contestant, median_episode
     from ghostpad.policy.play import watch_episode
     from ghostpad.view.clip import write_agent_clip

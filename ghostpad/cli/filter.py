@@ -1,4 +1,4 @@
-"""`ghostpad filter`: decide which pseudo-labels to trust, and count the hours."""
+"""`ghostpad filter`: choose which pseudo-labels to trust."""
 
 from json import dumps
 
@@ -11,8 +11,7 @@ from ghostpad.feed.footage import label_source
 from ghostpad.filters.apply import filter_corpus
 from ghostpad.filters.contract import cuts_class, make_filters
 
-CUTS = Flags(cuts_class()())
-"""The cut of every filter."""
+_CUTS = Flags(cuts_class()())
 
 
 def filter_labels(
@@ -22,15 +21,15 @@ def filter_labels(
     name: str = "default",
     skip: tuple[str, ...] = (),
     json: bool = False,
-    settings: SettingFlags = CUTS,
+    settings: SettingFlags = _CUTS,
 ) -> None:
     """Judge every pseudo-label and print how many hours are kept, dropped by which filter, and broken.
 
-    Writes verdicts/<name>.parquet and nothing else: pseudo-labels stay as they are; run it again with another cut to judge them anew.
+    Writes verdicts/<name>.parquet and changes no pseudo-label: run it again to try another cut.
 
     Args:
         labels: Which pseudo-labels: idm-<fingerprint>, or latest.
-        name: A name for the verdicts; training reads those called default.
+        name: A name for the verdicts; training reads 'default' unless --data.verdicts names others.
         skip: Filters to leave out, by name.
         json: Print JSON instead.
     """

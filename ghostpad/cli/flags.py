@@ -1,7 +1,7 @@
-"""Settings as flags: `--train.steps 200`, one for each setting, told in the help and completed by shells.
+"""Settings as flags: `--train.steps 200`, one for each setting, listed in the help and completed by shells.
 
-A command has them by a parameter `settings: SettingFlags = Flags(Run())`. tyro reads every value as text; pydantic judges all of them
-afterwards, together with those of a recipe, so that whatever is wrong is told at once (`ghostpad.base.settings.load_settings`).
+A command gets them from a parameter `settings: SettingFlags = Flags(Run())`. tyro reads every value as text; pydantic then validates all of
+them together with those of a recipe, so that all problems are reported at once (`ghostpad.base.settings.load_settings`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,24 +19,24 @@ from ghostpad.base.errors import SettingsError, nearest
 from ghostpad.base.settings import Settings, flag_name, limits, setting_names
 
 CONFIG = (tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone)
-"""How tyro reads every command: a flag that is off has no --no-flag beside it, and None is what nobody types."""
+"""How tyro reads every command: no --no-flag beside each --flag, and None cannot be typed."""
 
 
 @dataclass(frozen=True)
 class Flags:
-    """The settings that were given as flags: nested `values`, as text, of the class of `defaults`. What was not given is not in them."""
+    """The settings on the command line: nested `values` as text, for the class of `defaults`, and only those that were typed."""
 
     defaults: Settings
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
 SettingFlags = Annotated[Flags, tyro.conf.arg(name="")]
-"""The type of a parameter whose default, `Flags(Run())`, says whose settings are flags and which defaults their help tells."""
+"""The type of a parameter whose default, `Flags(Run())`, says which settings are flags and which defaults the help shows."""
 
 
 def settings_registry(choices: bool = False) -> ConstructorRegistry:
-    """How tyro reads `SettingFlags`. With `choices` it refuses words that may not stand there, which is how shells come to know them;
-    without, they get through to pydantic."""
+    """How tyro reads `SettingFlags`. With `choices` tyro knows the choices of a setting, which shell completion needs; without, pydantic
+    checks them."""
     registry = ConstructorRegistry()
 
     @registry.struct_rule
@@ -46,33 +46,33 @@ def settings_registry(choices: bool = False) -> ConstructorRegistry:
         if not isinstance(part, Settings):
             return None
 
-        def given(**values: Any) -> Any:
-            kept = {name: value for name, value in values.items() if value is not NoneType and value != {}}
-            return replace(whole, values=kept) if whole else kept
+        def collect(**values: Any) -> Any:
+            typed = {name: value for name, value in values.items() if value is not NoneType and value != {}}
+            return replace(whole, values=typed) if whole else typed
 
         fields = type(part).model_fields.items()
-        return StructConstructorSpec(given, tuple(_flag(name, one, getattr(part, name), choices) for name, one in fields))
+        return StructConstructorSpec(collect, tuple(_flag(name, one, getattr(part, name), choices) for name, one in fields))
 
     return registry
 
 
 def with_unknown(call: "partial[None]", words: Sequence[str]) -> "partial[None]":
-    """`call` with the words that its command does not know: mistyped settings join the others, to be told with them.
+    """`call`, whose command does not know some `words`: mistyped settings join the settings, to be reported with them.
 
-    Raises `SettingsError` for any other word.
+    Raises `SettingsError` for any other unknown word.
     """
     flags = [word.partition("=")[0] for word in words if word.startswith("--")]
     own: list[str] = [flag_name(name) for name, one in signature(call.func).parameters.items() if one.kind is Parameter.KEYWORD_ONLY]
-    if isinstance(given := call.keywords.get("settings"), Flags):
+    if isinstance(settings := call.keywords.get("settings"), Flags):
         mistyped = {flag[2:]: "" for flag in flags if "." in flag}
-        call = partial(call, settings=replace(given, values={**given.values, **mistyped}))
+        call = partial(call, settings=replace(settings, values={**settings.values, **mistyped}))
         flags = [flag for flag in flags if "." not in flag]
-        own += map(flag_name, setting_names(type(given.defaults)))
+        own += map(flag_name, setting_names(type(settings.defaults)))
     problems = [f"no flag called '{flag}': {nearest(flag, own)}" for flag in flags]
     if "--set" in flags:
         pairs = [word.removeprefix("--set=").partition("=") for word in words if "=" in word.removeprefix("--set=")]
-        told = " ".join(f"{flag_name(name)} {value}" for name, _, value in pairs) or "--train.steps 200"
-        problems = [f"--set is gone, settings are flags of their own: write {told}"]
+        example = " ".join(f"{flag_name(name)} {value}" for name, _, value in pairs) or "--train.steps 200"
+        problems = [f"--set is gone, settings are flags of their own: write {example}"]
     if not any(word.startswith("--") for word in words):
         problems = [f"'{word}' is a word too many: 'ghostpad COMMAND --help' lists what a command takes" for word in words]
     if problems:
@@ -81,7 +81,7 @@ def with_unknown(call: "partial[None]", words: Sequence[str]) -> "partial[None]"
 
 
 def _flag(name: str, one: FieldInfo, default: Any, choices: bool) -> StructFieldSpec:
-    """A setting as tyro knows it, or a part of the settings, which has flags of its own. Its default for tyro is `NoneType`: not given."""
+    """A setting, or a part of the settings with flags of its own, for tyro, whose default `NoneType` means that the flag was not typed."""
     if isinstance(default, Settings):
         return StructFieldSpec(name, type(default), default)
     kind: Any = one.annotation
@@ -91,8 +91,8 @@ def _flag(name: str, one: FieldInfo, default: Any, choices: bool) -> StructField
     words = ("true", "false") if kind is bool else get_args(kind) if get_origin(kind) is Literal else ()
     metavar = f"{{{','.join(words)}}}" if words else {str: "TEXT"}.get(kind) or kind.__name__.upper()
 
-    def read(given: list[str]) -> Any:
-        return given if many else None if optional and given[0].lower() == "none" else given[0]
+    def read(typed: list[str]) -> Any:
+        return typed if many else None if optional and typed[0].lower() == "none" else typed[0]
 
     spec: PrimitiveConstructorSpec[Any] = PrimitiveConstructorSpec(
         nargs="*" if many else 1,

@@ -1,4 +1,4 @@
-"""`ghostpad label`: write an IDM's belief under every frame of a corpus."""
+"""`ghostpad label`: pseudo-label a corpus with an IDM."""
 
 from pathlib import Path
 
@@ -7,14 +7,14 @@ from ghostpad.corpus.folder import Corpus, unreadable_lines
 
 
 def label(corpus: CorpusPath, *, idm: Path, workers: int = 0) -> None:
-    """Label every video of a corpus with an IDM: probabilities, stick means and spreads, one row a frame.
+    """Pseudo-label every video of a corpus with an IDM: button probabilities, stick means and spreads, one row a frame.
 
-    Writes actions/idm-<fingerprint>/<video>.parquet. Safe to interrupt: re-run to resume with the next video. A video that
-    cannot be read is reported with the reason and tried again by the next run.
+    Writes actions/idm-<fingerprint>/<video>.parquet. Safe to interrupt: re-run to resume. A video that cannot be read is reported
+    with the reason and tried again by the next run.
 
     Args:
         idm: The run folder of a trained IDM.
-        workers: Processes that label side by side, one core each (0: this process alone).
+        workers: Processes that label in parallel, one core each (0: this one).
     """
     opened = Corpus.open(corpus)
     from ghostpad.label.label import label_corpus  # here, because torch takes seconds to import

@@ -1,9 +1,9 @@
-"""The front door: finds the command that was named, imports only its file, and turns errors into exit statuses.
+"""The entry point: finds the command, imports only its file, and turns errors into exit statuses.
 
 `ghostpad` and `ghostpad --help` import nothing but the standard library, so the list of commands appears at once
 (about 0.1 s; torch alone takes 2 s). A command's flags are the parameters of its function, read by tyro.
 
-Exit status: 0 done, 1 an error the user can mend, 2 wrong words or settings, 130 stopped with Ctrl-C. Anything else is a
+Exit status: 0 done, 1 an error that the user can fix, 2 wrong words or settings, 130 stopped with Ctrl-C. Anything else is a
 bug and keeps its traceback.
 """
 
@@ -22,11 +22,8 @@ class Command(NamedTuple):
     """Where a command lives and what it does."""
 
     module: str
-    """Name of its module."""
-    function: str
-    """The function whose parameters are the command's flags and whose docstring is its help."""
-    summary: str
-    """One line for the list of commands."""
+    function: str  # its parameters are the command's flags, its docstring is the help
+    summary: str  # for the list of commands
 
 
 Groups = Mapping[str, Mapping[str, Command]]
@@ -54,10 +51,10 @@ GROUPS: Groups = {
     },
     "Agents": {
         "train policy": Command("ghostpad.cli.train", "train_policy", "train an agent on recorded gamepads, pseudo-labels or both"),
-        "eval policy": Command("ghostpad.cli.eval_policy", "eval_policy", "play games for a score, beside scripted players"),
+        "eval policy": Command("ghostpad.cli.eval_policy", "eval_policy", "measure an agent's returns, beside scripted players"),
         "play": Command("ghostpad.cli.play", "play", "watch an agent or a scripted player; save a clip"),
         "import nitrogen": Command("ghostpad.cli.nitrogen", "import_nitrogen", "turn NitroGen's checkpoint into a run folder"),
-        "export nitrogen": Command("ghostpad.cli.nitrogen", "export_nitrogen", "write such a run as a NitroGen checkpoint"),
+        "export nitrogen": Command("ghostpad.cli.nitrogen", "export_nitrogen", "write such a run as a NitroGen checkpoint again"),
     },
     "The whole pipeline": {
         "demo": Command("ghostpad.cli.demo", "demo", "run everything on a real game and write its report"),
@@ -83,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(prog: str, groups: Groups, words: list[str]) -> int:
-    """Run the command of `groups` that `words` begin with, errors told on stderr; returns the exit status."""
+    """Run the command of `groups` that `words` begin with, and print its errors to stderr; returns the exit status."""
     try:
         return _dispatch(prog, groups, words)
     except GhostpadError as error:
@@ -106,9 +103,9 @@ def overview(prog: str = "ghostpad", groups: Groups = GROUPS) -> str:
 
 
 def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
-    """Print a script that completes ghostpad's commands, flags, settings and their choices with the tab key.
+    """Print a script with which the tab key completes ghostpad's commands, flags, settings and their choices.
 
-    Writes to the terminal only; run it again after an update. bash: 'ghostpad completion bash > ~/.ghostpad-completion' and
+    Writes to the terminal only; print it again after an update. bash: 'ghostpad completion bash > ~/.ghostpad-completion' and
     'source ~/.ghostpad-completion' in ~/.bashrc. zsh: 'ghostpad completion zsh > ~/.zfunc/_ghostpad', with ~/.zfunc in fpath before
     compinit. fish: 'ghostpad completion fish > ~/.config/fish/completions/ghostpad.fish'.
 
@@ -124,8 +121,8 @@ def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
 
 
 def _function(command: Command) -> Callable[..., None]:
-    found: Callable[..., None] = getattr(import_module(command.module), command.function)
-    return found
+    function: Callable[..., None] = getattr(import_module(command.module), command.function)
+    return function
 
 
 def _dispatch(prog: str, groups: Groups, words: list[str]) -> int:
@@ -139,6 +136,8 @@ def _dispatch(prog: str, groups: Groups, words: list[str]) -> int:
     if groups is GROUPS and words[0] not in {name.split()[0] for name in commands}:
         for extension in entry_points(group=EXTENSIONS, name=words[0]):
             return _dispatch(f"ghostpad {words[0]}", import_module(extension.module).GROUPS, words[1:])
+        if words[0] == "lab":
+            raise SettingsError("'ghostpad lab' needs ghostpad to be installed, as its commands are entry points: pip install -e FOLDER")
     name = _find(commands, words)
     return _run(prog, name, commands[name], words[len(name.split()) :])
 
@@ -162,7 +161,7 @@ def _run(prog: str, name: str, command: Command, words: list[str]) -> int:
 
     from ghostpad.cli.flags import CONFIG, settings_registry, with_unknown
 
-    # What tyro calls only keeps the values: a word that it does not know is told together with all that is wrong with the settings.
+    # tyro only collects the values here, so that unknown words and all problems of the settings are reported together.
     called, unknown_words = tyro.cli(
         wraps(function)(lambda *values, **named: partial(function, *values, **named)),
         prog=f"{prog} {name}",
@@ -173,7 +172,3 @@ def _run(prog: str, name: str, command: Command, words: list[str]) -> int:
     )
     with_unknown(called, unknown_words)()
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

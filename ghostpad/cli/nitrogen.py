@@ -9,11 +9,10 @@ from ghostpad.base.errors import SettingsError
 from ghostpad.base.files import read_json
 from ghostpad.cli.arguments import RunPath
 
-CheckpointPath = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="NG_PT", help="NitroGen's checkpoint, ng.pt.")]
-"""A checkpoint of NitroGen."""
+_Checkpoint = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="NG_PT", help="NitroGen's checkpoint, ng.pt.")]
 
 
-def import_nitrogen(checkpoint: CheckpointPath, *, out: Path, games: Path | None = None, heads: int | None = None) -> None:
+def import_nitrogen(checkpoint: _Checkpoint, *, out: Path, games: Path | None = None, heads: int | None = None) -> None:
     """Turn NitroGen's checkpoint into a run folder, to play, evaluate and fine-tune like any other.
 
     Writes --out. Loads the file safely (no code in it runs), accounts for every tensor, downloads nothing. NitroGen's weights are
@@ -24,10 +23,10 @@ def import_nitrogen(checkpoint: CheckpointPath, *, out: Path, games: Path | None
         games: A JSON file {"name": id} of the games that the checkpoint knows, if it was trained on several.
         heads: Attention heads of the vision tower, if its configuration and width do not give them (large: 16).
     """
-    told = None if games is None else _games(games)
+    ids = None if games is None else _games(games)
     from ghostpad.policy.nitrogen.checkpoint import import_nitrogen as work  # here, because torch takes seconds to import
 
-    policy = work(checkpoint, out, told, heads)
+    policy = work(checkpoint, out, ids, heads)
     s, count = policy.settings, sum(weight.numel() for weight in policy.parameters())
     print(
         f"{out}: {count / 1e6:.1f} million weights of {checkpoint}; chunks of {s.chunk} rows from {len(s.frame_offsets)} "
@@ -36,7 +35,7 @@ def import_nitrogen(checkpoint: CheckpointPath, *, out: Path, games: Path | None
     print(f"licences, also of what is made from it: {'; '.join(policy.facts['licences'])}")
 
 
-def export_nitrogen(run: RunPath, checkpoint: CheckpointPath) -> None:
+def export_nitrogen(run: RunPath, checkpoint: _Checkpoint) -> None:
     """Write a policy that came from NitroGen, fine-tuned or not, as a checkpoint that NitroGen's own code loads.
 
     Writes NG_PT. One that was not trained on comes out as it went in: the same keys, types, configuration and bits.
@@ -48,7 +47,7 @@ def export_nitrogen(run: RunPath, checkpoint: CheckpointPath) -> None:
 
 
 def _games(path: Path) -> dict[str | None, int]:
-    found = read_json(path)
-    if not isinstance(found, dict) or not all(isinstance(row, int) and not isinstance(row, bool) for row in found.values()):
+    ids = read_json(path)
+    if not isinstance(ids, dict) or not all(type(id) is int for id in ids.values()):
         raise SettingsError(f'{path} does not hold names and ids: write {{"name": 1, ...}}')
-    return dict(found)
+    return dict(ids)

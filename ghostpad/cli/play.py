@@ -1,13 +1,10 @@
-"""`ghostpad play`: let an agent or a scripted player play, print each episode's return, and save the first as a clip.
-
-Reads a run folder; writes at most one mp4. The frames of the clip are held until the end: 80 MB for 20 s of Doom.
-"""
+"""`ghostpad play`: watch an agent or a scripted player. The frames of a clip are held in memory: 80 MB for 20 s of Doom."""
 
 from pathlib import Path
 
 from ghostpad.base.errors import SettingsError
 from ghostpad.base.pad import Pad
-from ghostpad.cli.arguments import GameName, player_problems
+from ghostpad.cli.arguments import GameName, below_one
 from ghostpad.games.spec import Frame, game_spec
 
 
@@ -23,7 +20,7 @@ def play(
 ) -> None:
     """Let a trained policy or a scripted player play, and print each episode's return.
 
-    Writes at most a clip (--video). The episodes are those that 'ghostpad eval policy' plays with this seed among its --seeds.
+    Writes nothing but the clip --video. The episodes are those that 'ghostpad eval policy' plays with this seed among its --seeds.
 
     Args:
         policy: The run folder of a trained policy.
@@ -33,7 +30,9 @@ def play(
         video: The mp4 to write: the first episode, with the agent's pad drawn beside it.
         seconds: Longest clip, seconds.
     """
-    problems = player_problems(policy, player, episodes)
+    problems = below_one(episodes=episodes)
+    if (policy is None) == (player is None):
+        problems.append("say who plays: either --policy RUN or --player NAME")
     if not 0 < seconds < float("inf"):
         problems.append(f"seconds is {seconds:g}: it must be a number above 0")
     if problems:

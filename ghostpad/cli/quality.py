@@ -1,4 +1,4 @@
-"""The table that `ghostpad eval idm` prints: measures down, the IDM with its interval and everything beside it across.
+"""The table that `ghostpad eval idm` prints: a row a measure, a column for the IDM, its interval and each baseline.
 
 Pure: a report of `ghostpad.measure.evaluate` in, lines for a terminal out. 80 columns hold the IDM and three baselines.
 """
@@ -22,7 +22,7 @@ _CELL = 12
 
 
 def quality_table(report: Mapping[str, Any]) -> str:
-    """The headline measures of every stick and button, and below them lag, false presses and what thresholds keep."""
+    """The main measures of every stick and button; below them lag, false presses and what thresholds keep."""
     others: dict[str, Any] = dict(report["baselines"]) | dict(report.get("beside") or {})
     rows = []
     for label, kind, part, measure in _rows(report["idm"]):
@@ -53,12 +53,12 @@ def _value(score: Mapping[str, Any], kind: str, slot: str | None, measure: str) 
 
 
 def number(value: float | None, spec: str = ".3f") -> str:
-    """A figure for a table; a dash for none."""
+    """A figure for a table; a dash for None."""
     return "-" if value is None else format(value, spec)
 
 
 def _notes(report: Mapping[str, Any]) -> list[str]:
-    """Sentences for what is no row of the table."""
+    """Lines for what is not in the table."""
     score, notes = report["idm"], []
     if report["intervals"]["resamples"] == 0:
         notes.append(f"no intervals: {report['videos']} videos are fewer than the 3 that they need")
@@ -71,9 +71,11 @@ def _notes(report: Mapping[str, Any]) -> list[str]:
         notes.append(f"ECE by calibration: {', '.join(pairs)}")
     if risk := report.get("risk"):
         kept = {name: one for kind in ("buttons", "sticks") for name, one in risk[kind].items()}
-        told = [f"{name} {_percent(one['error_share'])} wrong, {_percent(one['kept_share'])} kept" for name, one in kept.items()]
-        told += [f"{name} no threshold" for name in risk["no_threshold"]]
-        notes.append(f"kept by thresholds for at most {risk['eps']:.1%} wrong: {'; '.join(told)}")
+        shares = [
+            f"{name} {number(one['error_share'], '.1%')} wrong, {number(one['kept_share'], '.1%')} kept" for name, one in kept.items()
+        ]
+        shares += [f"{name} no threshold" for name in risk["no_threshold"]]
+        notes.append(f"kept by thresholds for at most {risk['eps']:.1%} wrong: {'; '.join(shares)}")
     return notes
 
 
@@ -82,7 +84,3 @@ def _lag(one: Mapping[str, Any] | None) -> str:
         return "unknown"
     spread = "" if one["iqr_ms"] is None else f", middle half within {one['iqr_ms']:.0f} ms"
     return f"{one['median_rows']:+.2f} rows = {one['median_ms']:+.0f} ms{spread}"
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.1%}"

@@ -29,7 +29,7 @@ def record(
 
     Args:
         minutes: Minutes of play to record.
-        seed: Random seed; another one gives other episodes.
+        seed: Random seed; another seed gives other episodes.
         out: The corpus to add to.
         withhold: Keep the recorded pads out of the corpus, as if this were footage from elsewhere.
         truth: The folder for withheld pads, outside the corpus [default: <out>-truth].
@@ -37,36 +37,30 @@ def record(
     """
     aside = aside_of(out, withhold, truth)
     record = partial(record_corpus, game, player, minutes=minutes, seed=seed, out=out, withhold=aside, crf=crf)
-    found = with_bar(game, minutes, lambda tell: record(progress=tell))
-    print_recorded(out, game, player, found, aside)
+    record_with_bar(record, game, player, minutes, out, aside)
 
 
 def aside_of(out: Path, withhold: bool, truth: Path | None) -> Path | None:
-    """The folder of withheld pads, None if they are not withheld. Raises `SettingsError` for a folder without --withhold."""
+    """The folder for withheld pads, None if they are not withheld. Raises `SettingsError` for a folder without --withhold."""
     if truth is not None and not withhold:
         raise SettingsError("--truth says where withheld pads go: add --withhold, or leave --truth out")
     return (truth or out.with_name(f"{out.name}-truth")) if withhold else None
 
 
-def with_bar(game: str, minutes: float, work: Callable[[Callable[[int, int], None]], Recorded]) -> Recorded:
-    """Show a bar of `minutes` while `work` records; it calls what it is given with the frames done and all frames."""
-    fps = float(game_spec(game).fps)
+def record_with_bar(record: Callable[..., Recorded], game: str, player: str, minutes: float, out: Path, aside: Path | None) -> None:
+    """Run `record`, a `record_corpus` that lacks its `progress`, behind a bar of `minutes`, and print what was recorded."""
+    frames_a_minute, shown = 60 * float(game_spec(game).fps), 0
     with progress(f"record {game}", minutes, "minutes") as advance:
-        told = 0
 
-        def tell(done: int, total: int) -> None:
-            nonlocal told
-            advance((done - told) / fps / 60)  # the first call also tells what an earlier run had recorded
-            told = done
+        def update(done: int, total: int) -> None:
+            nonlocal shown
+            advance((done - shown) / frames_a_minute)  # the first call adds what an earlier run recorded
+            shown = done
 
-        return work(tell)
-
-
-def print_recorded(out: Path, game: str, player: str, found: Recorded, aside: Path | None) -> None:
-    """Print what was recorded."""
+        recorded = record(progress=update)
     print(
-        f"{out}: {found.minutes:.1f} min of {game} by {player} in {found.episodes} episodes, "
-        f"{found.recorded_now} of them recorded now; mean return {found.mean_return:.1f}"
+        f"{out}: {recorded.minutes:.1f} min of {game} by {player} in {recorded.episodes} episodes, "
+        f"{recorded.recorded_now} of them recorded now; mean return {recorded.mean_return:.1f}"
     )
     if aside is not None:
         print(f"{aside}: the withheld pads")

@@ -12,37 +12,34 @@ from ghostpad.cli.flags import Flags, SettingFlags
 from ghostpad.idm.settings import FinetuneRun, IdmRun
 from ghostpad.policy.settings import PolicyRun
 
-CorpusPaths = Annotated[list[Path], tyro.conf.Positional, tyro.conf.arg(metavar="CORPUS...", help="One or more corpus folders.")]
-"""Corpora to learn from."""
-
-Recipe = Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="A TOML file of settings ('ghostpad settings' prints one).")]
-"""A recipe; flags override it."""
-
-IDM_FLAGS, POLICY_FLAGS = Flags(FinetuneRun(train=IdmRun().train)), Flags(PolicyRun())
-"""The settings of each training, fine-tuning too, with the defaults of one from scratch."""
+_Corpora = Annotated[list[Path], tyro.conf.Positional, tyro.conf.arg(metavar="CORPUS...", help="One or more corpus folders.")]
+_Recipe = Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="A TOML file of settings ('ghostpad settings' prints one).")]
+_IDM_FLAGS, _POLICY_FLAGS = Flags(FinetuneRun(train=IdmRun().train)), Flags(PolicyRun())
+"""The settings of each training, those of fine-tuning included, with the defaults of a training from scratch."""
 
 
 def train_idm(
-    corpora: CorpusPaths,
+    corpora: _Corpora,
     *,
     out: Path,
     init: Path | None = None,
-    recipe: Recipe = None,
-    settings: SettingFlags = IDM_FLAGS,
+    recipe: _Recipe = None,
+    settings: SettingFlags = _IDM_FLAGS,
 ) -> None:
     """Train an inverse dynamics model (IDM) on recorded gamepads.
 
-    Writes the run folder --out: run.json (settings and facts), model.safetensors, calibration.json and TensorBoard curves. Safe to
-    interrupt: re-run to resume from the last checkpoint. Every setting below is also a line of a recipe; a flag overrides it. With
-    --init, a few minutes of recorded gamepads and less than a minute of training teach a trained IDM another game, new buttons included.
+    Writes the run folder --out: run.json (settings and facts), model.safetensors, calibration.json, validation.json and TensorBoard
+    curves. Safe to interrupt: re-run to resume from the last checkpoint. Every setting below can also stand in a recipe; a flag overrides
+    it. With --init, a few minutes of recorded gamepads and less than a minute of training teach a trained IDM another game and its buttons.
 
     Args:
         out: The run folder to write.
-        init: A trained IDM to fine-tune, e.g. for another game: its model settings stay, the rest starts from 'settings finetune-idm'.
+        init: A trained IDM to fine-tune, e.g. for another game. Its model settings stay; the others have the defaults of
+            'settings finetune-idm'.
     """
     if init is None:
         if "tune" in settings.values:
-            raise SettingsError("--tune says what of a trained IDM learns: name the one to start from, --init RUN")
+            raise SettingsError("--tune says which parts of a trained IDM learn: name the IDM to start from, --init RUN")
         run = load_settings(IdmRun, recipe, settings.values)
     else:
         from ghostpad.idm.tune import finetune_settings  # here, because torch takes seconds to import
@@ -59,29 +56,30 @@ def train_idm(
     held_out = ", ".join(f"{name} R2 {value:.3f}" for name, value in trained.r2.items()) or "nothing to measure on"
     print(f"  on {trained.held_out_minutes:.1f} min held out: {held_out}")
     if not trained.calibrated:
-        kept = f"what {init} knew keeps its calibration, what is new has none" if init else "its confidence is not calibrated"
+        kept = f"slots that {init} knew keep its calibration, new ones have none" if init else "its confidence is not calibrated"
         print(f"  too little held out to calibrate on: {kept}")
 
 
 def train_policy(
-    corpora: CorpusPaths,
+    corpora: _Corpora,
     *,
     out: Path,
     init: Path | None = None,
-    recipe: Recipe = None,
+    recipe: _Recipe = None,
     oracle: Path | None = None,
-    settings: SettingFlags = POLICY_FLAGS,
+    settings: SettingFlags = _POLICY_FLAGS,
 ) -> None:
     """Train an agent on recorded gamepads, on an IDM's pseudo-labels, or on both, mixed by --data.truth-share.
 
     Writes the run folder --out: run.json (settings and facts), model.safetensors and TensorBoard curves. Safe to interrupt: re-run to
-    resume from the last checkpoint, also with another --data.workers or, under torchrun, another number of processes. Every setting
-    below is also a line of a recipe; a flag overrides it. With --init, --tune.how says how much of the policy learns.
+    resume from the last checkpoint, even with another --data.workers or, under torchrun, another number of processes. Every setting
+    below can also stand in a recipe; a flag overrides it. With --init, --tune.how says which parts of the policy learn.
 
     Args:
         out: The run folder to write.
-        init: A trained policy to fine-tune, e.g. NitroGen's: its model settings stay, the rest starts from 'settings finetune-policy'.
-        oracle: A folder of withheld gamepads to learn from instead of pseudo-labels: the bound that no pseudo-labels can beat.
+        init: A trained policy to fine-tune, e.g. NitroGen's. Its model settings stay; the others have the defaults of
+            'settings finetune-policy'.
+        oracle: A folder of withheld gamepads to learn from in place of pseudo-labels, as an upper bound for these.
     """
     if init is None:
         run = load_settings(PolicyRun, recipe, settings.values)
@@ -101,5 +99,5 @@ def train_policy(
 
 
 def _is_first() -> bool:
-    """Whether this process speaks for those that torchrun started."""
+    """Whether this is the process that prints, of those that torchrun started."""
     return os.environ.get("RANK", "0") == "0"

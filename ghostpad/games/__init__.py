@@ -1,1 +1,1 @@
-"""Games as gamepad environments, one file a game, with scripted players; `spec.py` says what a game and a player are."""
+"""Games as gamepad environments with scripted players, one file a game; `spec.py` defines what a game and a player are."""

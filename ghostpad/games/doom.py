@@ -1,9 +1,9 @@
-"""Doom, first person: the engine of all Doom games, and the level of walking and turning to medkits to stay alive.
+"""Doom, first person: the engine of all Doom games, and two levels in which the player walks and turns to medkits to stay alive.
 
 `doom` is ViZDoom's health gathering level, `doom-supreme` its harder one with other walls and floor (the held-out level).
 Engine: ViZDoom (MIT) with the Freedoom art in its wheel (BSD-3); no display, no sound. About 700 frames/s with the labels and
 depth buffers that the expert reads (measured, one loaded core). The reward is the scenario's: 1 a tic alive, -100 at death.
-Source of numbers: measured recipe (7 degrees a frame is what a motion model can still read at 17.5 fps).
+Source of numbers: measured (7 degrees a frame is about the most that a motion model can read at 17.5 fps).
 """
 
 import os
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ghostpad.base.errors import SettingsError
-from ghostpad.base.pad import Pad, is_stick, neutral, slot
+from ghostpad.base.pad import PRESSED, Pad, is_stick, neutral, slot
 from ghostpad.games.players import HOLD_FRAMES, RandomPlayer, hold_frames
 from ghostpad.games.spec import Frame, Game, GameSpec, Player, Step, games_extra
 
@@ -39,10 +39,10 @@ CONTROLS = {
     "right_x": ("TURN_LEFT_RIGHT_DELTA", TURN_DEG_PER_TIC),
     "right_trigger": ("ATTACK", 1.0),
 }
-"""Pad slots that a Doom game can read: the engine's button, and what it gets from a full stick or a pressed trigger."""
+"""Pad slots that a Doom game can read: the engine's button, and its value for a full stick or a pressed trigger."""
 LONG_HOLD_FRAMES, LONG_SHARE, PUSH = (18, 45), 0.25, 1.8
-"""A quarter of the novice's holds are long and 44 % of its pushes full, as an expert's are. With short holds and a range of 1.3 an IDM
-that learned from it reads the expert's turns at R2 0.93 instead of 0.96, and on the unseen level at 0.85 instead of 0.90 (measured, one
+"""Like an expert's, a quarter of the novice's holds are long and 44 % of its pushes full. With short holds and a range of 1.3, an IDM
+that learns from it reads the expert's turns at R2 0.93 instead of 0.96, and on the unseen level at 0.85 instead of 0.90 (measured, one
 seed, on episodes that no table uses)."""
 
 _FORWARD, _TURN = slot("left_y"), slot("right_x")
@@ -90,7 +90,7 @@ class Doom(Game):
     def step(self, pad: Pad) -> Step:
         """Hold `pad` for two tics."""
         held = {name: float(pad[slot(name)]) for name in self.spec.slots}
-        held |= {name: float(value >= 0.5) for name, value in held.items() if not is_stick(name)}
+        held |= {name: float(value >= PRESSED) for name, value in held.items() if not is_stick(name)}
         action = [value * CONTROLS[name][1] for name, value in held.items()]
         reward = float(self._engine.make_action(action, TICS_PER_FRAME))
         done = bool(self._engine.is_episode_finished())
@@ -119,8 +119,8 @@ class Doom(Game):
 
     @property
     def pose(self) -> NDArray[np.float64]:
-        """Where the player of the frame now shown is and how it moves, [5]: x, y (Doom units), heading (degrees, anticlockwise), and
-        speed along x and y (units a tic). For oracles: no picture tells it this exactly."""
+        """Place and motion of the player in the frame now shown, [5]: x, y (Doom units), heading (degrees, anticlockwise), and speed along
+        x and y (units a tic). For oracles: no picture shows it this exactly."""
         import vizdoom
 
         names = ("POSITION_X", "POSITION_Y", "ANGLE", "VELOCITY_X", "VELOCITY_Y")
@@ -146,28 +146,28 @@ class Doom(Game):
         if self._start_tics is not None:
             engine.set_episode_start_time(self._start_tics)
         self._folder = TemporaryDirectory(prefix="ghostpad-doom-")
-        tied = _kill_with_parent(Path(vizdoom.__file__).with_name("vizdoom"), Path(self._folder.name, "engine"))
-        if sys.platform == "linux" and os.access(tied, os.X_OK):  # not where temporary files may not be run
-            engine.set_vizdoom_path(tied)
+        script = _kill_with_parent(Path(vizdoom.__file__).with_name("vizdoom"), Path(self._folder.name, "engine"))
+        if sys.platform == "linux" and os.access(script, os.X_OK):  # some systems forbid running temporary files
+            engine.set_vizdoom_path(script)
         with chdir(self._folder.name):  # the engine leaves `_vizdoom/` and `_vizdoom.ini` where it is started
             engine.init()
         self._engine = engine
 
 
 def _kill_with_parent(engine: Path, script: Path) -> str:
-    """Write a `script` that starts `engine` so that the kernel ends it with the process that started it, and return its path.
+    """Write a `script` that starts `engine` so that the kernel kills it with its parent process, and return its path.
 
     Otherwise the engine of a killed process waits for ever. PR_SET_PDEATHSIG (1) with SIGKILL (9), Linux only.
     """
-    tie = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execv(sys.argv[1], sys.argv[1:])"
-    words = shlex.join([sys.executable, "-ISc", tie, str(engine)])
+    code = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execv(sys.argv[1], sys.argv[1:])"
+    words = shlex.join([sys.executable, "-ISc", code, str(engine)])
     script.write_text(f'#!/bin/sh\nexec {words} "$@"\n', encoding="utf-8")
     script.chmod(0o700)
     return str(script)
 
 
 class DoomNovice(Player):
-    """Holds its `sticks` at random values, each for its own time, now and then for a second or two. It does not look."""
+    """Holds each of its `sticks` at random values for random times, now and then for a second or two. It does not look."""
 
     sticks: tuple[str, ...] = ("left_y", "right_x")
 
@@ -192,7 +192,7 @@ class DoomNovice(Player):
 
 
 class DoomExpert(Player):
-    """Turns to the largest medkit in view and runs into it; with none in view, walks where the depth buffer is open."""
+    """Turns to the largest medkit in view and runs into it; with none in view, walks where the depth buffer shows space."""
 
     def reset(self, seed: int) -> None:
         """Start again; `seed` decides which way it first looks round."""

@@ -1,17 +1,17 @@
 """Doom with a trigger: stand in the middle of a round hall, turn with the right stick and shoot the monsters that come.
 
 `doom-defend` is ViZDoom's defend the center level with bullets that never run out, so that no press meets an empty pistol. The
-reward is the scenario's: 1 a kill, -1 at death. The status bar is not drawn: nothing but the pistol shows a press. Eight episodes:
-novice 2.0 ± 0.6 in 207 frames (then it is dead), expert 44.5 ± 4.4 in 909 (measured); ten others: random 1.0 ± 0.6 in 184.
+reward is the scenario's: 1 a kill, -1 at death. The status bar is not drawn: nothing but the pistol shows a press. Returns over eight
+episodes: novice 2.0 ± 0.6 in 207 frames (then it is dead), expert 44.5 ± 4.4 in 909 (measured); ten others: random 1.0 ± 0.6 in 184.
 
-What a press shows (measured tic by tic; `visible.py` measures it frame by frame):
-- a press at the ready pistol changes nothing for 4 tics; the flash is in the third frame after the pad's first (5 tics, 0.14 s);
-- the pistol is busy for 19 tics; within them the engine looks at the trigger once, at tic 14: held then, it shoots again at once.
-  A held trigger shoots every 14 tics (7 frames), and presses every 19 tics (9-10 frames) at most;
-- so a tap in the other tics is invisible, and so is how long a press lasts, but for whether it covers tic 14.
-Of the rows in which the trigger is down, changing 33 % (expert), 25 % (novice) changes a picture; of the first rows of presses 100,
-80 %; removing a whole press, 100, 95 % (`ghostpad lab study visible`, 78-108 presses each). An IDM can know when a press begins, hardly
-when it ends: the first row after a press is visible in 0, 10 %.
+What of a press can be seen (measured tic by tic; `ghostpad lab study visible` measures it frame by frame):
+- a press with the pistol ready changes nothing for 4 tics; the flash is in the third frame after the press (5 tics, 0.14 s);
+- the pistol is busy for 19 tics, in which the engine looks at the trigger once, at tic 14: if it is held then, it shoots again at once.
+  A held trigger shoots every 14 tics (7 frames), separate presses every 19 tics (9-10 frames) at most;
+- so a tap in the other tics is invisible, and so is the length of a press, except whether it covers tic 14.
+Changing a row in which the trigger is down changes a picture in 33 % (expert) and 25 % (novice) of cases; the first row of a press in 100
+and 80 %; removing a whole press in 100 and 95 %; the first row after a press in 0 and 10 % (`ghostpad lab study visible`, 78-108 presses
+each). So an IDM can know when a press begins, but hardly when it ends.
 """
 
 import numpy as np
@@ -31,16 +31,16 @@ TAP_FRAMES, HOLD_FRAMES, PAUSE_FRAMES = (2, 3), (4, 10), (2, 20)
 PRESS_FRAMES = (2, 4)
 """How long the expert presses for one shot (guess: 0.1-0.2 s, as people click)."""
 AIM, HAND_PER_FRAME, KEEP = 3.0, 0.3, 2.0
-"""The expert's stick per half picture that its target is off, the most its stick moves in a frame, and how much larger another monster
-must look to become the target. Without a hand and a kept target (3.5, 2, 1) the stick flips between its ends in 8 % of frames, which
-no thumb does and no video shows, and changes sides in 14 %; with them in 0 % and 2.4 % (8 episodes). It returns 44.5 ± 4.4, before
-41.4 ± 5.6; an aim of 2.5 gives 38.9 ± 5.9, of 2 35.0 ± 7.8 (measured)."""
+"""The expert's stick for a target half a picture off, the most that its stick moves in a frame, and how much larger another monster
+must look to become the target. Without a limit and a kept target (3.5, 2, 1) the stick flips between its ends in 8 % of frames, which
+no thumb does and no video shows, and changes sides in 14 %; with them in 0 % and 2.4 % (8 episodes). Returns are 44.5 ± 4.4, without
+41.4 ± 5.6; an aim of 2.5 gives 38.9 ± 5.9, an aim of 2 35.0 ± 7.8 (measured)."""
 
 _TURN, _TRIGGER = slot("right_x"), slot("right_trigger")
 
 
 class DefendNovice(DoomNovice):
-    """Holds the turn stick at random values; now taps, now holds the trigger, at random. It sees nothing."""
+    """Holds the turn stick at random values, and taps or holds the trigger at random. It sees nothing."""
 
     sticks = ("right_x",)
 
@@ -61,8 +61,8 @@ class DefendNovice(DoomNovice):
 
 
 class DefendExpert(Player):
-    """Turns a steady hand to the largest monster in view and shoots once when it is in the sights and the pistol is ready; else
-    looks round."""
+    """Turns smoothly to the largest monster in view and shoots once when it is in the sights and the pistol is ready; with none in view
+    it looks round."""
 
     def reset(self, seed: int) -> None:
         """Start again; `seed` decides which way it first looks round and how long it presses."""

@@ -19,17 +19,17 @@ from ghostpad.video.record import VideoRecorder
 
 @dataclass(frozen=True)
 class Episode:
-    """What was played in a video of `frames` frames."""
+    """An episode in a video of `frames` frames."""
 
     pts_s: NDArray[np.float64]
     """[frames-1], when each row's frame is shown."""
     pads: NDArray[np.float32]
     """[frames-1, 25]."""
     known: Mask
-    """[25], the slots that the game reads; the others had no effect and are unknown."""
+    """[25], the slots that the game reads; the others have no effect and are unknown."""
     frames: int
     return_: float
-    """Sum of all rewards, with that of a last step whose picture the game does not show."""
+    """Sum of all rewards, including that of a last step without a picture."""
 
 
 def record_episode(
@@ -45,8 +45,8 @@ def record_episode(
 ) -> Episode:
     """Play the episode of `seed` to its end, or until `max_frames` (2 or more) are shown, into an H.264 file at `path`.
 
-    With `overlay` a controller is drawn into every frame after the player saw it, in the state of the frame's own row (the
-    last frame has none and shows what the player would have held). `on_frame` is called after every frame.
+    With `overlay` a controller is drawn into every frame after the player has seen it, in the state of the frame's own row (the
+    last frame has no row and shows the pad that the player would have held). `on_frame` is called after every frame.
     The same arguments give the same file. Raises `SettingsError` for `max_frames` below 2.
     """
     if max_frames < 2:

@@ -1,8 +1,8 @@
-"""A controller drawn into the picture as creators do: buttons light up, sticks move, a fifth of the picture's width.
+"""A controller drawn into the picture, as streamers do: a fifth of the width, buttons light up, sticks move.
 
-Pure: one frame and the pad held at it in, the same frame with the controller out. About 1 ms a frame at 320 x 240 and 3 ms at 1280 x 720
-(guess from the drawing's size). Positions are in units of a controller 100 wide and 66 high; the shapes were chosen by eye after the
-overlays that people use, and are not theirs. Colours of the lit buttons are each maker's.
+Pure: a frame and its pad in, the same frame with the controller out. About 1 ms a frame at 320 x 240 and 3 ms at 1280 x 720
+(guess from the drawing's size). Positions are in units of a controller 100 wide and 66 high; the shapes are our own, by eye after the
+overlays that people use. Lit buttons have their maker's colours.
 """
 
 from dataclasses import dataclass
@@ -14,23 +14,23 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from ghostpad.base.errors import SettingsError, nearest
-from ghostpad.base.pad import BUTTONS, Pad, slot
+from ghostpad.base.pad import BUTTONS, PRESSED, Pad, slot
 from ghostpad.games.spec import Frame, Region
 
 STYLES = ("xbox", "ps5")
 """The controllers that can be drawn."""
 
 CORNERS = ("top-left", "top-right", "bottom-left", "bottom-right")
-"""Where in the picture one can stand."""
+"""Where it can be in the picture."""
 
 WIDTH_SHARE = 0.2
-"""Width of the controller as a share of the picture's (a guess at what creators use; 360 of 1920 px in the dataset card's example)."""
+"""Width of the controller as a share of the picture's (a guess at what streamers use; 360 of 1920 px in the dataset card's example)."""
 
 _WIDTH, _HEIGHT, _SMOOTH = 100, 66, 2  # units; drawn this many times larger and averaged down
 _MARGIN_SHARE = 0.02
 
 Swaps = tuple[tuple[str, str], ...]
-"""Pairs of buttons that stand for each other."""
+"""Pairs of buttons that are exchanged."""
 
 _Colour = tuple[int, int, int]
 _BODY: dict[str, _Colour] = {"xbox": (24, 26, 30), "ps5": (226, 228, 232)}
@@ -64,7 +64,7 @@ class Overlay:
     corner: str = "bottom-right"
     opacity: float = 0.9
     swaps: Swaps = ()
-    """Buttons that the player has bound the other way round; the controller shows the player's."""
+    """Buttons that the player has swapped; the controller shows the buttons that the player presses."""
 
     def __post_init__(self) -> None:
         problems = []
@@ -79,7 +79,7 @@ class Overlay:
             raise SettingsError(problems)
 
     def box(self, width_px: int, height_px: int) -> Region:
-        """Where it stands in a picture of this size: all that it draws lies inside, and reaches to its edges."""
+        """Its bounding box in a picture of this size."""
         wide = max(20, round(width_px * WIDTH_SHARE))
         high, gap = round(wide * _HEIGHT / _WIDTH), round(width_px * _MARGIN_SHARE)
         vertical, horizontal = self.corner.split("-")
@@ -88,7 +88,7 @@ class Overlay:
         )
 
     def draw(self, frame: Frame, pad: Pad) -> Frame:
-        """A copy of `frame` with the controller in the state of `pad`, float32 [25]; triggers and buttons light up from 0.5 on."""
+        """A copy of `frame` with the controller in the state of `pad`, float32 [25]; triggers and buttons light up when pressed."""
         x, y, wide, high = self.box(frame.shape[1], frame.shape[0])
         image = _body(self.style, wide, high).copy()
         _state(ImageDraw.Draw(image), self.style, wide * _SMOOTH / _WIDTH, swapped(pad, self.swaps))
@@ -102,10 +102,10 @@ class Overlay:
 
 def swapped(pads: NDArray[Any], swaps: Swaps) -> NDArray[Any]:
     """Pads or masks [..., 25] with the buttons of each pair exchanged."""
-    found = pads.copy()
+    exchanged = pads.copy()
     for one, other in swaps:
-        found[..., [slot(one), slot(other)]] = found[..., [slot(other), slot(one)]]
-    return found
+        exchanged[..., [slot(one), slot(other)]] = exchanged[..., [slot(other), slot(one)]]
+    return exchanged
 
 
 @lru_cache(maxsize=16)
@@ -124,11 +124,11 @@ def _body(style: str, wide: int, high: int) -> Image.Image:
 
 def _state(brush: ImageDraw.ImageDraw, style: str, scale: float, pad: Pad) -> None:
     for name in (*_ROUND, *_BARS):
-        if pad[slot(name)] >= 0.5:
+        if pad[slot(name)] >= PRESSED:
             _part(brush, style, scale, name, _LIT[style].get(name, _LIT[style]["south"] if name in _BARS else _PRESSED))
     for side, (x, y) in _STICK[style].items():
         across, down = (float(pad[slot(f"{side}_{axis}")]) for axis in "xy")
-        colour = _LIT[style]["south"] if pad[slot(f"{side}_thumb")] >= 0.5 else _PRESSED if style == "xbox" else (40, 44, 54)
+        colour = _LIT[style]["south"] if pad[slot(f"{side}_thumb")] >= PRESSED else _PRESSED if style == "xbox" else (40, 44, 54)
         brush.ellipse(_disc(scale, x + across * _TRAVEL, y + down * _TRAVEL, _KNOB_RADIUS), (*colour, 255))
 
 

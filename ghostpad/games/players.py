@@ -1,7 +1,7 @@
-"""Players that know nothing of the game: the random player, and how long novices hold a stick.
+"""What scripted players share: the random player, how long novices hold a stick, and returns on one scale.
 
-Source of numbers: a novice's holds of 3-18 frames, measured recipe; the random player's 1-6 are a guess between one frame
-(Doom return 346, the recipe's 337) and a novice's (900: blind walking in long lines collects medkits).
+Source of numbers: a novice's holds of 3-18 frames are measured; the random player's 1-6 are a guess between one frame
+(Doom returns 346) and a novice's (900: blind walking in long lines collects medkits).
 """
 
 import numpy as np
@@ -42,6 +42,6 @@ class RandomPlayer(Player):
 def normalized_return(value: float, low: float, high: float) -> float | None:
     """A return on the scale from random play (0) to the expert (1); None where the two do not differ.
 
-    Returns of games share no zero, and ratios mean nothing below it: on this scale they do.
+    Games have no common zero, so their returns compare, and have ratios, only on this scale.
     """
     return (value - low) / (high - low) if high != low else None

@@ -1,12 +1,12 @@
 """Racing seen from above: steer a car round a random track.
 
 `racing` steers with the left stick while a cruise assist inside the game works the pedals; `racing-pedals` adds them as the
-triggers; `racing-recoloured` is `racing` in colours drawn anew for every seed (the held-out look). Physics and rewards are
+triggers; `racing-recoloured` is `racing` in other random colours for every seed (the held-out look). Physics and rewards are
 gymnasium's CarRacing-v3 (MIT, all procedural): 1000/tiles for every tile of road reached, -0.1 a physics step.
 
-Only the picture is ours: one that is shown is drawn once, at twice its size, instead of 1000x800 at every physics step, and
+Only the picture is ours: each frame is drawn once, at twice its size, instead of 1000x800 at every physics step, and
 without the bar that shows steering and pedals, the score and the opening zoom. No window, no display.
-About 450 frames/s on one loaded core (measured). Source of numbers: measured recipe; cruise and expert tuned here (expert returns 671).
+About 450 frames/s on one loaded core (measured). Source of numbers: measured; cruise and expert were tuned here (expert returns 671).
 """
 
 import warnings
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ghostpad.base.errors import SettingsError
-from ghostpad.base.pad import Pad, neutral, slot
+from ghostpad.base.pad import PRESSED, Pad, neutral, slot
 from ghostpad.games.players import RandomPlayer, hold_frames
 from ghostpad.games.spec import Frame, Game, GameSpec, Player, Step, games_extra
 
@@ -25,14 +25,14 @@ WIDTH_PX, HEIGHT_PX = 240, 160
 OVERSAMPLE = 2
 """The picture is drawn this many times larger and then averaged."""
 PX_PER_UNIT = 3.9
-"""Scale of the picture, so that it is as wide a view as the original's (1000 px at 16.2 px a unit)."""
+"""Scale of the picture: as wide a view as the original's (1000 px at 16.2 px a unit)."""
 CAR_AT = (0.5, 0.75)
-"""Where the car's middle stands, as parts of width and height from the top left corner."""
+"""The car's middle in the picture, as shares of width and height from the top left corner."""
 STEPS_PER_FRAME, STEPS_PER_S = 2, 50
 """The physics' clock; a pad is held for two steps."""
 PURSUIT, AHEAD_TILES, HAND_PER_FRAME = 2.5, 6, 0.2
 """The expert's stick per radian to the road ahead, how far ahead it looks, and the most its stick moves in a frame: six
-settings scored between 465 and 685 on 4 tracks; this one steers firmly, which a video shows, and scores 594 +- 12 on 40 (measured)."""
+settings returned between 465 and 685 on 4 tracks; this one steers firmly, which a video shows, and returns 594 ± 12 on 40 (measured)."""
 EPISODE_FRAMES = 500
 """Pads in an episode, 20 s."""
 GAS, BRAKE = 0.8, 0.6
@@ -81,7 +81,7 @@ class Racing(Game):
         """Hold `pad` for two physics steps."""
         steer, reward, done = float(np.clip(pad[_STEER], -1, 1)), 0.0, False
         for _ in range(STEPS_PER_FRAME):
-            gas, brake = (GAS * (pad[_GAS] >= 0.5), BRAKE * (pad[_BRAKE] >= 0.5)) if self._pedals else cruise(self.speed, steer)
+            gas, brake = (GAS * (pad[_GAS] >= PRESSED), BRAKE * (pad[_BRAKE] >= PRESSED)) if self._pedals else cruise(self.speed, steer)
             _, gained, done, _, _ = self._env.step(np.array([steer, gas, brake]))
             reward += gained
             if done:
@@ -99,7 +99,7 @@ class Racing(Game):
         return float(np.hypot(*self._env.car.hull.linearVelocity))
 
     def road_angle(self, tiles_ahead: int) -> float:
-        """The way to the road's middle `tiles_ahead`, radians from the car's heading, positive is right: for scripted players."""
+        """Direction to the road's middle `tiles_ahead`, radians from the car's heading, positive is right: for scripted players."""
         hull = self._env.car.hull
         from_car = self._middle - np.array(hull.position)
         nearest = int(np.argmin(np.hypot(*from_car.T)))
@@ -136,7 +136,7 @@ class _Painter:
         self._road_colours = [colour for _, colour in env.road_poly]  # a tile's own array: it changes when the tile is reached
 
     def paint(self) -> Frame:
-        """The present picture."""
+        """The picture now."""
         car, zoom = self._env.car, PX_PER_UNIT * OVERSAMPLE
         angle = -car.hull.angle
         turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) * zoom
@@ -152,7 +152,7 @@ class _Painter:
         return np.ascontiguousarray(self._pygame.surfarray.array3d(small).transpose(1, 0, 2)[::-1])
 
     def _visible(self, quads: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """The quads [n, 4, 2] whose box meets the picture, and their numbers."""
+        """The quads [n, 4, 2] whose bounding boxes overlap the picture, and their indices."""
         inside = np.flatnonzero((quads.max(1) >= 0).all(1) & (quads.min(1) <= self._size).all(1))
         return quads[inside], inside
 
@@ -172,8 +172,8 @@ class RacingNovice(Player):
         """The pad for the frame now shown, float32 [25]."""
         if self._left_frames == 0:
             self._left_frames = hold_frames(self._rng)
-            # Wider than the stick and cut, so that both ends occur exactly; the pull alone would never leave the road.
-            # Half of the aims are small, because most of driving is.
+            # Wider than the stick and clipped, so that both ends occur exactly; the pull alone would never leave the road.
+            # Half of the aims are small, because most steering is.
             swing = 1.5 if self._rng.random() < 0.5 else 0.4
             self._aim = float(np.clip(self._rng.uniform(-swing, swing) + 0.6 * _racing(game).road_angle(tiles_ahead=4), -1, 1))
             if "right_trigger" in game.spec.slots:
@@ -184,10 +184,10 @@ class RacingNovice(Player):
 
 
 class RacingLearner(Player):
-    """Keeps to the road after a fashion: pulled to it now firmly, now weakly, with a hand now quick, now slow, and always a little off.
+    """Roughly keeps to the road: its pull to the road and the speed of its hand change at random, and its aim is always a little off.
 
-    It meets the speeds and bends that an expert does, which a novice on the grass does not (return 361, off the road a quarter of
-    the time; the novice 13 and three quarters; measured on 4 tracks). Its triggers are a novice's.
+    It meets the speeds and bends that an expert meets and a novice on the grass does not (it returns 361 and is off the road a quarter of
+    the time, the novice 13 and three quarters; measured on 4 tracks). Its triggers are a novice's.
     """
 
     def reset(self, seed: int) -> None:
@@ -212,7 +212,7 @@ class RacingLearner(Player):
 
 
 class RacingExpert(Player):
-    """Steers at the middle of the road some way ahead with a hand that moves smoothly; with pedals it also holds the cruise's speed."""
+    """Steers smoothly at the middle of the road some way ahead; with pedals it also holds the speed of the cruise assist."""
 
     def reset(self, seed: int) -> None:
         """Start again; nothing here is random."""
@@ -221,13 +221,13 @@ class RacingExpert(Player):
     def act(self, game: Game) -> Pad:
         """The pad for the frame now shown, float32 [25]."""
         racing, pad = _racing(game), neutral()
-        # A hand, not a controller: a damped pursuit with a derivative scores a little more, but chatters between -0.4 and -1
-        # from frame to frame, which no car can follow and so no video shows.
+        # A damped pursuit with a derivative returns a little more, but chatters between -0.4 and -1 from frame to frame, which no car
+        # can follow and so no video shows.
         wanted = float(np.clip(PURSUIT * racing.road_angle(AHEAD_TILES), -1, 1))
         self._steer += float(np.clip(wanted - self._steer, -HAND_PER_FRAME, HAND_PER_FRAME))
         pad[_STEER] = self._steer
         if "right_trigger" in game.spec.slots:
-            gas, brake = cruise(racing.speed, self._steer)  # a trigger is down until the wish for it is gone, not flickering
+            gas, brake = cruise(racing.speed, self._steer)  # two limits each, so that the triggers do not flicker
             self._gas, self._brake = gas > (0.05 if self._gas else 0.3), brake > (0.05 if self._brake else 0.15)
             pad[_GAS], pad[_BRAKE] = self._gas, self._brake
         return pad

@@ -1,4 +1,4 @@
-"""What a game and a player are, and how they are found: a game is one file of this folder, or of a package (`ghostpad.base.plugins`).
+"""What a game and a player are: one file a game, in this folder or in another package (`ghostpad.base.plugins`).
 
 A game file defines `GAMES` (name -> builder of a game) and `PLAYERS` (name -> builder of a player of these games). Building
 either is cheap and imports no engine, so that names and specs can be listed without the games extra; the engine starts at
@@ -34,7 +34,7 @@ class Region(NamedTuple):
 
 @dataclass(frozen=True)
 class GameSpec:
-    """The facts of a game that hold for every episode."""
+    """What holds for every episode of a game."""
 
     name: str
     title: str
@@ -45,16 +45,11 @@ class GameSpec:
     slots: tuple[str, ...]
     """The pad slots the game can read; it ignores the others."""
     hide: tuple[Region, ...]
-    """Parts of the picture that show the controls. The game paints them black before anybody sees the frame."""
+    """Parts of the picture that show the controls. The game paints them black in every frame."""
     licence: str
-    """Licence of what is seen: art, maps."""
+    """Licence of the art and maps."""
     source_max_s: float
     """The longest an episode can last, seconds."""
-
-    @property
-    def frames_max(self) -> int:
-        """The most frames an episode can show."""
-        return int(self.source_max_s * self.fps) + 1
 
     @property
     def known(self) -> Mask:
@@ -71,7 +66,7 @@ class GameSpec:
 
 
 class Step(NamedTuple):
-    """What one pad did. `frame` is None when the game is over and does not show its last picture."""
+    """The outcome of holding a pad for a frame. `frame` is None if the game is over and does not show its last picture."""
 
     frame: Frame | None
     reward: float
@@ -103,7 +98,7 @@ class Game(ABC):
 
 
 class Player(ABC):
-    """Whoever holds the pad. A scripted expert may read the game's own state, which no learner sees."""
+    """Plays a game. A scripted expert may read the game's own state, which no learner sees."""
 
     @abstractmethod
     def reset(self, seed: int) -> None:
@@ -156,13 +151,13 @@ _Builders = tuple[Mapping[str, Callable[[], Game]], Mapping[str, Callable[[], Pl
 
 
 def _games() -> dict[str, _Builders]:
-    found: dict[str, _Builders] = {}
+    games: dict[str, _Builders] = {}
     for module in modules_of("ghostpad.games"):
         for name in getattr(module, "GAMES", ()):
-            if name in found:
+            if name in games:
                 raise SettingsError(f"two games are called '{name}', the second in {module.__file__}: rename it")
-            found[name] = module.GAMES, module.PLAYERS
-    return found
+            games[name] = module.GAMES, module.PLAYERS
+    return games
 
 
 def _file_of(game: str) -> _Builders:

@@ -1,4 +1,4 @@
-"""The pad as a vector: what goes in comes out, unknown stays unknown, and every mistake is named."""
+"""The pad as a vector: every value in its slot, unknown stays unknown, and every mistake is named."""
 
 import numpy as np
 import pytest
@@ -20,10 +20,11 @@ def test_the_layout_is_nitrogens() -> None:
 
 
 @given(st.fixed_dictionaries({}, optional=BUTTON_VALUES | STICK_VALUES))
-def test_unpack_gives_back_what_was_packed(values: dict[str, float | bool | None]) -> None:
+def test_every_slot_holds_its_value_and_the_mask_says_which_are_known(values: dict[str, float | bool | None]) -> None:
     packed, known = pad.pack(values)
     assert packed.shape == known.shape == (25,) and packed.dtype == np.float32 and known.dtype == np.bool_
-    assert pad.unpack(packed, known) == {name: values.get(name) for name in pad.SLOTS}
+    found = {name: float(packed[pad.slot(name)]) if known[pad.slot(name)] else None for name in pad.SLOTS}
+    assert found == {name: values.get(name) for name in pad.SLOTS}
 
 
 def test_unknown_is_neither_released_nor_pressed() -> None:
@@ -32,10 +33,9 @@ def test_unknown_is_neither_released_nor_pressed() -> None:
     assert known[pad.slot("south")] and not known[pad.slot("east")] and not known[pad.slot("north")]
 
 
-def test_probabilities_become_buttons_at_the_threshold() -> None:
-    packed, _ = pad.pack({"south": 0.5, "east": 0.49})
-    assert pad.unpack(packed)["south"] is True and pad.unpack(packed)["east"] is False
-    assert pad.unpack(packed, threshold=0.4)["east"] is True
+def test_a_slot_is_in_use_from_the_threshold_on_and_outside_the_dead_zone() -> None:
+    packed, _ = pad.pack({"south": 0.5, "east": 0.49, "left_x": -0.1, "right_y": 0.11})
+    assert [name for name, used in zip(pad.SLOTS, pad.in_use(packed), strict=True) if used] == ["south", "right_y"]
 
 
 def test_every_problem_is_reported_at_once_with_the_nearest_name() -> None:

@@ -81,7 +81,7 @@ def test_mistyped_flags_get_the_nearest_and_the_old_way_is_told_the_new_one(smal
     assert "write --train.steps 200 --data.batch-size 8" in found
     assert "write --train.steps 200" in fails([*words, "--set=train.steps=200"], 2)[0]
     assert "'more' is a word too many" in fails(["corpus", "status", small.novice, "more"], 2)[0]
-    assert "name the one to start from, --init RUN" in fails([*words, "--tune.encoder", "trainable"], 2)[0]
+    assert "name the IDM to start from, --init RUN" in fails([*words, "--tune.encoder", "trainable"], 2)[0]
 
 
 def test_flags_go_before_the_recipe_and_the_recipe_before_the_defaults(small: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -170,5 +170,5 @@ def test_a_mask_is_set_checked_and_taken_away(tmp_path: Path, capsys: pytest.Cap
     corpus.write_actions("idm-x", "a", LABELS.empty_table())
     capsys.readouterr()
     assert main(["corpus", "set-mask", root, "a", "--none"]) == 0
-    assert "idm-x was read with the mask of before" in capsys.readouterr().out
+    assert "idm-x was made with the old mask" in capsys.readouterr().out
     assert corpus.video("a") == Video("a", game="doom") and corpus.video("b").overlay_px is not None

@@ -87,7 +87,7 @@ def test_results_pool_episodes_and_report_the_spread_over_seeds(tmp_path: Path) 
         report = {"idm": score, "baselines": {"always_released": score}}
         (tmp_path / "eval" / f"idm-s{seed}.json").write_text(json.dumps(report))
     results = collect(Demo("doom", tmp_path, (0, 1), 2), {"record": 1.0})
-    pseudo = results["arms"]["pseudo"]  # type: ignore[index]
+    pseudo = results["arms"]["pseudo"]
     assert (pseudo["mean"], pseudo["n"], pseudo["by_seed"]) == (11.5, 4, {"0": 11.0, "1": 12.0})
     assert pseudo["sem"] == pytest.approx((5 / 3) ** 0.5 / 2)
     assert pseudo["sd_seeds"] == pytest.approx(0.5**0.5)

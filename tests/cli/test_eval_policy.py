@@ -121,7 +121,7 @@ def test_the_scale_between_random_and_expert() -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--players"], ["nobody plays", "say what to play"]),
+        (["--players"], ["nobody plays", "nothing to play"]),
         (["--games", "dom"], ["did you mean 'doom'?"]),
         (["--games", "doom", "--players", "exprt", "--episodes", "0"], ["did you mean 'expert'?", "episodes is 0"]),
         (["--games", "doom", "--corpora", "a", "--seconds", "nan"], ["name its RUN", "1 --corpora and 0 --truth", "seconds is nan"]),

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -67,3 +68,10 @@ def test_a_bug_keeps_its_traceback_and_ctrl_c_exits_with_130(monkeypatch: pytest
     monkeypatch.setattr(cli, "_dispatch", bug)
     with pytest.raises(ZeroDivisionError):
         main([])
+
+
+def test_the_laboratory_without_an_installed_ghostpad_says_what_to_do() -> None:
+    root = str(Path(cli.__file__).parents[2])
+    code = f"import sys; sys.path.insert(0, {root!r}); from ghostpad.cli.main import main; sys.exit(main(['lab', '--help']))"
+    done = subprocess.run([sys.executable, "-S", "-c", code], cwd="/", capture_output=True, text=True, timeout=60)  # -S: no site-packages
+    assert done.returncode == 2 and "'ghostpad lab' needs ghostpad to be installed" in done.stderr and "pip install -e" in done.stderr

@@ -45,9 +45,7 @@ def test_a_prefix_is_added_once_and_not_read_again(bucket: Any, tmp_path: Path, 
     command = ["corpus", "add", str(tmp_path / "c"), "s3://bucket/play", "--game", "celeste"]
     assert main(command) == 0
     told = capsys.readouterr().out
-    assert (
-        "2 videos added, 0 were there, 0 show what is there, 1 broken" in told and "broken: bucket/play/torn.mkv: it is not a video" in told
-    )
+    assert "2 videos added, 0 were there, 0 duplicates, 1 broken" in told and "broken: bucket/play/torn.mkv: it is not a video" in told
     corpus = Corpus.open(tmp_path / "c")
     assert corpus.ok_ids() == ["one", "two"] and corpus.video_path("one").read_bytes() == (tmp_path / "one.mp4").read_bytes()
     assert [row.id for row in corpus.list_videos() if row.status == "broken"] == ["torn"]

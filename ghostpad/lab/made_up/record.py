@@ -7,7 +7,7 @@ from typing import Literal
 
 from ghostpad.base.errors import SettingsError
 from ghostpad.cli.arguments import GameName, PlayerName
-from ghostpad.cli.record import aside_of, print_recorded, with_bar
+from ghostpad.cli.record import aside_of, record_with_bar
 from ghostpad.corpus.record import record_corpus
 from ghostpad.games.overlay import Overlay
 from ghostpad.games.spec import game_spec
@@ -68,8 +68,7 @@ def lab_record(
         record_corpus, game, player, minutes=minutes, seed=seed, out=out / TRUTH if as_nitrogen else out, withhold=aside, crf=crf,
         overlay=drawn, lag_frames=0 if as_nitrogen else lag_frames,
     )  # fmt: skip
-    found = with_bar(game, minutes, lambda tell: record(progress=tell))
-    print_recorded(out, game, player, found, aside)
+    record_with_bar(record, game, player, minutes, out, aside)
     if as_nitrogen:
         print(f"{write_nitrogen(shard)}: its labels, {lag_frames} frames ahead of the picture; {out / TRUTH}: the truth")
 

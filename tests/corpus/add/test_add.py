@@ -144,4 +144,4 @@ def test_what_a_killed_run_left_is_not_in_the_way(corpus: Corpus, folder: Path) 
 
 def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["corpus", "add", str(tmp_path / "new"), str(folder), "--game", "celeste"]) == 0
-    assert "2 videos added, 0 were there, 0 show what is there, 1 broken" in capsys.readouterr().out
+    assert "2 videos added, 0 were there, 0 duplicates, 1 broken" in capsys.readouterr().out

@@ -108,7 +108,7 @@ def test_killed_copying_makes_only_the_copy_in_flight_again(folder: Path, tmp_pa
         kill_when(words, lambda: copies.is_dir() and len(times(copies)) >= done)  # noqa: B023
         assert before.items() <= times(copies).items(), "a finished copy was made again"
         before = times(copies)
-    assert f"{8 - len(before)} copies made, {len(before)} were there" in finish(words)
+    assert f"{8 - len(before)} copies made, {len(before)} made before" in finish(words)
     assert before.items() <= times(copies).items()
     assert contents(tmp_path / "c", "proxy") == contents(tmp_path / "whole", "proxy")
     assert not [path for path in copies.iterdir() if path.name.startswith(".")], "what the kill left is gone"

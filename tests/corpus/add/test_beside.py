@@ -121,7 +121,7 @@ def test_text_that_is_not_utf8_two_tables_and_dates_are_refused(video: Path, cap
     video.with_suffix(".csv").unlink()
     assert "pts_s is '1970-01-01" in add(video)[0].unread["clip"]
     assert main(["corpus", "add", str(video.parent.parent / "c"), str(video.parent)]) == 0
-    assert "clip is there without the rows beside it: clip.parquet: pts_s is" in capsys.readouterr().out
+    assert "clip was added without the rows beside it: clip.parquet: pts_s is" in capsys.readouterr().out
 
 
 def test_other_rows_than_those_taken_before_are_not_laid_over_them(video: Path) -> None:

@@ -208,7 +208,7 @@ def test_the_command_reports_by_site(site: Site, tmp_path: Path, capsys: pytest.
     corpus = corpus_of(tmp_path / "c", {"a": site.url("good"), "b": site.url("404", "w")})
     assert main(["corpus", "fetch", str(corpus.root), "--videos", "a,b"]) == 0
     printed = capsys.readouterr().out
-    assert "1 videos fetched, 1 failed" in printed and "127.0.0.1: 2 asked for: 1 dead, 1 ok" in printed
+    assert "1 videos fetched, 1 failed" in printed and "127.0.0.1: 2 requested: 1 dead, 1 ok" in printed
     assert main(["corpus", "fetch", str(corpus.root), "--report"]) == 0
     assert "dead: the site no longer has it" in capsys.readouterr().out
     assert main(["corpus", "fetch", str(corpus.root), "--videos", "a"]) == 0

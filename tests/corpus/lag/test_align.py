@@ -378,7 +378,7 @@ def test_the_printed_distribution_is_in_frames() -> None:
     measured = {f"v{at}": LagEstimate(0.04, 0, lag * 0.04, lag * 0.04, 0.9, by="reference") for at, lag in enumerate((-1, -1, 2))}
     text = align_text(lags(measured | {"u": LagEstimate(0.04, 0, reason="no idea")}, dict.fromkeys([*measured, "u"], ("racing", None))))
     assert [line.split() for line in text.splitlines()[3:7]] == [["-1", "2", "#" * 40], ["+0", "0"], ["+1", "0"], ["+2", "1", "#" * 20]]
-    assert "found by the reference: 3 videos" in text and "unknown: no idea: 1 videos" in text
+    assert "measured by the reference: 3 videos" in text and "unknown: no idea: 1 videos" in text
 
 
 def test_the_check_runs_and_prints_a_line_for_each_kind(recordings: dict[str, Corpus], tmp_path: Path) -> None:
