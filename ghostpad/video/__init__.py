@@ -1,1 +1,1 @@
-"""Video files: probe without decoding, decode by time stamp, record with exact time stamps, and small proxies for random access."""
+"""Video files: probe without decoding, decode by time stamp, record with exact time stamps, make small copies."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from heapq import heappop, heappush
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -23,25 +24,25 @@ _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,flv,gif,ogg,asf,
 """The demuxers in use. Without such a list a text file, a picture or a playlist naming other files opens as a video."""
 
 _SHORT_S = 0.5
-"""How much a Matroska or FLV file may end before its header says; a guess, above the rounding of every muxer seen."""
+"""How much earlier than its header says a Matroska or FLV file may end; a guess, above the rounding of every muxer seen."""
 
 _LEAD_S = 10
-"""How far before the first frame to seek for the first frame: MPEG-TS, asked for the very first stamp, goes to the second keyframe."""
+"""How far before the first frame to seek for it: MPEG-TS, asked for the first stamp itself, goes to the second keyframe."""
 
 _SKIPPING = ("h264", "hevc")
-"""Decoders known to skip a single frame that no other frame refers to, when asked packet by packet (tested)."""
+"""Decoders that can skip single frames to which no other frame refers, packet by packet (tested)."""
 
 _LOOK_AHEAD, _LOOK_BACK = 4, 20
-"""Packets around a packet in which the stamp of the frame shown next is looked for: B-frames come before one another in any order,
-and after the frames they refer to, which H.264 allows 16 of. Too few would only skip less."""
+"""Packets after and before a packet that are searched for the stamp of the frame shown next: B-frames come in any order after the frames
+they refer to, of which H.264 allows 16. Too few would only skip less."""
 
 Needed = Callable[[Fraction, Fraction], bool]
-"""Whether a frame is needed that is on screen from the first time stamp to the second; it must not turn true for a shorter time."""
+"""Whether a frame on screen from the first time stamp to the second is needed; if not, it must not be for a shorter time either."""
 
 
 @contextmanager
 def open_video(path: str | os.PathLike[str]) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """The open container and its first video stream (cover pictures are none), decoding on one thread.
+    """The open container and its first video stream (cover pictures do not count), decoding on one thread.
 
     Raises `MissingError` if there is no such file and `MediaError` if it is not a video, is cut off before its index, or
     holds sound only.
@@ -70,9 +71,9 @@ def frames_from(
 ) -> Iterator[tuple[Fraction, av.VideoFrame]]:
     """Decoded frames with their time stamps in seconds, in order, up to the end of the file.
 
-    The first is at or before `start`, at a keyframe (0 or less: the first of the file). Raises `MediaError`, with the file and
-    time stamp, where decoding fails, for a file that ends before it should, and for stamps that are missing or do not rise.
-    Damaged blocks that the decoder conceals raise nothing.
+    The first is a keyframe at or before `start` (0 or less: the first frame of the file). Raises `MediaError`, with the file and
+    time stamp, where decoding fails, for a file that ends too early, and for stamps that are missing or do not rise.
+    Damage that the decoder conceals raises nothing.
     """
     return ((stamp, frame) for stamp, frame in needed_frames_from(path, container, stream, start, None) if frame is not None)
 
@@ -80,14 +81,14 @@ def frames_from(
 def needed_frames_from(
     path: str | os.PathLike[str], container: InputContainer, stream: VideoStream, start: Fraction, needed: Needed | None
 ) -> Iterator[tuple[Fraction, av.VideoFrame | None]]:
-    """`frames_from`, where a frame that is not `needed` (None: all are) may come as its time stamp alone.
+    """`frames_from`, where a frame that is not `needed` (None: all are) may come as its time stamp alone, without being decoded.
 
-    Such a frame was not decoded. No other frame refers to it, so the others are the same bit for bit.
+    No other frame refers to it, so the others are the same bit for bit.
     """
     first_s = (stream.start_time or 0) * _time_base(path, stream)
     back = Fraction(0)
     while start > max(first_s, Fraction(0)):
-        # Containers index decoding time, which may lie before presentation time: a keyframe can come out after `start`.
+        # Containers index decoding time, which may be earlier than presentation time: a keyframe can come out after `start`.
         at_first = start - back <= first_s
         sought = first_s - _LEAD_S if at_first else start - back
         try:
@@ -113,24 +114,24 @@ def demux_stamps(path: str | os.PathLike[str], container: InputContainer, stream
 
     Raises `MediaError` for a file that breaks off, holds no frame, or whose stamps are missing or do not rise.
     """
-    found, end_s = [], Fraction(0)
+    stamps, end_s = [], Fraction(0)
     try:
         for packet in container.demux():
             end_s = max(end_s, _packet_end_s(packet))
             if packet.stream_index == stream.index and packet.size and not packet.is_discard:
                 if packet.pts is None:
                     raise _no_stamps(path)
-                found.append((packet.pts, packet.duration or 0))
+                stamps.append((packet.pts, packet.duration or 0))
     except av.FFmpegError as error:
         raise MediaError(f"{path} cannot be read past {float(end_s):.3f} s ({_reason(error)}): fetch or record it again") from None
     _check_complete(path, container, stream, end_s)
-    if not found:
+    if not stamps:
         raise MediaError(f"{path} holds no frame: fetch or record it again")
-    found.sort()
-    for (pts, _), (following, _) in zip(found, found[1:], strict=False):
+    stamps.sort()
+    for (pts, _), (following, _) in pairwise(stamps):
         if pts == following:
             raise _non_monotonic(path, pts * _time_base(path, stream))
-    return found
+    return stamps
 
 
 def _forward(
@@ -149,7 +150,7 @@ def _forward(
                 if last is not None and stamp <= last:
                     raise _non_monotonic(path, stamp)
                 last = stamp
-                # A field coded picture is two packets, which must not be parted.
+                # A field-coded picture is two packets, which must be decoded together.
                 skipper.may_skip = not frame.interlaced_frame
                 yield stamp, frame
     except av.FFmpegError as error:
@@ -160,18 +161,18 @@ def _forward(
 
 
 class _PacketSkipper:
-    """Hands a decoder the packets of one stream, and says for each whether its frame may be skipped.
+    """Passes the packets of one stream to a decoder, and says for each whether its frame may be skipped.
 
-    A packet waits until `_LOOK_AHEAD` more were read, so that the stamp of the frame shown next is known; where it is not, a later
-    one stands for it, which can only make a frame needed that is not. `end_s` is where the packets seen so far end.
+    A packet waits until `_LOOK_AHEAD` more were read, so that the stamp of the frame shown next is known; if it is not, a later stamp is
+    used, which can only decode a frame more. `end_s` is the end of the packets seen so far.
     """
 
     def __init__(self, stream: VideoStream, needed: Needed | None):
         self.end_s = Fraction(0)
-        self.may_skip = False  # not before the first frame came out whole
+        self.may_skip = False  # not before the first frame has come out
         self._stream = stream
         self._needed = needed if stream.codec_context.codec.name in _SKIPPING else None
-        self._skipped: list[Fraction] = []  # a heap of the stamps of frames that the decoder may skip
+        self._skipped: list[Fraction] = []  # a heap of the stamps of frames that the decoder may have skipped
 
     def packets_for_decoder(self, packets: Iterable[av.Packet]) -> Iterator[av.Packet]:
         """The packets of the stream in order, the decoder's skip flag set before each."""
@@ -197,7 +198,7 @@ class _PacketSkipper:
         while self._skipped and (stamp is None or self._skipped[0] < stamp):
             yield heappop(self._skipped)
         if self._skipped and self._skipped[0] == stamp:
-            heappop(self._skipped)  # other frames refer to it, so it was decoded all the same
+            heappop(self._skipped)  # other frames refer to it, so it was decoded
 
     def _flagged(self, packet: av.Packet, around: Iterable[int]) -> av.Packet:
         skip = False
@@ -212,7 +213,7 @@ class _PacketSkipper:
 
 
 def _check_complete(path: str | os.PathLike[str], container: InputContainer, stream: VideoStream, end_s: Fraction) -> None:
-    """Raise `MediaError` if the file holds less than its header says: an mp4 by its index, Matroska and FLV by their duration."""
+    """Raise `MediaError` for a file shorter than its header says: an mp4 by its index, Matroska and FLV by their duration."""
     kind = container.format.name
     if kind.startswith("mov"):
         size = os.path.getsize(path)

@@ -49,11 +49,11 @@ def decode_frames(
 
     `width_px` and `height_px` (both or neither) resize. `rate_hz` thins: at each tick k / rate_hz (k = 0, 1, ...; seconds of the
     video's own clock) the frame on screen is kept, which is the latest with `pts <= tick`, and a frame on screen over several
-    ticks comes once. So a video slower than the rate keeps every frame, and cutting a video into stretches changes nothing. A
+    ticks comes once. So a video slower than the rate keeps every frame, and reading it in stretches changes nothing. A
     frame counts as on screen half a millisecond before its stamp, because common containers round stamps to 1 ms. A rate is
-    read as the nearest fraction with a denominator up to 10,000, so 29.97002997 means 30000/1001. Frames that are not kept, and that
-    no other frame refers to, are not decoded in H.264 and HEVC: the frames are the same, in less time. What lies in the boxes of `mask`
-    is grey, before resizing and again after it, see `ghostpad.video.paint`.
+    read as the nearest fraction with a denominator up to 10,000, so 29.97002997 means 30000/1001. H.264 and HEVC frames that are not
+    kept, and to which no other frame refers, are not decoded: the same frames in less time. The boxes of `mask` are painted grey
+    before resizing and again after it, see `ghostpad.video.paint`.
 
     Raises `SettingsError` for impossible arguments, at once; `MissingError`; `MediaError` for a file that is no video, and,
     naming the file and time stamp, where decoding fails early.
@@ -90,8 +90,8 @@ def decode_array(
 
 
 def resize_image(image: NDArray[np.uint8], width_px: int, height_px: int, gray: bool) -> NDArray[np.uint8]:
-    """One picture uint8 [H, W, 3] RGB as uint8 [height_px, width_px, C], by the scaler that decoding uses, so that a model sees a
-    running game as it saw videos of it.
+    """Resize one picture, uint8 [H, W, 3] RGB to uint8 [height_px, width_px, C], by the scaler that decoding uses, so that a model sees
+    a running game as it saw videos of it.
 
     C is 3, or 1 if `gray`. About 0.2 ms for 320 x 240 to 96 x 72 (measured). Raises `SettingsError` for an impossible size.
     """
@@ -132,7 +132,7 @@ def _decode(path: str | os.PathLike[str], resize: _Resize, rate: Fraction | None
         return wanted(stamp) and (rate is None or _on_tick(stamp, following, rate))
 
     with open_video(path) as (container, stream):
-        # Every frame needed: nothing to look ahead for.
+        # None if every frame is needed: then nothing waits in the look-ahead.
         frames = needed_frames_from(path, container, stream, Fraction(start_s), None if rate is None and start_s <= 0 else needed)
         for stamp, frame in frames if rate is None else _thin(frames, rate):
             if float(stamp) >= end_s:

@@ -1,6 +1,6 @@
-"""Grey boxes over parts of decoded frames: before the scaler, so that nothing of them bleeds into neighbouring pixels, and again after it.
+"""Grey boxes over parts of decoded frames: before the scaler, so that nothing bleeds into neighbouring pixels, and again after it.
 
-FFmpeg's drawbox filter copies a frame that others still refer to, so the decoder's own pictures are never touched. Reads and writes no
+FFmpeg's drawbox filter copies a frame that others still refer to, so the decoder's own pictures never change. Reads and writes no
 files; costs one copy of the frame.
 """
 
@@ -13,7 +13,7 @@ from av.filter import Graph
 from numpy.typing import NDArray
 
 Box = tuple[int, int, int, int]
-"""left, top, right, bottom in pixels; right and bottom are outside."""
+"""left, top, right, bottom in pixels; right and bottom are exclusive."""
 
 Boxes = Sequence[Box]
 """Boxes of one frame, which may overlap."""
@@ -22,9 +22,9 @@ Share = tuple[float, float, float, float]
 """A box as shares of a picture's width and height, 0...1: left, top, right, bottom."""
 
 GREY = 128
-"""What boxes are filled with, 0...255 (a guess: the middle is no cue by its brightness)."""
+"""Brightness of the boxes, 0...255 (a guess: a medium grey gives the least away)."""
 
-_NOTHING = 1e-6  # pixels; what rounding may add to a share
+_ROUNDING_PX = 1e-6  # what rounding may add to a share
 
 
 class Painter:
@@ -35,7 +35,7 @@ class Painter:
         self._key: tuple[int, int, str] | None = None
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """The frame with its boxes grey, grown to even numbers, because most videos have one colour for 2 x 2 pixels."""
+        """The frame with grey boxes, enlarged to even numbers, because most videos have one colour for 2 x 2 pixels."""
         if not self._boxes:
             return frame
         key = frame.width, frame.height, frame.format.name
@@ -75,5 +75,5 @@ def paint_resized(image: NDArray[np.uint8], boxes: Boxes, width_px: int, height_
 def covered(share: Share, width_px: int, height_px: int) -> tuple[slice, slice]:
     """Rows and columns of a picture of this size that a box touches: equal boxes paint equal pixels."""
     left, top, right, bottom = share
-    rows = slice(math.floor(top * height_px + _NOTHING), math.ceil(bottom * height_px - _NOTHING))
-    return rows, slice(math.floor(left * width_px + _NOTHING), math.ceil(right * width_px - _NOTHING))
+    rows = slice(math.floor(top * height_px + _ROUNDING_PX), math.ceil(bottom * height_px - _ROUNDING_PX))
+    return rows, slice(math.floor(left * width_px + _ROUNDING_PX), math.ceil(right * width_px - _ROUNDING_PX))

@@ -6,6 +6,7 @@ Reads one local file once from end to end; about 22 ms for 504 packets (measured
 import os
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ class VideoInfo:
     variable_rate: bool
 
     def columns(self) -> dict[str, Any]:
-        """Its part of a row of the table of videos."""
+        """Its columns in the table of videos."""
         return {
             "fps": str(self.fps),
             "frames": self.frames,
@@ -51,20 +52,20 @@ def probe_video(path: str | os.PathLike[str]) -> VideoInfo:
     before its index says, or has missing or repeated time stamps.
     """
     with open_video(path) as (container, stream):
-        found = demux_stamps(path, container, stream)
+        stamps = demux_stamps(path, container, stream)
         if not stream.width or not stream.height or not stream.time_base:
             raise MediaError(f"{path} has a video stream without a size: fetch or record it again")
-        fps = _average_rate(stream, stream.time_base, found)
-        last_step = found[-1][1] * stream.time_base or 1 / fps
+        fps = _average_rate(stream, stream.time_base, stamps)
+        last_step = stamps[-1][1] * stream.time_base or 1 / fps
         return VideoInfo(
             path=Path(path),
             width_px=stream.width,
             height_px=stream.height,
             fps=fps,
-            frames=len(found),
-            duration_s=float((found[-1][0] - found[0][0]) * stream.time_base + last_step),
+            frames=len(stamps),
+            duration_s=float((stamps[-1][0] - stamps[0][0]) * stream.time_base + last_step),
             codec=stream.codec_context.name,
-            variable_rate=_is_variable([pts for pts, _ in found]),
+            variable_rate=_is_variable([pts for pts, _ in stamps]),
         )
 
 
@@ -77,12 +78,11 @@ def video_size(path: str | os.PathLike[str]) -> tuple[int, int]:
 def read_stamps(path: str | os.PathLike[str]) -> list[Fraction]:
     """The exact time stamp in seconds of every frame, in order, without decoding. Raises as `probe_video`."""
     with open_video(path) as (container, stream):
-        found = demux_stamps(path, container, stream)
-        return [pts * (stream.time_base or Fraction(1)) for pts, _ in found]
+        return [pts * (stream.time_base or Fraction(1)) for pts, _ in demux_stamps(path, container, stream)]
 
 
-def _average_rate(stream: VideoStream, time_base: Fraction, found: list[tuple[int, int]]) -> Fraction:
-    steps, span = len(found) - 1, found[-1][0] - found[0][0]
+def _average_rate(stream: VideoStream, time_base: Fraction, stamps: list[tuple[int, int]]) -> Fraction:
+    steps, span = len(stamps) - 1, stamps[-1][0] - stamps[0][0]
     stated = [rate for rate in (stream.average_rate, stream.guessed_rate) if rate]
     for rate in stated:
         if abs(steps / (rate * time_base) - span) <= 1:
@@ -93,9 +93,9 @@ def _average_rate(stream: VideoStream, time_base: Fraction, found: list[tuple[in
 
 
 def _is_variable(pts: list[int]) -> bool:
-    steps = [following - before for before, following in zip(pts, pts[1:], strict=False)]
+    steps = [following - before for before, following in pairwise(pts)]
     if not steps:
         return False
-    # A clock that does not divide the frame time makes steps differ by one unit; in a clock of whole frames one unit is a lost frame.
+    # A clock that does not divide the frame time makes steps differ by one unit; if the clock counts frames, one unit is a lost frame.
     rounding = 1 if min(steps) > 2 else 0
     return max(steps) - min(steps) > rounding

@@ -1,7 +1,7 @@
-"""A small copy of a video that can be read at random: short side of 256 pixels, a keyframe every 15 frames, the source's own time stamps.
+"""A small copy of a video for random access: short side of 256 pixels, a keyframe every 15 frames, the source's own time stamps.
 
-Reads one video and writes one mp4, whole or not at all, in one pass, the encoder beside the decoder; `ghostpad lab bench proxy` measures
-cost. The copy then gives about 400 random frame pairs per CPU-second where the original gives 3 (measured, PyAV 18.1, 6 Mb/s clip with 5 s
+Reads one video and writes one mp4, whole or not at all, in one pass, encoder and decoder in parallel; `ghostpad lab bench proxy` measures
+the cost. The copy then gives about 400 random frame pairs per CPU-second, the original 3 (measured, PyAV 18.1, 6 Mb/s clip with 5 s
 between keyframes).
 """
 
@@ -26,7 +26,7 @@ _PRESET, _MOTION = "ultrafast", "subme=1"
 1.77 ms for 530 KB at 38.1 dB (crf 20). Decoding and resizing take 5.6 ms."""
 
 _AHEAD = 4
-"""Frames decoded and resized before the encoder takes them."""
+"""Frames decoded and resized ahead of the encoder."""
 
 
 def make_proxy(
@@ -41,7 +41,7 @@ def make_proxy(
     """Write at `target` a copy of `source` whose short side is `px` pixels (never enlarged; both sides rounded to even numbers).
 
     Every frame is kept with bit-equal time stamps, which is checked before the file appears. H.264 without B-frames, at most
-    `gop` frames between keyframes, x264 quality `crf`; the boxes of `mask` (pixels of the source) are painted grey.
+    `gop` frames between keyframes, x264 quality `crf`; the boxes of `mask` (pixels of the source) are grey.
     The same source gives the same bytes. Raises `SettingsError` for options out of range, `MissingError`, and `MediaError` if the
     source cannot be read to its end or its stamps cannot be kept.
     """
@@ -73,7 +73,7 @@ def make_proxy(
 
 
 def _small(frames: Iterator[tuple[Fraction, av.VideoFrame]], px: int, mask: Boxes) -> Iterator[tuple[Fraction, Fraction, av.VideoFrame]]:
-    """Each frame masked and resized, with its time stamp and how long it is shown in seconds (0: not said)."""
+    """Each frame masked and resized, with its time stamp and its duration in seconds (0: unknown)."""
     scaler, painter, size = VideoReformatter(), Painter(mask), None
     for stamp, frame in frames:
         size = size or proxy_size(frame.width, frame.height, px)
@@ -92,14 +92,14 @@ def _comment(mask: Boxes) -> str:
 
 
 def proxy_size(width_px: int, height_px: int, px: int) -> tuple[int, int]:
-    """Width and height of a proxy: the short side `px` or the source's if that is smaller, shape kept, both even and at least 2."""
+    """Width and height of a proxy: the short side is `px`, or the source's if smaller; same aspect, both even and at least 2."""
     scale = Fraction(min(px, width_px, height_px), min(width_px, height_px))
     wide, high = (max(2, min(2 * round(side * scale / 2), side // 2 * 2)) for side in (width_px, height_px))
     return wide, high
 
 
 def _ticks_hz(time_base: Fraction | None) -> int:
-    """Ticks a second in which every stamp of the source is whole; at least 10,000, below which the mp4 writer would double it."""
+    """Ticks a second that make every stamp of the source a whole number; at least 10,000, below which the mp4 writer would double it."""
     ticks_hz = time_base.denominator if time_base else 90_000
     while ticks_hz < 10_000:
         ticks_hz *= 2

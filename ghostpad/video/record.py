@@ -1,7 +1,7 @@
-"""Writing H.264 with exact time stamps: the recorder for games, and the stream writer it shares with the proxy.
+"""Writing H.264 with exact time stamps: the recorder for games, and the stream writer that it shares with the proxy.
 
-Writes one mp4, index first (faststart), that appears at its name only when it is whole. One encoder thread and no dates
-inside, so the same frames give the same bytes. No B-frames: decoding order is showing order, and a window costs less to reach.
+Writes one mp4, index first (faststart), that appears under its name only when it is whole. One encoder thread and no dates
+inside, so the same frames give the same bytes. No B-frames: decoding order is display order, and seeking costs less.
 """
 
 import math
@@ -22,15 +22,14 @@ PRESETS: tuple[str, ...] = ("ultrafast", "superfast", "veryfast", "faster", "fas
 """x264's presets, quickest first."""
 
 _MIN_TICKS_HZ = 90_000
-"""Least ticks a second of a recording's clock: MPEG's own 90 kHz, so that free time stamps are off by at most 6 microseconds."""
+"""Fewest ticks a second of a recording's clock: MPEG's own 90 kHz, so that free time stamps are off by at most 6 microseconds."""
 
 
 class H264Writer:
     """An mp4 file with one H.264 stream, time stamps in ticks of 1 / `ticks_hz` second. `close` finishes the file.
 
-    `path` is written in place: callers hand over a temporary name. `rate` guides the encoder only; `motion` is x264's motion search options
-    where they differ from the preset's; `comment` stands in the file's metadata. Raises `SettingsError` for
-    impossible options.
+    `path` is written in place, so callers pass a temporary name. `rate` guides the encoder only; `motion` are x264's options of motion
+    search where they differ from the preset; `comment` goes into the file's metadata. Raises `SettingsError` for impossible options.
     """
 
     def __init__(
@@ -38,7 +37,7 @@ class H264Writer:
         colorspace: int | None = None, motion: str = "", comment: str = "",
     ):  # fmt: skip
         check_encoding(crf, preset, gop)
-        # The movie clock times the wait before the first frame; left at its default of 1 kHz it would round that to a millisecond.
+        # The movie clock times the gap before the first frame; its default of 1 kHz would round that to a millisecond.
         options = {"movflags": "+faststart", "fflags": "+bitexact"}
         options |= {"movie_timescale": str(ticks_hz), "video_track_timescale": str(ticks_hz)}
         self._container = av.open(str(path), "w", format="mp4", options=options)
@@ -60,7 +59,7 @@ class H264Writer:
     def add(self, frame: av.VideoFrame, ticks: int, duration_ticks: int) -> None:
         """Append a yuv420p frame shown from `ticks` on; stamps must rise. The last frame's duration ends the video."""
         frame.pts, frame.time_base, frame.duration = ticks, self._time_base, duration_ticks
-        frame.pict_type = av.video.frame.PictureType.NONE  # a source's keyframes must not decide where ours stand
+        frame.pict_type = av.video.frame.PictureType.NONE  # the source's keyframes must not decide where ours are
         self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
@@ -107,7 +106,7 @@ class VideoRecorder:
         """Append a picture uint8 [H, W, 3] RGB shown from `pts_s` seconds on (None: one step of 1 / fps after the last, first 0).
 
         All pictures have one size, width and height even, because H.264 video stores colour for blocks of 2 x 2 pixels;
-        an odd size is refused rather than padded, so that every picture stays as it was given. Stamps are rounded
+        an odd size is refused rather than padded, so that no picture is changed. Stamps are rounded
         to the file's clock (at least 90,000 ticks a second), must be 0 or more and rise. Raises `MediaError` otherwise.
         """
         if self._temporary is None:

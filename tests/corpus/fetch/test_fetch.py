@@ -212,7 +212,7 @@ def test_the_command_reports_by_site(site: Site, tmp_path: Path, capsys: pytest.
     assert main(["corpus", "fetch", str(corpus.root), "--report"]) == 0
     assert "dead: the site no longer has it" in capsys.readouterr().out
     assert main(["corpus", "fetch", str(corpus.root), "--videos", "a"]) == 0
-    assert "no video that has an address is missing" in capsys.readouterr().out
+    assert "no video with an address is missing" in capsys.readouterr().out
     assert main(["corpus", "fetch", str(corpus.root), "--rate-limit", "fast", "--workers", "0"]) == 2
     refused = capsys.readouterr().err
     assert "--rate-limit is fast" in refused and "--workers is 0" in refused
