@@ -1,4 +1,4 @@
-"""Label a clip: `python examples/label_a_clip.py clip.mp4 runs/idm` prints what is held at ten moments and writes clip.labels.csv."""
+"""Label a clip: `python examples/label_a_clip.py clip.mp4 runs/idm` prints the pad at ten moments and writes clip.labels.csv."""
 
 import sys
 

@@ -1,7 +1,7 @@
-"""A filter of one's own: drop rows in which the IDM is unsure of a stick. `python examples/own_filter.py CORPUS` judges a corpus with it.
+"""A filter of your own: drop rows in which the IDM is unsure of a stick. `python examples/own_filter.py CORPUS` filters a corpus with it.
 
-Two ways in. From Python, hand filters to `filter_corpus`, as the last lines do. For every command, install this folder as a package
-(`pip install -e examples`): its pyproject.toml registers this file, and `ghostpad filter CORPUS --spread.most 0.3` knows the filter.
+There are two ways to use it. In Python, pass filters to `filter_corpus`, as the last lines do. For the commands, install this folder as a
+package (`pip install -e examples`): its pyproject.toml registers this file, and `ghostpad filter CORPUS --spread.most 0.3` then works.
 """
 
 import sys
@@ -23,14 +23,14 @@ SPREADS = ("left_x_spread", "left_y_spread", "right_x_spread", "right_y_spread")
 
 
 class SpreadSettings(Settings):
-    """The cut of this filter; the command line makes a flag of each field."""
+    """The cut of this filter; each field becomes a flag of the command."""
 
     most: float = Field(default=0.5, ge=0, le=1, description="drop rows with a stick whose predicted standard deviation is above this")
 
 
 @dataclass(frozen=True)
 class Spread(Filter):
-    """Keeps rows whose least certain stick is certain enough."""
+    """Keeps rows in which every stick is certain enough."""
 
     name: ClassVar[str] = "spread"
     version: ClassVar[int] = 1

@@ -1,7 +1,7 @@
-"""A game of one's own: catch the falling ball with the left stick. `python examples/own_game.py catch.mp4` plays and films an episode.
+"""A game of your own: catch the falling ball with the left stick. `python examples/own_game.py catch.mp4` plays and records an episode.
 
-For every command, install this folder as a package (`pip install -e examples`): its pyproject.toml registers this file, and
-`ghostpad record catch --player expert --out catch` and `ghostpad eval policy RUN --games catch` know the game.
+For the commands, install this folder as a package (`pip install -e examples`): its pyproject.toml registers this file, and
+`ghostpad record catch --player expert --out catch` and `ghostpad eval policy RUN --games catch` then work.
 """
 
 import sys
@@ -65,10 +65,10 @@ class Expert(Player):
     """Steers under the ball."""
 
     def reset(self, seed: int) -> None:
-        """It needs no chance."""
+        """Nothing here is random."""
 
     def act(self, game: Game) -> Pad:
-        """Full tilt when far, less when near."""
+        """Full stick when far, less when near."""
         assert isinstance(game, Catch)
         pad = neutral()
         pad[STEER] = np.clip((game.ball_x_px - game.paddle_px) / 8, -1, 1)
@@ -76,14 +76,14 @@ class Expert(Player):
 
 
 class Novice(Expert):
-    """Looks at the ball now and then only."""
+    """Looks at the ball only now and then."""
 
     def reset(self, seed: int) -> None:
-        """All chance comes from `seed`."""
+        """All randomness comes from `seed`."""
         self._rng, self._left_frames = np.random.default_rng(seed), 0
 
     def act(self, game: Game) -> Pad:
-        """Holds what was right when it last looked."""
+        """Holds the pad that was right when it last looked."""
         if not self._left_frames:
             self._pad, self._left_frames = super().act(game), hold_frames(self._rng)
         self._left_frames -= 1

@@ -1,7 +1,7 @@
-"""Score anybody's table: `python examples/score_tables.py predicted.csv recorded.parquet 60`, the last word being rows a second.
+"""Score tables from any source: `python examples/score_tables.py predicted.csv recorded.parquet 60`; 60 is the rows a second.
 
-Both tables need a column `pts_s` (seconds) and columns named as the pad's slots (`ghostpad.SLOTS`), any subset of them: a probability or
-0/1 for a button, -1...1 for a stick. No model of ghostpad is needed, and no torch.
+Both tables need a column `pts_s` (seconds) and columns for any of the pad's slots (`ghostpad.SLOTS`): a probability or 0/1 for a button,
+-1...1 for a stick. It needs no model of ghostpad, and no torch.
 """
 
 import sys

@@ -58,14 +58,14 @@ _FOLDERS: tuple[str, ...] = (
     "base",  # the pad, records, table schemas, errors, atomic files, settings
     "video",  # probe, decode by time stamp, record, proxy
     "games",  # a game as a gamepad environment, scripted players
-    "corpus",  # footage and rows on disk: one subfolder a way in, one a check
+    "corpus",  # footage and rows on disk: a subfolder for each way in and each check
     "measure",  # predicted rows against true rows, without torch
     "feed",  # windows of frames and rows -> batches
     "nn",  # blocks that know no game and no pad
     "train",  # one loop for every model
     "idm",  # stage 1: the inverse dynamics model
-    "label",  # stage 2: one video -> label rows
-    "filters",  # stage 3: which rows to believe
+    "label",  # stage 2: one video -> pseudo-labels
+    "filters",  # stage 3: which rows to trust
     "policy",  # stage 4: the agent
     "view",  # pictures and pages
     "cli",  # the commands
