@@ -44,7 +44,7 @@ def test_the_smaller_numbers_are_those_that_the_page_names() -> None:
 
 def test_the_own_recording_became_recorded_rows(pasted: tuple[Path, str]) -> None:
     corpus = ghostpad.open_corpus(pasted[0] / "recorded")
-    assert corpus.ok_ids() and corpus.labelled_ids("recorded") == corpus.ok_ids()
+    assert corpus.ok_ids() and corpus.ids_with_rows("recorded") == corpus.ok_ids()
     played = ghostpad.open_corpus(pasted[0] / "played")
     for id in corpus.ok_ids():
         rows, truth = corpus.actions("recorded", id), played.actions("recorded", id)
@@ -56,7 +56,7 @@ def test_pseudo_labels_were_written_and_shown(pasted: tuple[Path, str]) -> None:
     folder, printed = pasted
     wild = ghostpad.open_corpus(folder / "wild")
     (source,) = wild.sources()
-    assert wild.labelled_ids(source) == wild.ok_ids() and wild.verdicts("default").num_rows
+    assert wild.ids_with_rows(source) == wild.ok_ids() and wild.verdicts("default").num_rows
     assert len(re.findall(r"^\{'pts_s': .*'confidence': ", printed, re.MULTILINE)) == 5
     for page in ("eval/idm.html", "report.html"):
         assert (folder / page).read_text(encoding="utf-8").lstrip().startswith("<!doctype html>")

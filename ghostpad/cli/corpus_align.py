@@ -35,7 +35,7 @@ def corpus_align(corpus: CorpusPath, reference: tuple[Path, ...] = ()) -> None:
             measured against theirs. A few minutes of each game are enough.
     """
     opened = Corpus.open(corpus)
-    if not set(opened.labelled_ids(RECORDED)) & set(opened.ok_ids()):
+    if not set(opened.ids_with_rows(RECORDED)) & set(opened.ok_ids()):
         raise MissingError(f"{corpus} has no video with both footage and recorded rows: fetch footage, or record some")
     aligned = align_corpus(opened, [Corpus.open(path) for path in reference])
     write_lag_plot(corpus / "lag.png", [row["lag_ms"] for row in aligned.videos])

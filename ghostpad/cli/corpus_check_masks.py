@@ -27,7 +27,7 @@ def check_masks(corpus: CorpusPath, *, margin_px: int = MARGIN_PX) -> None:
         margin_px: Margin of the masks around the box in pixels, 8 everywhere else; below 0 the masks are too small on purpose.
     """
     opened = Corpus.open(corpus)
-    recorded = set(opened.labelled_ids(RECORDED))
+    recorded = set(opened.ids_with_rows(RECORDED))
     videos = [one for one in opened.list_videos() if one.status == "ok" and (one.overlay_px is not None or one.id in recorded)]
     if not videos:
         raise MissingError(f"{corpus} has no video with footage and recorded rows or a drawn controller: fetch footage, or record some")

@@ -37,7 +37,7 @@ def set_mask(
     set_masks(opened, videos, box, of)
     print(f"{corpus}: {'no mask' if none else 'mask set'}: {', '.join(videos)}")
     for source in opened.sources():
-        old = sorted(set(videos) & set(opened.labelled_ids(source)))
+        old = sorted(set(videos) & set(opened.ids_with_rows(source)))
         if source != RECORDED and old:
             print(f"  {source} was made with the old mask: remove its rows of {', '.join(old)} in actions/{source}, and label again")
     print(f"next: ghostpad corpus check-masks {corpus}")

@@ -137,9 +137,9 @@ class Corpus:
         """The sources that have rows, by name."""
         folder = self.root / "actions"
         names = (entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else ()
-        return sorted(name for name in names if _is_source(name) and self.labelled_ids(name))
+        return sorted(name for name in names if _is_source(name) and self.ids_with_rows(name))
 
-    def labelled_ids(self, source: str) -> list[str]:
+    def ids_with_rows(self, source: str) -> list[str]:
         """The ids of the videos that have rows from a source, in order."""
         _kind(source)
         return _names(self.root / "actions" / source)

@@ -66,7 +66,7 @@ def summarise(corpus: Corpus) -> Summary:
     copies = {
         folder.name: _stems(corpus, f"proxy/{folder.name}/*.mp4") for folder in sorted(corpus.root.glob("proxy/*")) if folder.is_dir()
     }
-    labelled = {source: corpus.labelled_ids(source) for source in corpus.sources()}
+    labelled = {source: corpus.ids_with_rows(source) for source in corpus.sources()}
     return {
         "videos": len(videos),
         "chunks": chunks.num_rows - chunks.column("video").null_count,

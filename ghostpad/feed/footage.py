@@ -98,7 +98,7 @@ def labelled_rows(corpus: Corpus, source: str, settings: DataSettings) -> RowsOf
             if not row["keep"]:
                 dropped.setdefault(row["video"], []).append((row["first_row"], row["last_row"]))
 
-    trusts = {id: _trust(table, settings) for id in corpus.labelled_ids(source) if (table := corpus.actions(source, id)) is not None}
+    trusts = {id: _trust(table, settings) for id in corpus.ids_with_rows(source) if (table := corpus.actions(source, id)) is not None}
     average = max(1e-6, float(np.concatenate(list(trusts.values())).mean())) if trusts else 1.0
 
     def rows(corpus: Corpus, video: str) -> Rows | None:

@@ -61,7 +61,7 @@ def gather(corpora: Sequence[Corpus], data: DataSettings, spec: WindowSpec, with
     """
     recorded, held_out, pseudo, sources, seconds = [], [], [], [], 0.0
     for corpus in corpora:
-        known, ok = set(corpus.labelled_ids(RECORDED)), corpus.ok_ids()
+        known, ok = set(corpus.ids_with_rows(RECORDED)), corpus.ok_ids()
         learned, kept_out = split_videos([id for id in ok if id in known], data.validation_share)
         once = load_footage(corpus, learned, truth_rows, spec)
         seconds += 60 * minutes_of(once)

@@ -63,7 +63,7 @@ def filter_corpus(corpus: Corpus, source: str, filters: Sequence[Filter], name: 
         if video.status != "ok":
             broken.setdefault(video.reason or "no reason given", []).append(id)
     stretches: list[dict[str, Any]] = []
-    ids = corpus.labelled_ids(source)
+    ids = corpus.ids_with_rows(source)
     with progress(f"filter {source}", len(ids), "videos") as advance:
         for id in ids:
             found, problem = _judge_video(corpus, source, id, videos.get(id), filters)

@@ -32,7 +32,7 @@ numbers of a pad, in order: `{", ".join(SLOTS)}`. Buttons are 0...1; sticks are 
 """
 
 CLASSES: dict[type, str] = {
-    Corpus: "videos list_videos video_path ok_ids sources labelled_ids actions write_actions verdicts add_video",
+    Corpus: "videos list_videos video_path ok_ids sources ids_with_rows actions write_actions verdicts add_video",
     Idm: "label predict slots_of", Policy: "act act_from sample sample_batch flow_loss quicken", Filter: "score keep",
     GameSpec: "", Step: "", Game: "reset step close", Player: "reset act",
 }  # fmt: skip

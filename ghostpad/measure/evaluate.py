@@ -85,7 +85,7 @@ def evaluate_labels(
 def judge(corpus: Corpus, source: str, truth: Path) -> list[Judged]:
     """The videos of a corpus that have rows of `source` and true rows, by id. Raises `MissingError` if there is none."""
     videos = {video.id: video for video in corpus.list_videos()}
-    matched = ((id, match_video(corpus, videos[id], source, truth)) for id in corpus.labelled_ids(source) if id in videos)
+    matched = ((id, match_video(corpus, videos[id], source, truth)) for id in corpus.ids_with_rows(source) if id in videos)
     judged = [Judged(videos[id], rows) for id, rows in matched if rows is not None]
     if not judged:
         raise MissingError(
@@ -115,7 +115,7 @@ def _priors(judged: Sequence[Judged], prior: Sequence[Path]) -> list[NDArray[np.
     truths: dict[Any, list[pa.Table]] = {}
     for corpus in map(Corpus.open, prior):
         games = {video.id: video.game for video in corpus.list_videos()}
-        for id in corpus.labelled_ids(RECORDED):
+        for id in corpus.ids_with_rows(RECORDED):
             if (table := corpus.actions(RECORDED, id)) is not None:
                 truths.setdefault(games.get(id), []).append(table)
     means = {game: prior_of(tables) for game, tables in truths.items()}

@@ -80,14 +80,14 @@ def test_paths_that_leave_the_corpus_are_refused(corpus: Corpus, path: str) -> N
         corpus.video_path("one")
 
 
-@pytest.mark.parametrize("name", ["", "../a", "a/b", ".hidden", "a\\b"])
+@pytest.mark.parametrize("name", ["", "../a", "a/b", ".hidden", "a\\b", "a:b"])
 def test_names_that_leave_their_folder_are_refused(corpus: Corpus, name: str, tmp_path: Path) -> None:
     for act in (
         lambda: corpus.add_video(Video(id=name)),
         lambda: corpus.actions("recorded", name),
         lambda: corpus.write_actions("recorded", name, truth()),
         lambda: corpus.actions(f"idm-{name}/x", "one"),
-        lambda: corpus.labelled_ids(name),
+        lambda: corpus.ids_with_rows(name),
         lambda: corpus.verdicts(name),
         lambda: corpus.proxy_path(256, name),
         lambda: truth_table(tmp_path, name),
@@ -108,12 +108,12 @@ def test_every_problem_of_a_row_at_once(corpus: Corpus) -> None:
 
 
 def test_rows_by_source(corpus: Corpus) -> None:
-    assert corpus.actions("recorded", "one") is None and corpus.labelled_ids("idm-abc") == []
+    assert corpus.actions("recorded", "one") is None and corpus.ids_with_rows("idm-abc") == []
     corpus.write_actions("recorded", "two", truth())
     corpus.write_actions("recorded", "one", truth(), {"game": "doom"})
     corpus.write_actions("idm-abc", "one", labels(), {"model": "abc"})
     assert corpus.sources() == ["idm-abc", "recorded"]
-    assert corpus.labelled_ids("recorded") == ["one", "two"]
+    assert corpus.ids_with_rows("recorded") == ["one", "two"]
     back = corpus.actions("recorded", "one")
     assert back is not None and back.equals(truth()) and table_facts(back)["game"] == "doom"
     back = corpus.actions("idm-abc", "one")
@@ -129,7 +129,7 @@ def test_half_written_files_and_strange_folders_are_not_listed(corpus: Corpus) -
     (corpus.root / "actions/recorded/.two.parquet.tmp-123.parquet").write_bytes(b"half")
     (corpus.root / "actions/notes").mkdir()
     (corpus.root / "actions/idm-empty").mkdir()
-    assert corpus.labelled_ids("recorded") == ["one"] and corpus.sources() == ["recorded"]
+    assert corpus.ids_with_rows("recorded") == ["one"] and corpus.sources() == ["recorded"]
 
 
 def test_verdicts(corpus: Corpus) -> None:

@@ -84,7 +84,7 @@ def test_a_killed_labelling_leaves_whole_files_and_the_same_command_ends_it(wild
         time.sleep(0.002)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "the labelling was over before it could be killed"
-    left = wild.labelled_ids(folder.name)
+    left = wild.ids_with_rows(folder.name)
     assert 0 < len(left) < COPIES and all((folder / f"{id}.parquet").read_bytes() == whole for id in left)
 
     before = written(wild)

@@ -95,7 +95,7 @@ class _Run:
         key = source.key()
         if self._known(source, key):
             return
-        incoming = self._corpus.root / "videos" / f".add{PurePosixPath(source.path).suffix.lower()}"
+        incoming = self._corpus.root / "videos" / f".add{re.sub(r'[^.a-z0-9]', '_', PurePosixPath(source.path).suffix.lower())}"
         try:
             self._take(source, key, incoming)
         finally:

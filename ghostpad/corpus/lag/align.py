@@ -48,7 +48,7 @@ def align_corpus(corpus: Corpus, references: Sequence[Corpus] = ()) -> Aligned:
     if references teach no game of these, and `SettingsError` for a corpus that is its own reference.
     """
     videos = {video.id: video for video in corpus.list_videos()}
-    wanted = [id for id in corpus.labelled_ids(RECORDED) if id in videos and videos[id].status == "ok"]
+    wanted = [id for id in corpus.ids_with_rows(RECORDED) if id in videos and videos[id].status == "ok"]
     if any(reference.root.resolve() == corpus.root.resolve() for reference in references):
         raise SettingsError(f"{corpus.root} is its own reference: name another corpus, one whose lags are known")
     readers = reference_readers(references, {videos[id].game for id in wanted}) if references and wanted else {}

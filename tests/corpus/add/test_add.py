@@ -56,6 +56,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
+def test_a_file_whose_suffix_cannot_stand_in_the_table_is_added_under_another(corpus: Corpus, tmp_path: Path) -> None:
+    odd = tmp_path / "clip.12:30"
+    film(tmp_path / "clip.mp4", 1).rename(odd)
+    assert add(corpus, odd).added == 1 and corpus.video("clip").path == "videos/clip.12_30"
+    assert add(corpus, odd).present == 1, "the corpus still takes files"
+
+
 def test_a_folder_is_added_once_and_broken_files_are_rows(corpus: Corpus, folder: Path) -> None:
     counts = add(corpus, folder)
     assert (counts.added, counts.present, len(counts.broken)) == (2, 0, 1)
@@ -95,7 +102,7 @@ def test_rows_beside_a_video_and_facts_of_a_manifest(corpus: Corpus, folder: Pat
 def test_rows_that_cannot_be_read_are_said_and_the_video_is_added(corpus: Corpus, folder: Path) -> None:
     (folder / "one.parquet").write_bytes(b"no table")
     counts = add(corpus, folder / "one.mp4")
-    assert counts.added == 1 and "not a readable parquet" in counts.unread["one"] and corpus.labelled_ids("recorded") == []
+    assert counts.added == 1 and "not a readable parquet" in counts.unread["one"] and corpus.ids_with_rows("recorded") == []
 
 
 def test_links_addresses_and_what_is_not_there(corpus: Corpus, folder: Path) -> None:

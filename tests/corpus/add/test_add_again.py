@@ -168,7 +168,7 @@ def test_rows_that_come_later_are_taken_and_others_are_not_lost(folder: Path, tm
         rows = actions_table(np.arange(count) / 10, np.ones((count, PAD_DIM), np.float32), np.ones(PAD_DIM, np.bool_))
         write_table(folder / f"{name}.parquet", rows, "actions")
     counts = add(corpus, folder)
-    assert corpus.labelled_ids("recorded") == ["3", "4"] and counts.unread.keys() == {"3"}
+    assert corpus.ids_with_rows("recorded") == ["3", "4"] and counts.unread.keys() == {"3"}
     assert first is not None and first.equals(corpus.actions("recorded", "3")) and "other rows" in counts.unread["3"]
 
 

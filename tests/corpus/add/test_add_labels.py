@@ -67,7 +67,7 @@ def test_a_file_named_by_its_id_is_the_footage_of_the_labels(corpus: Corpus, sha
         } and found.game == "celeste"
     assert {key: getattr(row(corpus, "-dQw4w9WgXcQ"), key) for key in kept} == {key: getattr(before, key) for key in kept}
     assert row(corpus, "gone").status == "missing"
-    assert corpus.labelled_ids("recorded") == sorted(IDS)
+    assert corpus.ids_with_rows("recorded") == sorted(IDS)
     again = add(corpus, tmp_path / "in")
     assert (again.added, again.present) == (0, 2)
     index_shards(corpus, find_sources([shard]))
@@ -95,7 +95,7 @@ def test_footage_added_before_its_labels_were_indexed_gets_them(shard: Path, tmp
     corpus = Corpus.create(tmp_path / "c")
     add(corpus, film(tmp_path / "in" / "gone.mp4"))
     index_shards(corpus, find_sources([shard]))
-    assert row(corpus, "gone").status == "ok" and row(corpus, "gone").labels == "raw" and "gone" in corpus.labelled_ids("recorded")
+    assert row(corpus, "gone").status == "ok" and row(corpus, "gone").labels == "raw" and "gone" in corpus.ids_with_rows("recorded")
 
 
 def test_labels_that_are_indexed_while_a_row_waits_to_be_written_stay(corpus: Corpus) -> None:
@@ -136,6 +136,7 @@ def test_rows_beside_joined_footage_do_not_replace_its_labels(corpus: Corpus, tm
     "text, kind, message",
     [
         ("path,id\na.mp4,../b\n", SettingsError, "line 2: '../b' cannot name a file"),
+        ("path,id\na.mp4,celeste:run1\n", SettingsError, "line 2: 'celeste:run1' cannot name a file"),
         ("path,id\na.mp4,x\nb.mp4,x\n", SettingsError, "two videos are called 'x'"),
         ("path,id\n,x\n", SettingsError, "line 2: path is empty"),
         ("id\nx\n", FormatError, "column path"),
