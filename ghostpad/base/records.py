@@ -65,6 +65,11 @@ class Video:
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", self.path or f"videos/{self.id}.mp4")
 
+    @property
+    def minutes(self) -> float:
+        """Its length; 0 where it is not known."""
+        return (self.duration_s or 0.0) / 60
+
     @classmethod
     def of(cls, columns: Mapping[str, Any]) -> "Video":
         """A video from columns by name, as Arrow and JSON give them. Raises `SettingsError`, listing every unknown name."""

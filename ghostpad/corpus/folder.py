@@ -8,11 +8,11 @@
     chunks.parquet                    the pieces that a dataset's labels came in, table kind "chunks"
     nitrogen/<shard>-<hash>.parquet   the same by finished shard, see ghostpad.corpus.nitrogen.index
     verdicts/<name>.parquet           what a filter kept and dropped
-    add/ledger.jsonl                  what came of each file given to `corpus add`, see ghostpad.corpus.add.ledger
+    add/ledger.jsonl                  every file that `corpus add` read, see ghostpad.corpus.add.ledger
     cache/                            derived, may be deleted at any time
 
-Every file appears whole or not at all, so any reader may look while others write. The one file that several processes
-rewrite, videos.parquet, is changed under a lock of this machine (`fcntl.flock`; Linux and macOS).
+Every file appears whole or not at all, so it can be read while others write. The one file that several processes rewrite,
+videos.parquet, is changed under a lock of this machine (`fcntl.flock`; Linux and macOS).
 """
 
 import os
@@ -28,7 +28,7 @@ from ghostpad.base.files import locked, safe_name
 from ghostpad.base.records import CHUNKS, VIDEOS, Status, Video, read_table, videos_table, write_table
 
 RECORDED = "recorded"
-"""The source of rows that holds the truth."""
+"""The source of the true rows."""
 
 
 class Corpus:
@@ -52,7 +52,7 @@ class Corpus:
 
     @classmethod
     def create(cls, path: str | os.PathLike[str]) -> "Corpus":
-        """The corpus at `path`, made empty if there is none. Raises `SettingsError` where there can be no folder."""
+        """The corpus at `path`; an empty one is made if there is none. Raises `SettingsError` where no folder can be made."""
         corpus = cls(path)
         try:
             with corpus._locked():
@@ -88,15 +88,15 @@ class Corpus:
         return [video.id for video in self.list_videos() if video.status == "ok"]
 
     def path_of(self, video: Video) -> Path:
-        """Where a video's file lies. Raises `SettingsError` if its path leaves the corpus."""
+        """The path of a video's file. Raises `SettingsError` if it leaves the corpus."""
         return self.root / _inside(video.path, video.id)
 
     def video_path(self, id: str) -> Path:
-        """Where the file of the video with this id lies; reads the table. Raises as `video` and `path_of`."""
+        """The path of the file of the video with this id; reads the table. Raises as `video` and `path_of`."""
         return self.path_of(self.video(id))
 
     def proxy_path(self, px: int, id: str) -> Path:
-        """Where a video's small copy with a short side of `px` pixels lies, whether or not it is there."""
+        """The path of a video's small copy with a short side of `px` pixels, whether or not it exists."""
         return self.root / "proxy" / str(px) / f"{safe_name(id)}.mp4"
 
     def add_video(self, video: Video) -> None:
@@ -104,28 +104,28 @@ class Corpus:
         self.put_videos([video])
 
     def put_videos(self, videos: Iterable[Video], join: Callable[[Video, Video], Video] | None = None) -> None:
-        """Insert videos, or replace those with their ids, the table written once. Safe beside other processes on this machine.
+        """Insert videos, or replace those with their ids, in one write of the table. Safe beside other processes on this machine.
 
-        `join(old, new)` says what becomes of a video that is there (default: the new one); it is called under the lock, so what another
-        process wrote in between is not lost. Raises `SettingsError`, listing every problem, for an unusable id or status or a path that
-        leaves the corpus, and `FormatError` for a value of the wrong type.
+        `join(old, new)` makes the row of a video that the table has already (default: the new one); it is called under the lock, so what
+        another process wrote in between is not lost. Raises `SettingsError`, listing every problem, for an unusable id or status or a path
+        that leaves the corpus, and `FormatError` for a value of the wrong type.
         """
         added = list(map(_checked, videos))
         with self._locked():
-            found = {video.id: video for video in self.list_videos()} if self._table_path.exists() else {}
+            known = {video.id: video for video in self.list_videos()} if self._table_path.exists() else {}
             for video in added:
-                found[video.id] = join(found[video.id], video) if join and video.id in found else video
-            write_table(self._table_path, videos_table(found.values()), "videos")
+                known[video.id] = join(known[video.id], video) if join and video.id in known else video
+            write_table(self._table_path, videos_table(known.values()), "videos")
 
     # ---- rows ---------------------------------------------------------------------------------------------------
 
     def actions_path(self, source: str, id: str) -> Path:
-        """Where the rows of a video from a source lie, whether or not they are there."""
+        """The path of a video's rows from a source, whether or not it exists."""
         _kind(source)
         return self.root / "actions" / source / f"{safe_name(id)}.parquet"
 
     def actions(self, source: str, id: str) -> pa.Table | None:
-        """The rows of a video from a source ("recorded" or "idm-<fingerprint>"), or None if there are none yet."""
+        """The rows of a video from a source ("recorded" or "idm-<fingerprint>"), or None if it has none yet."""
         path = self.actions_path(source, id)
         return read_table(path, _kind(source)) if path.exists() else None
 
@@ -142,7 +142,7 @@ class Corpus:
     def ids_with_rows(self, source: str) -> list[str]:
         """The ids of the videos that have rows from a source, in order."""
         _kind(source)
-        return _names(self.root / "actions" / source)
+        return stems(self.root / "actions" / source)
 
     def chunks(self) -> pa.Table:
         """The pieces that a dataset's labels came in (schema `CHUNKS`), by video and number; empty where there are none."""
@@ -152,10 +152,10 @@ class Corpus:
     # ---- verdicts -----------------------------------------------------------------------------------------------
 
     def verdicts(self, name: str) -> pa.Table:
-        """A filter's verdicts (schema `VERDICTS`). Raises `MissingError`, naming what there is, if there are none."""
+        """A filter's verdicts (schema `VERDICTS`). Raises `MissingError`, with the names there are, for another."""
         path = self._verdicts_path(name)
         if not path.exists():
-            known = _names(path.parent)
+            known = stems(path.parent)
             hint = nearest(name, known) if known else "make some with `ghostpad filter`"
             raise MissingError(f"{self.root} has no verdicts called '{name}': {hint}")
         return read_table(path, "verdicts")
@@ -174,15 +174,13 @@ class Corpus:
         return self.root / "verdicts" / f"{safe_name(name)}.parquet"
 
     def _locked(self) -> AbstractContextManager[None]:
-        """Hold this corpus's lock."""
         return locked(self.root / ".lock")
 
 
 def truth_table(folder: str | os.PathLike[str], id: str) -> pa.Table | None:
     """The true rows of a video from a folder of `<id>.parquet` files (kind "actions"), or None if it has none for this video.
 
-    Withheld truth lies in such a folder outside the corpus, so that nothing that learns from the corpus can meet it. Raises
-    `MissingError` if there is no such folder.
+    Withheld truth is kept in such a folder outside the corpus, so that nothing can learn from it. Raises `MissingError` for no folder.
     """
     if not Path(folder).is_dir():
         raise MissingError(f"there is no folder of true rows at {folder}")
@@ -191,7 +189,7 @@ def truth_table(folder: str | os.PathLike[str], id: str) -> pa.Table | None:
 
 
 def unreadable_lines(root: Path, unreadable: Mapping[str, str]) -> list[str]:
-    """What a command prints about the videos of a corpus that it could not read: how many, and each id with the reason."""
+    """What a command prints about videos that it could not read: how many, and each id with the reason; nothing for none."""
     head = f"{root}: {len(unreadable)} videos cannot be read and are left out; the corpus still lists them as they were"
     return [head, *(f"  {id}: {reason}" for id, reason in sorted(unreadable.items()))] if unreadable else []
 
@@ -211,7 +209,7 @@ def _checked(video: Video) -> Video:
 
 
 def _inside(path: str, id: str) -> PurePosixPath:
-    """A path from the table of videos if it stays in the corpus, whatever wrote the table."""
+    """A path from the table of videos, which another program may have written. Raises `SettingsError` if it leaves the corpus."""
     relative = PurePosixPath(str(path))
     if relative.is_absolute() or not relative.parts or ".." in relative.parts or any(sign in str(path) for sign in "\\:\0"):
         raise SettingsError(f"video '{id}' names the file '{path}': it must be a path inside the corpus folder, such as videos/{id}.mp4")
@@ -228,5 +226,6 @@ def _kind(source: str) -> str:
     return "actions" if source == RECORDED else "labels"
 
 
-def _names(folder: Path) -> list[str]:
-    return sorted(path.stem for path in folder.glob("*.parquet") if not path.name.startswith("."))
+def stems(folder: Path, suffix: str = ".parquet") -> list[str]:
+    """The names without suffix of the finished files in a folder, in order."""
+    return sorted(path.stem for path in folder.glob(f"[!.]*{suffix}"))

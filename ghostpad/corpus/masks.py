@@ -2,12 +2,12 @@
 
 The dataset gives the box in pixels of the rendition that it annotated, and the footage may have another size; boxes may overflow the
 picture, by 5 to 125 pixels (measured by others). A mask a few pixels too small gives the answers away, one a few too large costs nothing:
-so the box is scaled, padded, rounded outwards and clipped, and what is no box is refused with a reason.
+so the box is scaled, given a margin, rounded outwards and clipped. What is no box is refused with a reason.
 """
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +18,8 @@ from ghostpad.video.paint import Box, Share
 from ghostpad.video.probe import video_size
 
 MARGIN_PX = 8
-"""Pixels of the footage that a mask reaches beyond the box on every side: a block of the codec, in which what changes in one pixel shows in
-all. Measured at crf 32: a trigger could be read 4 to 6 pixels above the box (AUC 0.96), and no more beyond 8 (others: 4 or more)."""
+"""Pixels of the footage between box and edge of the mask: a block of the codec, in which a change of one pixel shows in all. Measured at
+crf 32: a trigger could be read 4 to 6 pixels above the box (AUC 0.96), and no longer beyond 8 (others: 4 or more)."""
 
 LARGEST_SHARE = 0.6
 """A mask over a larger part of the picture would leave no game to see (a guess)."""
@@ -28,16 +28,13 @@ _SMALLEST_PX = 2
 _USUAL_WIDTHS, _USUAL_ASPECT, _USUAL_MARGIN = (0.15, 0.2, 0.25), 0.66 * 16 / 9, 0.02  # of a controller in a picture of 16:9
 
 
-def _usual_masks() -> Iterator[Share]:
-    for wide in _USUAL_WIDTHS:
-        high = wide * _USUAL_ASPECT
-        for left in (_USUAL_MARGIN, 1 - _USUAL_MARGIN - wide):
-            for top in (_USUAL_MARGIN, 1 - _USUAL_MARGIN - high):
-                yield left, top, left + wide, top + high
-
-
-USUAL_MASKS = tuple(_usual_masks())
-"""Masks like those of creators' controllers, for footage that knows none: three sizes in each corner (a guess; the dataset card's
+USUAL_MASKS: tuple[Share, ...] = tuple(
+    (left, top, left + wide, top + high)
+    for wide, high in ((wide, wide * _USUAL_ASPECT) for wide in _USUAL_WIDTHS)
+    for left in (_USUAL_MARGIN, 1 - _USUAL_MARGIN - wide)
+    for top in (_USUAL_MARGIN, 1 - _USUAL_MARGIN - high)
+)
+"""Masks like those of creators' controllers, for footage without one: three sizes in each corner (a guess; the dataset card's
 example is 19 % of the width)."""
 
 

@@ -1,4 +1,4 @@
-"""Where footage and labels lie: a path on this machine, or an address that an fsspec driver reads, such as s3://bucket/prefix.
+"""Where footage and labels are: a path on this machine, or an address that an fsspec driver reads, such as s3://bucket/prefix.
 
 Reads and writes nothing itself. s3:// needs the extra `s3`; keys and endpoint come from the environment, as with every AWS tool.
 """

@@ -1,7 +1,7 @@
 """Makes the small copies of a corpus's videos: reads videos/, writes proxy/<px>/<id>.mp4, one whole file at a time.
 
-The copies are for looking at footage and for other tools: no command of ghostpad reads them. A copy that is there is not made again, so a
-killed run resumes, unless its mask is no longer the video's. A video that cannot be read is reported. Cost: see `ghostpad.video.proxy`.
+The copies are for looking at footage and for other tools: no command of ghostpad reads them. Re-run to resume: a copy is made again only
+if the video's mask has changed since. A video that cannot be read is reported. Cost: see `ghostpad.video.proxy`.
 """
 
 from dataclasses import dataclass, field
@@ -27,13 +27,13 @@ class ProxyCounts:
 def make_proxies(corpus: Corpus, px: int = 256) -> ProxyCounts:
     """Give every ok video of `corpus` a copy whose short side is `px` pixels; shows its progress in minutes of footage.
 
-    Raises `SettingsError` if `px` is not possible; a video that cannot be read is counted.
+    Raises `SettingsError` if `px` is not possible.
     """
     counts = ProxyCounts()
     videos = [video for video in corpus.list_videos() if video.status == "ok"]
     missing = [video for video in videos if not _is_made(corpus, px, video)]
     counts.present = len(videos) - len(missing)
-    with progress(f"copies at {px} px", sum(map(_minutes, missing)), "min") as advance:
+    with progress(f"copies at {px} px", sum(video.minutes for video in missing), "min") as advance:
         for video in missing:
             try:
                 source = corpus.path_of(video)
@@ -41,7 +41,7 @@ def make_proxies(corpus: Corpus, px: int = 256) -> ProxyCounts:
                 counts.made += 1
             except (MediaError, MissingError) as error:
                 counts.unreadable[video.id] = str(error)
-            advance(_minutes(video))
+            advance(video.minutes)
     return counts
 
 
@@ -51,7 +51,3 @@ def _is_made(corpus: Corpus, px: int, video: Video) -> bool:
         return copy.exists() and has_mask(copy, video_mask(video, corpus.path_of(video)))
     except (MediaError, MissingError):
         return False
-
-
-def _minutes(video: Video) -> float:
-    return (video.duration_s or 0.0) / 60

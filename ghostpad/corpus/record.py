@@ -1,13 +1,13 @@
-"""Record a corpus: a scripted player plays a game, and the video and its pads are kept.
+"""Record a corpus: video and pads of a scripted player of a game.
 
     <corpus>/videos/<game>-<player>-s<seed>-e<episode>.mp4     H.264, one frame per picture shown
-    <corpus>/actions/recorded/<same>.parquet                   the truth; withheld, it lies outside the corpus instead
+    <corpus>/actions/recorded/<same>.parquet                   the true rows; withheld, they are outside the corpus
     <corpus>/videos.parquet                                    one row a video, written last
     <corpus>/recording/<game>-<player>-s<seed>.json            the settings, which later runs must share
 
-An episode is a function of (seed, its number), the cut of the last one of the frames before it, and each is finished by its
-row in the table of videos: a killed recording resumes with the first episode that has no row and ends with the same bytes. An episode
-whose footage is gone is recorded again.
+An episode is a function of (seed, its number), and where the last one is cut depends on the frames before it. An episode without a row in
+the table of videos is not finished: re-run to resume with the first such one and end with the same bytes. An episode whose footage is gone
+is recorded again.
 Cost: 2 minutes of footage take 5 s (Doom) or 8 s (racing) and about 12 MB (measured, one loaded core).
 """
 
@@ -37,7 +37,7 @@ _OVERLAY_FLAGS = {"style": "--overlay", "corner": "--corner", "opacity": "--opac
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a recording amounts to, with the episodes that an earlier run of it had finished."""
+    """The size of a recording, with the episodes that earlier runs had finished."""
 
     episodes: int
     recorded_now: int
@@ -59,18 +59,17 @@ def record_corpus(
     lag_frames: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Recorded:
-    """Record `minutes` of footage of a game and a player, both by name, into the corpus at `out`, made if need be.
+    """Record `minutes` of footage of a game and a player, both by name, into the corpus at `out`, which is made if there is none.
 
-    With `withhold` the truth goes to `<withhold>/<video>.parquet`, a folder outside the corpus, and not into the corpus.
-    With `overlay` a controller is drawn into the picture, and its box stands in the table of videos. With `lag_frames` = k row i holds
-    the pad that the picture shows k frames later (k < 0: earlier), as labels do that run ahead of their pixels; rows without such a
-    frame are left out, and `lag_ms` stays null: to be measured.
+    With `withhold` the true rows go to `<withhold>/<video>.parquet`, outside the corpus, instead of into it. With `overlay` a controller is
+    drawn into the picture; its box is in the table of videos. With `lag_frames` = k row i holds the pad that the picture shows k frames
+    later (k < 0: earlier); rows without such a frame are left out, and `lag_ms` stays null: to be measured.
 
-    The footage is exact to the frame, but for one left over, which could hold no pad. More minutes than before add episodes
-    after the one that was cut. `progress(done, total)` is told the frames after each. Raises `SettingsError` for unknown names or
+    The footage is exact to the frame; a single frame left over is dropped, since it has no pad. More minutes than before add episodes
+    after the one that was cut. `progress(done, total)` is called after every frame. Raises `SettingsError` for unknown names or
     values that cannot work, where an earlier run left the truth elsewhere or had other settings, and `MissingError` without the extra.
     """
-    engine, hands = make_game(game), make_player(game, player)
+    engine, scripted = make_game(game), make_player(game, player)
     total = _total_frames(minutes, seed, engine.spec)
     _check_outside(withhold, out)
     corpus, stem = Corpus.create(out), f"{game}-{player}-s{seed}"
@@ -78,7 +77,7 @@ def record_corpus(
     before = len(videos)
     if any(video.overlay_px != _overlay_px(overlay, engine.spec) for video in videos):
         raise SettingsError(f"{out} holds {stem} recorded with another --overlay or --corner: use those of before, or another --out")
-    drawn = asdict(overlay) if overlay else dict.fromkeys(_OVERLAY_FLAGS)
+    drawn, swaps = (asdict(overlay), overlay.swaps) if overlay else (dict.fromkeys(_OVERLAY_FLAGS), ())
     keep_settings(
         out / "recording" / f"{stem}.json",
         {"--crf": crf, "--lag-frames": lag_frames} | {_OVERLAY_FLAGS[name]: drawn[name] for name in _OVERLAY_FLAGS},
@@ -88,10 +87,11 @@ def record_corpus(
     def play(number: int, frames: int, on_frame: Callable[[], object]) -> Video:
         name, own_seed = _episode_name(stem, number), episode_seed(seed, number)
         path, truth = corpus.root / "videos" / f"{name}.mp4", _truth_path(corpus, name, withhold)
-        episode = record_episode(engine, hands, own_seed, path, max_frames=frames, crf=crf, on_frame=on_frame, overlay=overlay)
-        write_table(truth, lagged(_table(episode, overlay), lag_frames), "actions", {"licence": engine.spec.licence})
+        episode = record_episode(engine, scripted, own_seed, path, max_frames=frames, crf=crf, on_frame=on_frame, overlay=overlay)
+        rows = actions_table(episode.pts_s, swapped(episode.pads, swaps), swapped(episode.known, swaps))
+        write_table(truth, lagged(rows, lag_frames), "actions", {"licence": engine.spec.licence})
         video = _video(name, path, player, engine.spec, own_seed, episode, overlay)
-        corpus.put_videos([video], _healed)  # written last: with its row, the episode is finished
+        corpus.put_videos([video], _restored)  # written last: with its row, the episode is finished
         return video
 
     with engine:
@@ -109,17 +109,17 @@ def record_corpus(
 
 
 def keep_settings(path: Path, flags: Mapping[str, Any], *, write: bool = True) -> None:
-    """Write the flags that made what lies beside `path`, or raise `SettingsError`, naming those that differ, if others made it."""
-    told = {name: list(map(list, value)) if isinstance(value, tuple) else value for name, value in flags.items()}  # as JSON has it
-    if path.exists() and (old := read_json(path)) != told:
-        other = ", ".join(name for name in told if old.get(name) != told[name])
+    """Write the flags of a recording to `path`; raises `SettingsError`, with the flags that differ, if it was begun with others."""
+    kept = {name: list(map(list, value)) if isinstance(value, tuple) else value for name, value in flags.items()}  # as JSON has it
+    if path.exists() and (old := read_json(path)) != kept:
+        other = ", ".join(name for name in kept if old.get(name) != kept[name])
         raise SettingsError(f"{path.stem} was made with another {other} ({path}): use those of before, or another --out")
     if write:
-        write_json(path, told)
+        write_json(path, kept)
 
 
 def recorded_lag_ms(corpus: Corpus, video: Video) -> float | None:
-    """How late the picture of a video shows its rows by the flags of its recording; None where `record_corpus` did not make it."""
+    """The lag of a video by the flags of its recording; None where `record_corpus` did not make it."""
     flags = corpus.root / "recording" / f"{video.id.rpartition('-e')[0]}.json"
     if video.source != SOURCE or not flags.exists():
         return None
@@ -127,20 +127,15 @@ def recorded_lag_ms(corpus: Corpus, video: Video) -> float | None:
 
 
 def episode_seed(seed: int, episode: int) -> int:
-    """The seed, 32 bits, of an episode of a recording: the same number whatever was recorded before it."""
+    """The seed, 32 bits, of an episode: the same whatever was recorded before it."""
     return int(np.random.SeedSequence((seed, episode)).generate_state(1)[0])
 
 
 def lagged(table: pa.Table, lag_frames: int) -> pa.Table:
-    """Rows of an `actions` table in which row i holds what row i + `lag_frames` held; rows for which there is none are left out."""
+    """An `actions` table whose row i holds what row i + `lag_frames` held; rows without one are left out."""
     count = max(0, table.num_rows - abs(lag_frames))
     stamps, pads = table.slice(max(0, -lag_frames), count), table.slice(max(0, lag_frames), count)
     return pads.set_column(0, ACTIONS.field("pts_s"), stamps.column("pts_s"))
-
-
-def _table(episode: Episode, overlay: Overlay | None) -> pa.Table:
-    swaps = overlay.swaps if overlay else ()
-    return actions_table(episode.pts_s, swapped(episode.pads, swaps), swapped(episode.known, swaps))
 
 
 def _video(name: str, path: Path, player: str, spec: GameSpec, seed: int, episode: Episode, overlay: Overlay | None) -> Video:
@@ -164,8 +159,8 @@ def _video(name: str, path: Path, player: str, spec: GameSpec, seed: int, episod
     )
 
 
-def _healed(old: Video, new: Video) -> Video:
-    """An episode that was lost is the same when it is recorded again, and keeps what was learned about it since."""
+def _restored(old: Video, new: Video) -> Video:
+    """An episode recorded again has the same pictures, and keeps what was measured on them."""
     return replace(old, sha256=new.sha256, status="ok", reason=None)
 
 
@@ -185,7 +180,7 @@ def _frames(videos: list[Video]) -> int:
 
 
 def _finished(corpus: Corpus, stem: str, withhold: Path | None) -> list[Video]:
-    """The episodes that earlier runs finished, from the first to the first that is missing."""
+    """The episodes that earlier runs finished, up to the first that is missing."""
     known = {video.id: video for video in corpus.list_videos()}
     videos: list[Video] = []
     while (name := _episode_name(stem, len(videos))) in known:
@@ -197,7 +192,7 @@ def _finished(corpus: Corpus, stem: str, withhold: Path | None) -> list[Video]:
 
 
 def _truth_path(corpus: Corpus, name: str, withhold: Path | None) -> Path:
-    """Where an episode's truth lies or will lie. Raises `SettingsError` if it shall be withheld and is in the corpus already."""
+    """The path of an episode's true rows. Raises `SettingsError` if they are to be withheld and are in the corpus already."""
     inside = corpus.actions_path(RECORDED, name)
     if withhold is None:
         return inside

@@ -4,17 +4,17 @@ Reads the tables of videos and chunks, the verdicts and names of files; opens no
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from ghostpad.base.records import Video
-from ghostpad.corpus.folder import RECORDED, Corpus
+from ghostpad.corpus.folder import RECORDED, Corpus, stems
 from ghostpad.corpus.nitrogen.videos import NO_GOOD_CHUNK
 
 
 class Amount(TypedDict):
-    """How many videos and how long; hours are footage, or for a video whose footage is missing what its labels cover."""
+    """How many videos and how long: hours of footage, or of what the recorded rows cover where the footage is missing."""
 
     videos: int
     hours: float
@@ -63,72 +63,64 @@ def summarise(corpus: Corpus) -> Summary:
     chunks = corpus.chunks().select(["video", "status", "reason"])
     broken = Counter(reason for reason in chunks.column("reason").to_pylist() if reason)
     broken.update(_reason(video, corpus) for video in videos if video.status == "broken" and video.reason != NO_GOOD_CHUNK)
-    copies = {
-        folder.name: _stems(corpus, f"proxy/{folder.name}/*.mp4") for folder in sorted(corpus.root.glob("proxy/*")) if folder.is_dir()
-    }
-    labelled = {source: corpus.ids_with_rows(source) for source in corpus.sources()}
+    copies = {folder.name: stems(folder, ".mp4") for folder in sorted(corpus.root.glob("proxy/*")) if folder.is_dir()}
+    with_rows = {source: corpus.ids_with_rows(source) for source in corpus.sources()}
+
+    def amounts(key: Callable[[Video], str]) -> dict[str, Amount]:
+        return {name: _amount(ids, hours) for name, ids in sorted(_ids_by(videos, key).items())}
+
     return {
         "videos": len(videos),
         "chunks": chunks.num_rows - chunks.column("video").null_count,
         "hours": sum(hours.values()),
-        "by_game": _by(videos, hours, "game"),
-        "by_state": _by(videos, hours, "status"),
+        "by_game": amounts(lambda video: video.game or ""),
+        "by_state": amounts(lambda video: video.status),
         "broken": dict(broken.most_common()),
         "missing": dict(Counter(_reason(video, corpus) for video in videos if video.status == "missing").most_common()),
         "groups": _groups(videos, hours),
-        "broken_videos": _ids_by_reason(videos, corpus),
-        "sources": {source: _amount(ids, hours) for source, ids in labelled.items()},
-        "verdicts": {name: _verdict_hours(corpus, name) for name in _stems(corpus, "verdicts/*.parquet")},
+        "broken_videos": _ids_by((video for video in videos if video.status == "broken"), lambda video: _reason(video, corpus)),
+        "sources": {source: _amount(ids, hours) for source, ids in with_rows.items()},
+        "verdicts": {name: _verdict_hours(corpus, name) for name in stems(corpus.root / "verdicts")},
         "proxies": {px: len(ids) for px, ids in copies.items()},
-        "undone": _undone(videos, labelled, max(copies.values(), key=len, default=[])),
+        "undone": _undone(videos, with_rows, max(copies.values(), key=len, default=[])),
     }
 
 
-def _undone(videos: Iterable[Video], labelled: Mapping[str, list[str]], copied: list[str]) -> Undone:
+def _undone(videos: Iterable[Video], with_rows: Mapping[str, list[str]], copied: list[str]) -> Undone:
     ok = {video.id: video for video in videos if video.status == "ok"}
-    recorded, with_rows = ({id for ids in group for id in ids} for group in ([labelled.get(RECORDED, ())], labelled.values()))
+    recorded = set(with_rows.get(RECORDED, ()))
     return {
         "align": sum(id in recorded and video.labels is not None and video.lag_confidence is None for id, video in ok.items()),
         "copy": len(ok.keys() - set(copied)),
-        "label": len(ok.keys() - with_rows),
+        "label": len(ok.keys() - set().union(*with_rows.values())),
         "learn": len(ok.keys() & recorded),
     }
 
 
-def _by(videos: Iterable[Video], hours: Mapping[str, float], column: str) -> dict[str, Amount]:
-    groups: dict[str, list[str]] = {}
+def _ids_by(videos: Iterable[Video], key: Callable[[Video], Any]) -> dict[Any, list[str]]:
+    groups: dict[Any, list[str]] = {}
     for video in videos:
-        groups.setdefault(getattr(video, column) or "", []).append(video.id)
-    return {name: _amount(ids, hours) for name, ids in sorted(groups.items())}
+        groups.setdefault(key(video), []).append(video.id)
+    return groups
 
 
 def _groups(videos: Iterable[Video], hours: Mapping[str, float]) -> list[Group]:
-    groups: dict[tuple[str, str, str, str], list[str]] = {}
-    for video in videos:
-        groups.setdefault((video.game or "", video.source or "", video.player or "", video.status), []).append(video.id)
-    found: list[Group] = [
+    ids_by = _ids_by(videos, lambda video: (video.game or "", video.source or "", video.player or "", video.status))
+    groups: list[Group] = [
         {"game": game or None, "source": source or None, "player": player or None, "status": status, **_amount(ids, hours)}
-        for (game, source, player, status), ids in sorted(groups.items())
+        for (game, source, player, status), ids in sorted(ids_by.items())
     ]
-    return sorted(found, key=lambda group: -group["hours"])
-
-
-def _ids_by_reason(videos: Iterable[Video], corpus: Corpus) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for video in videos:
-        if video.status == "broken":
-            found.setdefault(_reason(video, corpus), []).append(video.id)
-    return found
+    return sorted(groups, key=lambda group: -group["hours"])
 
 
 def _length_s(video: Video) -> float:
-    """Seconds of footage: of a file of stretches without the holes between them."""
+    """Seconds of footage; the holes between the stretches of a file do not count."""
     length_s = video.duration_s or 0.0
     return min(length_s, video.frames / float(Fraction(video.fps))) if video.frames and video.fps else length_s
 
 
 def _reason(video: Video, corpus: Corpus) -> str:
-    """Why a video is not there, without its own path, so that those of one reason are counted together."""
+    """Why a video is not ok, without its own path, so that those of one reason are counted together."""
     return (video.reason or "no reason given").replace(str(corpus.root / video.path), "it")
 
 
@@ -140,7 +132,3 @@ def _amount(ids: Iterable[str], hours: Mapping[str, float]) -> Amount:
 def _verdict_hours(corpus: Corpus, name: str) -> dict[str, float]:
     table = corpus.verdicts(name).group_by("reason").aggregate([("duration_s", "sum")]).sort_by("reason")
     return {row["reason"]: row["duration_s_sum"] / 3600 for row in table.to_pylist()}
-
-
-def _stems(corpus: Corpus, pattern: str) -> list[str]:
-    return sorted(path.stem for path in corpus.root.glob(pattern) if not path.name.startswith("."))

@@ -1,8 +1,8 @@
 """Write an IDM's rows under every video of a corpus: one video, one file, whole or not at all.
 
 Reads videos and an IDM; writes `actions/idm-<fingerprint>/<video>.parquet` with calibrated probabilities, means and spreads as
-predicted, never thresholded. Videos that have their file already are left alone, so the same command continues after a kill, and a
-new IDM writes beside the old one. A video that cannot be read is reported with the reason and does not stop the rest.
+predicted, never thresholded. Re-run to resume: a video that has its file is left alone, and another IDM writes to a folder of its own. A
+video that cannot be read is reported with the reason and stops no other.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ from ghostpad.train.checkpoint import run_fingerprint
 
 @dataclass(frozen=True)
 class Labelled:
-    """What a labelling did: the source written, videos labelled now and before, why others cannot be read, minutes labelled now."""
+    """What a run did: the source written, videos labelled now and before, why others cannot be read, minutes labelled now."""
 
     source: str
     made: int
@@ -33,7 +33,7 @@ class Labelled:
 
 
 def label_source_of(run: str | Path) -> str:
-    """The name of the rows that the IDM of a run writes: `idm-<fingerprint>`."""
+    """The source of the rows that the IDM of a run writes: `idm-<fingerprint>`."""
     return f"idm-{run_fingerprint(run)}"
 
 
@@ -42,27 +42,23 @@ def label_corpus(corpus: Corpus, run: Path, *, workers: int = 0, videos: Sequenc
 
     Raises `MissingError` or `FormatError` if the run holds no finished IDM of this pad layout.
     """
-    idm = load(run)  # a bad run stops here, before any work
+    idm = load(run)
     source = label_source_of(run)
     known = {video.id: video for video in corpus.list_videos()}
     wanted = [known[id] for id in videos] if videos is not None else [video for video in known.values() if video.status == "ok"]
     todo = [video for video in wanted if not corpus.actions_path(source, video.id).exists()]
     unreadable = {}
-    with progress("label", sum(map(_minutes, todo)), "minutes") as advance:
+    with progress("label", sum(video.minutes for video in todo), "minutes") as advance:
         for video, reason in zip(todo, _results(_Labeller(corpus, run, source, idm), todo, workers), strict=True):
             if reason is not None:
                 unreadable[video.id] = reason
-            advance(_minutes(video))
+            advance(video.minutes)
     made = [video for video in todo if video.id not in unreadable]
-    return Labelled(source, len(made), len(wanted) - len(todo), unreadable, sum(map(_minutes, made)))
-
-
-def _minutes(video: Video) -> float:
-    return (video.duration_s or 0.0) / 60
+    return Labelled(source, len(made), len(wanted) - len(todo), unreadable, sum(video.minutes for video in made))
 
 
 class _Labeller:
-    """Labels videos of a corpus; in a worker it loads the IDM once."""
+    """Labels videos of a corpus."""
 
     def __init__(self, corpus: Corpus, run: Path, source: str, idm: Idm):
         self.corpus, self.run, self.source, self.idm = corpus, run, source, idm
@@ -88,7 +84,7 @@ def _results(labeller: _Labeller, videos: list[Video], workers: int) -> Iterator
         yield from pool.map(_label_in_worker, videos)
 
 
-_worker: list[_Labeller] = []  # a pool hands its workers nothing else to keep what they load once
+_worker: list[_Labeller] = []  # the one of this worker process: a pool has no other place for what is loaded once
 
 
 def _start_worker(corpus: Corpus, run: Path, source: str) -> None:
