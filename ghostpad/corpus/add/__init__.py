@@ -1,1 +1,1 @@
-"""Add footage of one's own to a corpus: files, folders, manifests and addresses, each content once."""
+"""Add footage of your own to a corpus: files, folders, manifests and addresses, each content once."""

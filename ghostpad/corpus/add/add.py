@@ -1,16 +1,15 @@
-"""Take footage from elsewhere into a corpus, each content once; and footage whose labels are indexed to those labels.
+"""Add footage from elsewhere to a corpus, each content once; footage of indexed labels joins them.
 
-    videos/<id>.<ext>                  a copy, or a link with `link`, named when it is whole
-    actions/recorded/<id>.parquet      where rows lie beside the video, see ghostpad.corpus.add.beside
-    cache/fingerprints/<id>.npy        recognises a video that was encoded anew, see ghostpad.corpus.add.fingerprint
-    add/ledger.jsonl                   what came of each file, see ghostpad.corpus.add.ledger
+    videos/<id>.<ext>                  a copy, or a link with `link`, renamed to this once it is whole
+    actions/recorded/<id>.parquet      the rows beside the video, if there are any, see ghostpad.corpus.add.beside
+    cache/fingerprints/<id>.npy        recognises a video that was encoded again, see ghostpad.corpus.add.fingerprint
+    add/ledger.jsonl                   every file that was read, see ghostpad.corpus.add.ledger
     videos.parquet                     one row a video, last and in batches; what cannot be read becomes a row with the reason
 
-A file whose name is the id of a video that labels were indexed for and whose footage is missing, alone or in brackets at the end as
-yt-dlp names files (or whose manifest says so in the column id), becomes that video's footage. Any other file whose bytes (sha256) are
-there, or whose pictures are, is not added again. A file that was read is not read again while its size and time stay. So the same
-command resumes after a kill, with the file it was at. Every run first looks whether the files of all added videos are there: one that is
-gone becomes missing, one that is back ok. Cost: reading each file once, and decoding parts of it for the fingerprint.
+A file becomes the footage of a video that labels were indexed for and whose footage is missing, if its manifest gives that id or its name
+is the id, alone or in brackets at the end as yt-dlp names files. Any other file is not added if the corpus has its bytes (sha256) or its
+pictures. A file that was read is not read again while its size and time stay: re-run to resume. Every run first checks the files of all
+added videos: one that is gone becomes missing, one that is back ok. Cost: reading each file once, and decoding parts of it.
 """
 
 import hashlib
@@ -38,15 +37,15 @@ from ghostpad.video.probe import VideoInfo, probe_video
 
 @dataclass
 class AddCounts:
-    """What a run came to."""
+    """The results of a run."""
 
     added: int = 0
     joined: int = 0
-    """Of them, those that are the footage of indexed labels."""
+    """Added as the footage of indexed labels."""
     present: int = 0
-    """The same bytes were there, or the file was read before."""
+    """The corpus has the same bytes, or the file was read before."""
     back: list[str] = field(default_factory=list)
-    """Ids of videos that were not ok and whose files are there again."""
+    """Ids of videos that were not ok and whose files are back."""
     gone: list[str] = field(default_factory=list)
     """Ids of added videos whose files are gone."""
     same: dict[str, str] = field(default_factory=dict)
@@ -54,9 +53,9 @@ class AddCounts:
     broken: dict[str, str] = field(default_factory=dict)
     """File -> why it cannot be read."""
     unfit: dict[str, str] = field(default_factory=dict)
-    """File -> why it is not the footage of the labels that its name or manifest says, or why its id is taken."""
+    """File -> why it cannot be the footage of the labels that its name or manifest names, or that its id is taken."""
     unread: dict[str, str] = field(default_factory=dict)
-    """Id of a video that is there without the rows beside it -> why they were not taken."""
+    """Id of a video -> why the rows beside its file were not added."""
 
 
 def add_videos(corpus: Corpus, inputs: Sequence[InputVideo], link: bool = False) -> AddCounts:
@@ -76,7 +75,7 @@ def add_videos(corpus: Corpus, inputs: Sequence[InputVideo], link: bool = False)
 
 
 class _Run:
-    """One run over given files: what the corpus holds, and what came of them."""
+    """One run: the corpus as it is, and what was added."""
 
     def __init__(self, corpus: Corpus, link: bool):
         self.ledger, self.counts = AddLedger(corpus), AddCounts()
@@ -89,7 +88,7 @@ class _Run:
         self._files = {path.stem: path for path in (corpus.root / "videos").iterdir()}
 
     def add(self, source: InputVideo) -> None:
-        """Take one file in, or say why not."""
+        """Add one file, or count why not."""
         if self._own(source):
             return
         key = source.key()
@@ -102,14 +101,14 @@ class _Run:
             incoming.unlink(missing_ok=True)
 
     def _own(self, source: InputVideo) -> bool:
-        """Whether the file is the corpus's own: a video of its table, a small copy or a download in flight."""
+        """Whether the file is the corpus's own: a video of its table, a small copy or an unfinished download."""
         path, root = Path(source.path), self._corpus.root.resolve()
         if not is_local(source.files) or not path.parent.resolve().is_relative_to(root):
             return False
         inside = (path.parent.resolve() / path.name).relative_to(root).as_posix()
-        there = any(video.path == inside for video in self._videos.values())
-        self.counts.present += there and path.exists()
-        return there or inside.startswith(("proxy/", "fetch/"))
+        listed = any(video.path == inside for video in self._videos.values())
+        self.counts.present += listed and path.exists()
+        return listed or inside.startswith(("proxy/", "fetch/"))
 
     def _known(self, source: InputVideo, key: str | None) -> bool:
         """Whether the file was read before and nothing has changed."""
@@ -133,14 +132,14 @@ class _Run:
             sha256 = _copy(source, incoming, self._link)
         except MediaError as error:
             key, reason, sha256 = None, str(error), hashlib.sha256(source.path.encode()).hexdigest()
-        there = self._ids.get(sha256)
-        if there is not None and wanted in (None, there):
-            if (video := self._videos[there]).status == "ok":
+        same = self._ids.get(sha256)
+        if same is not None and wanted in (None, same):
+            if (video := self._videos[same]).status == "ok":
                 self.counts.present += 1
-                self.ledger.note(key, source.path, sha256, PRESENT, there)
+                self.ledger.note(key, source.path, sha256, PRESENT, same)
                 self._take_rows(source, video)
                 return
-            wanted = there if video.status == "missing" else wanted  # its file was lost, and these are its bytes
+            wanted = same if video.status == "missing" else wanted  # its file was lost, and these are its bytes
         try:
             info = None if reason else probe_video(incoming)
         except (MediaError, MissingError) as error:
@@ -148,9 +147,7 @@ class _Run:
         if wanted in self._videos:
             self._join(source, key, incoming, sha256, self._videos[wanted], info, reason)
         elif info is None:
-            id = self._free_id(source, sha256)
-            self.counts.broken[source.path] = str(reason)
-            self._note(source, key, BROKEN, replace(_video(id, incoming, sha256, source), status="broken", reason=reason))
+            self._add_broken(source, key, incoming, sha256, str(reason))
         else:
             self._add_new(source, key, incoming, sha256, info)
 
@@ -181,34 +178,40 @@ class _Run:
         self._take_rows(source, joined)
 
     def _add_new(self, source: InputVideo, key: str | None, incoming: Path, sha256: str, info: VideoInfo) -> None:
-        id = self._free_id(source, sha256)
         try:
             prints = fingerprint_video(incoming)
         except MediaError as error:
-            self.counts.broken[source.path] = reason = _without_path(error, incoming)
-            self._note(source, key, BROKEN, replace(_video(id, incoming, sha256, source), status="broken", reason=reason))
+            self._add_broken(source, key, incoming, sha256, _without_path(error, incoming))
             return
         if (same := self._prints.same(prints, info.duration_s, self._videos.values())) is not None:
             self.counts.same[source.path] = same
             self.ledger.note(key, source.path, sha256, SAME, same)
             return
-        video = replace(_video(id, incoming, sha256, source), **info.columns())
+        video = replace(self._new(source, incoming, sha256), **info.columns())
         os.replace(incoming, self._corpus.path_of(video))
-        self._prints.keep(id, prints)
+        self._prints.keep(video.id, prints)
         self._take_rows(source, video)
         self._note(source, key, ADDED, video)
         self.counts.added += 1
 
+    def _add_broken(self, source: InputVideo, key: str | None, incoming: Path, sha256: str, reason: str) -> None:
+        self.counts.broken[source.path] = reason
+        self._note(source, key, BROKEN, replace(self._new(source, incoming, sha256), status="broken", reason=reason))
+
+    def _new(self, source: InputVideo, incoming: Path, sha256: str) -> Video:
+        id = self._free_id(source, sha256)
+        return Video(id, f"videos/{id}{incoming.suffix}", source="added", sha256=sha256, **source.facts)
+
     @cached_property
     def _spans(self) -> dict[str, list[Span]]:
-        return label_spans(self._corpus.chunks().select(["video", "status", "start_s", "duration_s"]).to_pylist())
+        return label_spans(self._corpus.chunks())
 
     def _note(self, source: InputVideo, key: str | None, outcome: str, video: Video) -> None:
         self.ledger.note(key, source.path, video.sha256, outcome, video.id, video)
         self._ids[video.sha256 or ""] = video.id
 
     def _wanted(self, source: InputVideo) -> str | None:
-        """The id that a file must become: its manifest's, or that of the missing video that its name says."""
+        """The id that a file must get: its manifest's, or that of the missing video that its name gives."""
         if source.id is not None:
             return source.id
         in_brackets = re.search(r"\[([^\[\]]+)\]$", source.stem)
@@ -218,25 +221,25 @@ class _Run:
         return None
 
     def _free_id(self, source: InputVideo, sha256: str) -> str:
-        """A name of letters, digits, '-', '_' and '.' for a video, with a part of its hash where the plain one is another video's."""
+        """A new video's id, of letters, digits, '-', '_' and '.'; ends in a part of the hash where another video has the plain one."""
         id = source.id or re.sub(r"[^\w.-]+", "_", source.stem, flags=re.ASCII).strip("._")[:100] or f"video-{sha256[:8]}"
-        there = self._videos.get(id)
-        taken = there is not None and (there.source, there.status) != ("added", "broken")  # a better copy takes a broken one's place
-        if there is None and source.id is None and id in self._files:  # of a killed run the same bytes may lie there
+        other = self._videos.get(id)
+        taken = other is not None and (other.source, other.status) != ("added", "broken")  # a better copy replaces a broken one
+        if other is None and source.id is None and id in self._files:  # a killed run may have left the same bytes
             taken = file_sha256(self._files[id]) != sha256
         return f"{id}-{sha256[:8]}" if taken else id
 
     def _take_rows(self, source: InputVideo, video: Video) -> None:
-        """Keep the rows that lie beside a local video, unless others are there; the video stays without them if they cannot be used, since
-        an IDM can label it, and the same command takes them once they are corrected."""
+        """Write the rows beside a local video, unless it has others. Rows that cannot be used leave a video without rows, which an IDM can
+        label; the same command adds them once they are corrected."""
         if not is_local(source.files):
             return
         try:
-            rows, there = rows_beside(Path(source.path)), self._corpus.actions(RECORDED, video.id)
-            if rows is not None and there is None:
+            rows, old = rows_beside(Path(source.path)), self._corpus.actions(RECORDED, video.id)
+            if rows is not None and old is None:
                 check_within(rows, self._corpus.path_of(video))
                 self._corpus.write_actions(RECORDED, video.id, rows)
-            elif rows is not None and not rows.equals(there):
+            elif rows is not None and not rows.equals(old):
                 path = self._corpus.actions_path(RECORDED, video.id)
                 self.counts.unread[video.id] = f"it has other rows than those beside {source.path}: remove {path} to take those"
         except (FormatError, MediaError, MissingError) as error:
@@ -244,20 +247,18 @@ class _Run:
 
 
 def _copy(source: InputVideo, incoming: Path, link: bool) -> str:
-    """Put the file's bytes, or a link to it, at `incoming`: their sha256. Raises `MediaError` if it cannot be read; a full disk is no
-    fault of the file."""
+    """Put the file's bytes, or a link to it, at `incoming`: their sha256. Raises `MediaError` for a file that cannot be read, but not for a
+    full disk."""
     digest = hashlib.sha256()
     if link:
         incoming.symlink_to(os.path.abspath(source.path))
-        for block in _blocks(source):
-            digest.update(block)
-        return digest.hexdigest()
-    with open(incoming, "wb") as out:
+    with open(os.devnull if link else incoming, "wb") as out:
         for block in _blocks(source):
             digest.update(block)
             out.write(block)
         out.flush()
-        os.fsync(out.fileno())
+        if not link:
+            os.fsync(out.fileno())
     return digest.hexdigest()
 
 
@@ -273,7 +274,3 @@ def _blocks(source: InputVideo) -> Iterator[bytes]:
 def _without_path(error: Exception, incoming: Path) -> str:
     """A reason that many files can share."""
     return str(error).replace(str(incoming), "it")
-
-
-def _video(id: str, incoming: Path, sha256: str, source: InputVideo) -> Video:
-    return Video(id, f"videos/{id}{incoming.suffix}", source="added", sha256=sha256, **source.facts)

@@ -1,4 +1,4 @@
-"""The rows that lie beside a video: anybody's <stem>.csv or <stem>.parquet as a table of actions, or why it cannot be one.
+"""The rows beside a video: anybody's <stem>.csv or <stem>.parquet as a table of actions, or why it cannot be one.
 
     pts_s                    seconds of the video's own clock, ascending; row i is the pad in force from its stamp to the next row's
     south, left_x, ...       any slots of the pad: buttons 0 or 1, true or false, or a probability; sticks -1...1; empty is unknown
@@ -24,14 +24,14 @@ from ghostpad.base.records import actions_table, read_table, table_facts
 from ghostpad.video.probe import read_stamps
 
 SLACK_S = 1.0
-"""How far rows may reach beyond the frames: pad and picture are rarely started and stopped together (a guess)."""
+"""How far rows may reach beyond the frames: recordings of pad and picture rarely start and stop together (a guess)."""
 
 
 def rows_beside(video: Path) -> pa.Table | None:
     """The table of actions beside a video file, None where there is none. Raises `FormatError`, with every problem of the table."""
     paths = [path for suffix in (".csv", ".parquet") if (path := video.with_suffix(suffix)).exists()]
     if len(paths) > 1:
-        raise FormatError(f"both {paths[0].name} and {paths[1].name} lie beside it: remove one")
+        raise FormatError(f"both {paths[0].name} and {paths[1].name} are beside it: remove one")
     if not paths:
         return None
     (path,) = paths
@@ -96,7 +96,7 @@ def _column_problems(table: pa.Table) -> Iterator[str]:
 
 
 def _numbers(table: pa.Table, name: str, problems: list[str]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """A column as numbers float64 [n], NaN where unknown, and what is known [n]; adds to `problems` what is no number."""
+    """A column as numbers float64 [n], NaN where unknown, and where it is known [n]; adds to `problems` what is no number."""
     column = table.column(name).combine_chunks()
     if pa.types.is_boolean(column.type) or pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
         return column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), column.is_valid().to_numpy(zero_copy_only=False)

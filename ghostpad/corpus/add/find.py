@@ -1,7 +1,7 @@
 """The videos to add: paths, folders, manifests (.csv) or addresses, listed before anything is read.
 
-A manifest has one line a video and the column path (relative to the manifest, or an address), and as wanted id (the video's name in the
-corpus; one that labels were indexed for is that video), game, player and licence. Reads manifests and lists folders; writes nothing.
+A manifest has one line a video and the column path (relative to the manifest, or an address); optional are id (the video's name in the
+corpus; with that of indexed labels, the file is their footage), game, player and licence. Reads manifests and lists folders.
 """
 
 import csv
@@ -17,7 +17,7 @@ from ghostpad.base.files import safe_name
 from ghostpad.corpus.places import open_place, place_errors
 
 SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".ts", ".flv", ".m4v", ".mpg", ".mpeg")
-"""Files of a folder that are taken for videos."""
+"""Files of a folder that count as videos."""
 
 _FACTS = ("game", "player", "licence")
 
@@ -27,15 +27,15 @@ _STAMPS = ("mtime", "ETag", "etag", "LastModified", "last_modified", "updated", 
 
 @dataclass(frozen=True)
 class InputVideo:
-    """One video to add: where it lies, in which file system, and what was said about it."""
+    """One video to add: its path, the file system, and its facts (game, player, licence)."""
 
     path: str
     files: Any = field(repr=False)
     facts: dict[str, Any] = field(default_factory=dict)
     id: str | None = None
-    """Its id in the corpus; None: after its file."""
+    """Its id in the corpus; None: named after its file."""
     about: dict[str, Any] | None = field(default=None, repr=False)
-    """What the file system said about it when its folder was listed."""
+    """The file system's facts of it, from the listing of its folder."""
 
     @property
     def stem(self) -> str:
@@ -43,8 +43,7 @@ class InputVideo:
         return PurePosixPath(self.path).stem
 
     def key(self) -> str | None:
-        """A hash of place, size and time of change, by which a file is recognised without reading it; None where the file system does
-        not say them."""
+        """A hash of place, size and time of change, which recognises a file without reading it; None where the file system lacks them."""
         try:
             about = self.about or self.files.info(self.path)
         except place_errors():
@@ -52,31 +51,31 @@ class InputVideo:
         stamp = next((about[name] for name in _STAMPS if about.get(name) is not None), None)
         if stamp is None or about.get("size") is None:
             return None
-        about_it = json.dumps([self.files.unstrip_protocol(self.path), about["size"], str(stamp)])
-        return hashlib.sha256(about_it.encode()).hexdigest()[:32]
+        identity = json.dumps([self.files.unstrip_protocol(self.path), about["size"], str(stamp)])
+        return hashlib.sha256(identity.encode()).hexdigest()[:32]
 
 
 def find_videos(places: Sequence[str], facts: dict[str, Any]) -> list[InputVideo]:
-    """The videos at paths, folders, manifests or addresses; `facts` holds of every one that says nothing else.
+    """The videos at paths, folders, manifests or addresses; `facts` are those of videos whose manifest does not give them.
 
-    Raises `MissingError` for what is not there and folders without a video, `FormatError` for a manifest without the column path, and
-    `SettingsError` for no places, a manifest at an address, and ids that cannot be names or are given twice.
+    Raises `MissingError` for a place that does not exist or a folder without a video, `FormatError` for a manifest without the column path,
+    and `SettingsError` for no places, a manifest at an address, and ids that cannot be names or occur twice.
     """
     if not places:
-        raise SettingsError("no videos are given: name files, folders, manifests (.csv) or addresses")
-    found: list[InputVideo] = []
+        raise SettingsError("no videos to add: name files, folders, manifests (.csv) or addresses")
+    inputs: list[InputVideo] = []
     for place in places:
         if place.endswith(".csv"):
             if "://" in place:
                 raise SettingsError(f"{place}: a manifest is read from this machine: copy it here; its lines may hold addresses")
-            found += _manifest(Path(place), facts)
+            inputs += _manifest(Path(place), facts)
             continue
         files, path = open_place(place)
         try:
             if not files.exists(path):
                 raise MissingError(f"there is no video at {place}")
             if not files.isdir(path):
-                found.append(InputVideo(path, files, facts))
+                inputs.append(InputVideo(path, files, facts))
                 continue
             inner = sorted(files.find(path, detail=True).items())
         except place_errors() as error:
@@ -84,15 +83,14 @@ def find_videos(places: Sequence[str], facts: dict[str, Any]) -> list[InputVideo
         videos = [InputVideo(name, files, facts, about=about) for name, about in inner if _is_video(name)]
         if not videos:
             raise MissingError(f"{place} holds no video ({', '.join(SUFFIXES)}): name other files by themselves")
-        found += videos
-    ids = [one.id for one in found if one.id]
+        inputs += videos
+    ids = [one.id for one in inputs if one.id]
     if twice := sorted({id for id in ids if ids.count(id) > 1}):
         raise SettingsError([f"two videos are called '{id}': change one line's id" for id in twice])
-    return found
+    return inputs
 
 
 def _is_video(path: str) -> bool:
-    """Whether a file of a folder is taken for a video; names with a dot first are other programs' own."""
     return path.lower().endswith(SUFFIXES) and not PurePosixPath(path).name.startswith(".")
 
 
@@ -106,7 +104,7 @@ def _manifest(path: Path, facts: dict[str, Any]) -> list[InputVideo]:
         raise FormatError(f"{path} is not a table of text with commas ({error})") from None
     if not lines or "path" not in lines[0]:
         raise FormatError(f"{path} needs a first line with the column path, and one line a video")
-    found, problems = [], []
+    inputs, problems = [], []
     for number, line in enumerate(lines, 2):
         if not line["path"]:
             problems.append(f"{path}, line {number}: path is empty")
@@ -117,7 +115,7 @@ def _manifest(path: Path, facts: dict[str, Any]) -> list[InputVideo]:
             problems += [f"{path}, line {number}: {problem}" for problem in error.problems]
             continue
         files, inner = open_place(line["path"] if "://" in line["path"] else str(path.parent / line["path"]))
-        found.append(InputVideo(inner, files, facts | {name: line[name] for name in _FACTS if line.get(name)}, id))
+        inputs.append(InputVideo(inner, files, facts | {name: line[name] for name in _FACTS if line.get(name)}, id))
     if problems:
         raise SettingsError(problems)
-    return found
+    return inputs

@@ -1,15 +1,16 @@
-"""Whether two videos show the same pictures though they were encoded anew: how a few seconds of each change, compared one by one.
+"""Whether two videos show the same pictures in different encodings: how a few seconds of each change, compared one by one.
 
-Of a second of video, counted from the first frame, a fingerprint holds how a picture of 16 x 12 gray blocks changes over four quarters of
-a second, as the mean of the frames in each, less the change of all blocks together. So size, quality, frame rate, brightness and what
-stands still (a level's walls, a score) fall out, and two episodes of one level differ. Up to 48 seconds are compared, spread over the
-video at a distance that is a power of two, so that videos of other lengths have seconds in common.
+Of a second of video, counted from the first frame, a fingerprint holds how a picture of 16 x 12 gray blocks changes between quarters of a
+second (means of their frames), less the mean change of all blocks. So size, quality, frame rate, brightness and what stands still (a
+level's walls, a score) do not count, and two episodes of one level differ. Up to 48 seconds are compared, spread over the video at a
+distance that is a power of two, so that videos of other lengths have seconds in common.
 
 Cost: decoding up to four minutes, or 48 short stretches of a longer video, once.
 """
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +24,13 @@ from ghostpad.video.decode import Frame, decode_frames
 from ghostpad.video.probe import read_stamps
 
 _CHANGES, _LEAST = (2.0, 6.0), (0.35, 0.65)
-"""How much must be alike, by how much changes (levels of 0...255): noise of the encoding weighs more where little happens. In between it is
-a straight line. Chosen here on seeds 60 to 79 of doom, doom-defend and racing, 10 to 30 s, encoded anew at half size and crf 36, half the
+"""The least agreement of the same pictures, by their change (levels of 0...255; linear in between): noise of the encoding weighs more where
+little changes. Chosen here on seeds 60 to 79 of doom, doom-defend and racing, 10 to 30 s, re-encoded at half size and crf 36, half the
 rate and crf 38, crf 44, and half of both and crf 40: single seconds agree by 0.54 or more at 2 levels, and by 0.79 or more from 6 on. Of
 351 pairs of episodes one, two starts of a race of 10 s, agrees by 0.51 to 0.85 at 5 to 20 levels."""
 
 LEAST_SECONDS = 4
-"""Seconds in which something happens that two videos must have in common; fewer say too little (a guess)."""
+"""Seconds with change that two videos must have in common (a guess)."""
 
 MOST_SECONDS = 48
 """Seconds that are compared in a long video (a guess)."""
@@ -37,12 +38,12 @@ MOST_SECONDS = 48
 _QUARTERS, _WIDE, _HIGH = 4, 16, 12
 
 _STILL = 1.5
-"""Change of a second, in levels of 0...255, below which noise of the encoding outweighs what happens (measured on the same videos)."""
+"""Change of a second, in levels of 0...255, below which noise of the encoding is larger (measured on the same videos)."""
 
-_TENTH = 0.1  # of the seconds may be less alike than the likeness says: a shared beginning or screen is no shared video
+_TENTH = 0.1  # of the seconds may agree less than the likeness: a shared beginning or screen is no shared video
 
 _SEEK_STEP_S = 8
-"""Compared seconds that lie this far apart are reached by seeking; nearer, decoding what lies between costs no more (a guess)."""
+"""Compared seconds at least this far apart are reached by seeking; nearer ones by decoding all, which costs no more (a guess)."""
 
 PRINT = np.dtype([("second", np.int32), ("change", np.float32), ("blocks", np.int8, (_QUARTERS * _HIGH * _WIDE,))])
 """One compared second: which, how much it changes (root mean square, levels), and how, scaled to -127...127."""
@@ -73,16 +74,12 @@ class Fingerprints:
         return None
 
     def _of(self, video: Video) -> Prints | None:
-        id = video.id
-        if id not in self._known:
-            try:
-                if (kept := self._kept(id)) is None:
-                    self.keep(id, fingerprint_video(self._corpus.path_of(video)))
-                else:
-                    self._known[id] = kept
-            except (MediaError, MissingError):
-                self._known[id] = None
-        return self._known[id]
+        if video.id not in self._known:
+            self._known[video.id] = self._kept(video.id)
+            if self._known[video.id] is None:
+                with suppress(MediaError, MissingError):
+                    self.keep(video.id, fingerprint_video(self._corpus.path_of(video)))
+        return self._known[video.id]
 
     def _kept(self, id: str) -> Prints | None:
         try:
@@ -103,22 +100,20 @@ def fingerprint_video(path: str | os.PathLike[str]) -> Prints:
     while duration_s / step > MOST_SECONDS:
         step *= 2
     seconds = range(0, max(0, int(duration_s - 0.25)), step)
-    found = []
-    for second, frames in _stretches(path, first_s, seconds):
-        quarters = _quarters(frames, first_s + second)
-        if quarters is not None:
-            changes = np.diff(quarters, axis=0)
-            changes -= changes.mean((1, 2), keepdims=True)
-            scaled = np.rint(changes * (127 / max(1e-6, np.abs(changes).max()))).astype(np.int8)
-            found.append((second, np.sqrt(np.mean(changes**2)), scaled.ravel()))
-    return np.array(found, PRINT)
+    prints = []
+    for second, quarters in _quarters(_frames(path, first_s, seconds), first_s, seconds):
+        changes = np.diff(quarters, axis=0)
+        changes -= changes.mean((1, 2), keepdims=True)
+        scaled = np.rint(changes * (127 / max(1e-6, np.abs(changes).max()))).astype(np.int8)
+        prints.append((second, np.sqrt(np.mean(changes**2)), scaled.ravel()))
+    return np.array(prints, PRINT)
 
 
 def likeness(a: Prints, b: Prints) -> float:
-    """-2...1, above 0 for the same pictures; -2 for too few seconds in which something happens.
+    """-2...1, above 0 for the same pictures; -2 for too few seconds with change.
 
-    Seconds that both have agree by the correlation of how their blocks change, -1...1. What this is above the least for the same is the
-    likeness of a second, and what nine tenths of the seconds have at least is that of the videos.
+    The agreement of a second that both have is the correlation of how their blocks change, -1...1; its likeness is the agreement less the
+    least one of the same pictures. The videos' likeness is what nine tenths of the seconds reach.
     """
     _, at_a, at_b = np.intersect1d(a["second"], b["second"], assume_unique=True, return_indices=True)
     change = np.maximum(a["change"][at_a], b["change"][at_b])
@@ -131,40 +126,27 @@ def likeness(a: Prints, b: Prints) -> float:
     return float(np.quantile(agreement - np.interp(change[moving], _CHANGES, _LEAST), _TENTH))
 
 
-def _stretches(path: str | os.PathLike[str], first_s: float, seconds: range) -> Iterator[tuple[int, Iterable[Frame]]]:
-    """The frames of each second and the quarter after it."""
-
-    def decoded(start_s: float, end_s: float) -> Iterator[Frame]:
-        return decode_frames(path, width_px=_WIDE, height_px=_HIGH, gray=True, start_s=first_s + start_s, end_s=first_s + end_s)
-
-    if seconds.step >= _SEEK_STEP_S:
-        yield from ((second, decoded(second, second + 1.25)) for second in seconds)
-        return
-    held: list[Frame] = []
-    waiting = iter(seconds)
-    second = next(waiting, None)
-    for frame in decoded(0, seconds[-1] + 1.25) if seconds else ():
-        while second is not None and frame.pts_s - first_s >= second + 1.25:
-            yield second, held
-            second = next(waiting, None)
-            held = [one for one in held if second is not None and one.pts_s - first_s >= second]
-        if second is not None and frame.pts_s - first_s >= second:
-            held.append(frame)
-    if second is not None:
-        yield second, held
+def _frames(path: str | os.PathLike[str], first_s: float, seconds: range) -> Iterator[Frame]:
+    """Frames with those of each second and the quarter after it."""
+    stretches = [(second, second + 1.25) for second in seconds]
+    if stretches and seconds.step < _SEEK_STEP_S:
+        stretches = [(0, stretches[-1][1])]
+    for start_s, end_s in stretches:
+        yield from decode_frames(path, width_px=_WIDE, height_px=_HIGH, gray=True, start_s=first_s + start_s, end_s=first_s + end_s)
 
 
-def _quarters(frames: Iterable[Frame], start_s: float) -> NDArray[np.float32] | None:
-    """The mean picture of each of five quarters of a second, float32 [5, 12, 16]; one without a frame repeats the one before. None where
-    there is no frame."""
-    sums, counts = np.zeros((_QUARTERS + 1, _HIGH, _WIDE), np.float32), np.zeros(_QUARTERS + 1, np.int64)
+def _quarters(frames: Iterable[Frame], first_s: float, seconds: range) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Each second with the mean pictures of its four quarters and the next, float32 [5, 12, 16]; a quarter without a frame repeats the one
+    before, a second without one is left out."""
+    sums, counts = np.zeros((len(seconds), _QUARTERS + 1, _HIGH, _WIDE), np.float32), np.zeros((len(seconds), _QUARTERS + 1), np.int64)
     for frame in frames:
-        at = int((frame.pts_s - start_s) * _QUARTERS + 1e-3)  # containers round stamps to a millisecond
-        if 0 <= at <= _QUARTERS:
-            sums[at] += frame.image
-            counts[at] += 1
-    shown = np.flatnonzero(counts)
-    if not len(shown):
-        return None
-    sources = shown[np.maximum(0, np.searchsorted(shown, np.arange(_QUARTERS + 1), "right") - 1)]
-    return (sums[sources] / counts[sources, None, None]).astype(np.float32)
+        second, quarter = divmod(int((frame.pts_s - first_s) * _QUARTERS + 1e-3), _QUARTERS)  # containers round stamps to a millisecond
+        for at, part in ((second, quarter), (second - 1, _QUARTERS + quarter)):
+            if at in seconds and part <= _QUARTERS:
+                sums[seconds.index(at), part] += frame.image
+                counts[seconds.index(at), part] += 1
+    for second, total, count in zip(seconds, sums, counts, strict=True):
+        shown = np.flatnonzero(count)
+        if len(shown):
+            sources = shown[np.maximum(0, np.searchsorted(shown, np.arange(_QUARTERS + 1), "right") - 1)]
+            yield second, (total[sources] / count[sources, None, None]).astype(np.float32)

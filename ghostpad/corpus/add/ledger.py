@@ -1,8 +1,8 @@
 """The ledger of added files, `add/ledger.jsonl` of a corpus: one line a file that was read, appended and flushed to disk.
 
-It knows the files that need not be read again, and holds the rows of videos until they are written to the table of videos, which happens in
-batches: the table is rewritten eight times for 10,000 files, not 10,000 times. A kill loses at most the line in flight. Lines
-are JSON: key (see `InputVideo.key`), path, sha256, outcome, id, row; {"written": true} says that all rows before it are in the table.
+It knows the files that need not be read again, and holds the rows of videos until they are written to the table of videos in batches: the
+table is rewritten eight times for 10,000 files, not 10,000 times. A kill loses at most the line being written. Lines are JSON: key (see
+`InputVideo.key`), path, sha256, outcome, id, row; {"written": true} says that all rows before it are in the table.
 """
 
 from dataclasses import replace
@@ -17,17 +17,17 @@ from ghostpad.corpus.nitrogen.videos import with_labels_of
 from ghostpad.video.probe import probe_video
 
 LEAST_ROWS = 100
-"""Rows that are written together at least, but for the last (a guess)."""
+"""The fewest rows in a batch, the last one apart (a guess)."""
 
 ADDED, PRESENT, SAME, BROKEN = "added", "present", "same", "broken"
-"""Outcomes: added or joined to its labels; the same bytes are there; the same pictures are there; it cannot be read."""
+"""Outcomes: added or joined to its labels; the corpus has the same bytes; it has the same pictures; the file cannot be read."""
 
 GONE = "its file is gone: bring it back and run 'ghostpad corpus add' again"
 """Why a video that was added is missing."""
 
 
 class AddLedger:
-    """The ledger of one corpus, in the hands of one process (callers hold a lock)."""
+    """The ledger of one corpus; callers hold its lock."""
 
     def __init__(self, corpus: Corpus):
         self.seen: dict[str, dict[str, Any]] = {}
@@ -35,7 +35,7 @@ class AddLedger:
         self.added: set[str] = set()
         """The ids of the videos that were added or joined to their labels."""
         self.videos = {video.id: video for video in corpus.list_videos()}
-        """The table of videos with those that wait to be written."""
+        """The table of videos with the rows not yet written."""
         self._corpus, self._waiting = corpus, dict[str, Video]()
         self._path = corpus.root / "add" / "ledger.jsonl"
         for entry in read_json_lines(self._path):
@@ -50,7 +50,7 @@ class AddLedger:
         self.videos |= self._waiting
 
     def note(self, key: str | None, path: str, sha256: str | None, outcome: str, id: str, video: Video | None = None) -> None:
-        """Append what came of a file, and what its video's row becomes; the table follows when enough rows wait."""
+        """Append the outcome of a file and its video's new row; enough rows are written to the table."""
         row = video and video.columns()
         entry = {"key": key, "path": path, "sha256": sha256, "outcome": outcome, "id": id, "row": row}
         append_json(self._path, entry)
@@ -62,7 +62,7 @@ class AddLedger:
                 self.write()
 
     def check(self) -> tuple[list[str], list[str]]:
-        """Look whether the file of every added video is there, and note what has changed: ids that are back, and ids that are gone."""
+        """Check the file of every added video, and note what has changed: ids that are back, and ids that are gone."""
         back, gone = [], []
         for id in sorted(self.added & self.videos.keys()):
             video = self.videos[id]
@@ -76,7 +76,7 @@ class AddLedger:
         return back, gone
 
     def write(self) -> None:
-        """Write the rows that wait to the table of videos."""
+        """Write the rows not yet written to the table of videos."""
         if self._waiting:
             self._corpus.put_videos(self._waiting.values(), _join)
             append_json(self._path, {"written": True})
@@ -91,7 +91,7 @@ def _readable(path: Path) -> bool:
 
 
 def _join(old: Video, new: Video) -> Video:
-    """What another process wrote about labels in between stays, and all but the status where this video was written before."""
+    """The new row, with what the old one says about labels; only the status is new where the file is the same."""
     if old.sha256 == new.sha256 and "ok" in (old.status, new.status):
         return replace(old, status=new.status, reason=new.reason)
     return with_labels_of(new, old)

@@ -1,7 +1,7 @@
-"""Copies the pictures of a file as they are encoded, all of them or those of a few stretches, so that the first frame is at 0 s.
+"""Copies the encoded pictures of a file, all of them or those of a few stretches, so that the first frame is at 0 s.
 
 Reads a file or an open stream, writes an mp4 without sound; nothing is decoded or encoded. Cutting with forced keyframes would shift time
-stamps, so whole groups of pictures are kept, from a keyframe to the next, with the time between them as in the original.
+stamps, so whole groups of pictures, from one keyframe to the next, are kept with the original's time between them.
 """
 
 import os
@@ -21,12 +21,12 @@ from ghostpad.video.container import open_video
 from ghostpad.video.decode import decode_frames
 
 _MARK = "ghostpad: stretches of "
-_HOLE_S = 0.5  # between frames: more parts two stretches (a guess; margins and keyframes part them by far more)
-_EARLY_S = 0.5  # how much before a stretch to look for a keyframe: containers index when to decode, which is earlier than shown
+_HOLE_S = 0.5  # more than this between frames separates two stretches (a guess; margins and keyframes make it far more)
+_EARLY_S = 0.5  # how long before a stretch to look for a keyframe: containers index decoding times, which are earlier than stamps
 
 
 def at_zero(path: Path) -> Path:
-    """The file, or a copy beside it where its clock does not begin at 0 or its kind has no index to jump with (MPEG-TS).
+    """The file, or a copy beside it where its clock does not begin at 0 or its format has no index for seeking (MPEG-TS).
 
     Raises `MediaError` if it is no video.
     """
@@ -42,9 +42,9 @@ def at_zero(path: Path) -> Path:
 def copy_pictures(
     container: InputContainer, stream: VideoStream, target: Path, spans: Sequence[Span] | None = None, part_of_s: float | None = None
 ) -> None:
-    """Copy to `target`, whole or not at all. With `spans` only these, by jumping; the first group of pictures is always there.
+    """Copy to `target`, whole or not at all; with `spans` only these, by seeking, and always the first group of pictures.
 
-    With `part_of_s`, the length of the original, the file says that it holds only stretches. Raises `MediaError` for frames without
+    `part_of_s`, the length of the original, marks a file that holds only stretches of it. Raises `MediaError` for frames without
     time stamps or a codec that an mp4 cannot hold, and what reading the container raises.
     """
     groups = _groups(container.demux(stream)) if spans is None else _groups_in(container, stream, spans)
@@ -75,7 +75,7 @@ def copy_pictures(
 
 
 def _decoding_times(group: Sequence[av.Packet], stamps: Sequence[int]) -> list[int]:
-    """When each packet is to be decoded. Matroska does not say: then in the order of the stamps, as late as no frame is shown before."""
+    """The decoding times of packets. Matroska has none: then the stamps in order, all earlier by as much as the frames need."""
     if all(packet.dts is not None for packet in group):
         return [packet.dts or 0 for packet in group]
     in_order = sorted(stamps)
@@ -83,12 +83,15 @@ def _decoding_times(group: Sequence[av.Packet], stamps: Sequence[int]) -> list[i
     return [at - ahead for at in in_order]
 
 
-def _groups(packets: Iterable[av.Packet]) -> Iterator[list[av.Packet]]:
+def _groups(packets: Iterable[av.Packet], end: int | None = None) -> Iterator[list[av.Packet]]:
+    """Groups of pictures, each from its keyframe on; with `end` up to the first keyframe at or after it, beyond which nothing is read."""
     group: list[av.Packet] = []
     for packet in packets:
         if packet.size and packet.is_keyframe and group:
             yield group
             group = []
+            if end is not None and packet.pts is not None and packet.pts >= end:
+                return
         group += [packet] if packet.size else []
     if group:
         yield group
@@ -97,31 +100,17 @@ def _groups(packets: Iterable[av.Packet]) -> Iterator[list[av.Packet]]:
 def _groups_in(container: InputContainer, stream: VideoStream, spans: Sequence[Span]) -> Iterator[list[av.Packet]]:
     """The first group, then those that touch a span, each once."""
     base = stream.time_base or Fraction(1)
-    first = next(_until(container.demux(stream), -1), None)
+    first = next(_groups(container.demux(stream)), None)
     if first is None:
         return
     yield first
     origin, last = min(packet.pts or 0 for packet in first), first[-1].dts or 0
     for start_s, end_s in spans:
         container.seek(origin + int(max(0.0, start_s - _EARLY_S) / base), stream=stream)
-        for group in _until(container.demux(stream), origin + int(end_s / base)):
+        for group in _groups(container.demux(stream), origin + int(end_s / base)):
             if (dts := group[0].dts) is None or dts > last:
                 last = group[-1].dts or last
                 yield group
-
-
-def _until(packets: Iterable[av.Packet], end: int) -> Iterator[list[av.Packet]]:
-    """Groups up to the first keyframe at or after `end`, beyond which nothing is read."""
-    group: list[av.Packet] = []
-    for packet in packets:
-        if packet.size and packet.is_keyframe and group:
-            yield group
-            group = []
-            if packet.pts is not None and packet.pts >= end:
-                return
-        group += [packet] if packet.size else []
-    if group:
-        yield group
 
 
 def part_of_s(path: str | os.PathLike[str]) -> float | None:
@@ -132,7 +121,7 @@ def part_of_s(path: str | os.PathLike[str]) -> float | None:
 
 
 def rate_within(stamps_s: Sequence[Fraction]) -> Fraction:
-    """Frames a second within the stretches of a file: the usual rate that its time stamps bear out, else as they say."""
+    """Frames a second within the stretches of a file: a usual rate where the time stamps agree with it, else the measured one."""
     steps = [after - before for before, after in pairwise(stamps_s)]
     within = [step for step in steps if step <= _HOLE_S]
     if not within:
@@ -145,8 +134,8 @@ def rate_within(stamps_s: Sequence[Fraction]) -> Fraction:
 
 
 def shown_across_holes(path: Path, stamps_s: Sequence[Fraction]) -> bool:
-    """Whether a decoder shows just the frames that are there around every hole. Where keyframes let later frames refer to earlier ones
-    (open groups of pictures) it makes up what it misses. Decodes two groups of pictures a hole.
+    """Whether a decoder shows the frames of the file and no others around every hole: in open groups of pictures, whose frames refer to
+    earlier groups, it invents what is missing. Decodes two groups of pictures a hole.
     """
     for before, after in pairwise(stamps_s):
         if after - before > _HOLE_S:

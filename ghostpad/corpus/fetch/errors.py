@@ -1,10 +1,9 @@
-"""Why a download failed, in one word: what a site said, sorted into kinds that decide whether asking again makes sense.
+"""Why a download failed, in one word: the site's answer sorted into kinds, which decide whether it is tried again.
 
-Sites say it in many ways, so the sentence is searched for the words yt-dlp's extractors use; a status of HTTP counts where there is one.
+An HTTP status decides where there is one; else the message is searched for the words that yt-dlp's extractors use.
 """
 
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
 KINDS: dict[str, str] = {
@@ -15,8 +14,8 @@ KINDS: dict[str, str] = {
     "refused": "the site refused without saying why (HTTP 403)",
     "live": "still live, or not begun",
     "format": "yt-dlp finds no video at this address",
-    "not a video": "what came cannot be read as a video",
-    "wrong length": "what came is not as long as it should be",
+    "not a video": "the file cannot be read as a video",
+    "wrong length": "the file is not as long as it should be",
     "throttled": "the site asked for fewer requests (HTTP 429)",
     "server": "the site had an error of its own (HTTP 5xx)",
     "network": "the connection failed, stalled or was cut",
@@ -24,7 +23,7 @@ KINDS: dict[str, str] = {
 """Every kind of failure and what it means."""
 
 TRANSIENT = ("throttled", "server", "network")
-"""Failures that pass: tried again after a wait in this run, and in every later one."""
+"""Failures that may pass: tried again after a wait in this run, and in every later one."""
 
 RETRIED_LATER = (*TRANSIENT, "live")
 """Kinds that are tried again in every later run."""
@@ -42,7 +41,7 @@ _WORDS = {
 
 
 class Failure(NamedTuple):
-    """What went wrong: one of `KINDS`, the site's own words on one line, and the wait in seconds it asked for (None: none)."""
+    """What went wrong: one of `KINDS`, the site's message on one line, and the wait in seconds it asked for (None: none)."""
 
     kind: str
     words: str
@@ -72,15 +71,11 @@ def _kind_of_status(status: int) -> str | None:
     return {401: "login", 403: "refused", 404: "dead", 410: "dead", 429: "throttled", 451: "geo-blocked"}.get(status)
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it came from, by Python's chain and by the two fields yt-dlp keeps."""
-    seen: set[int] = set()
-    waiting: list[BaseException | None] = [error]
-    while waiting:
-        found = waiting.pop(0)
-        if found is None or id(found) in seen:
-            continue
-        seen.add(id(found))
-        yield found
-        info = getattr(found, "exc_info", None)
-        waiting += [info[1] if isinstance(info, tuple) else None, getattr(found, "cause", None), found.__cause__, found.__context__]
+def _causes(error: BaseException) -> list[BaseException]:
+    """An error and its causes, by Python's chain and by the two fields yt-dlp keeps."""
+    causes = [error]
+    for one in causes:  # grows while it is read
+        info = getattr(one, "exc_info", None)
+        inner = (info[1] if isinstance(info, tuple) else None, getattr(one, "cause", None), one.__cause__, one.__context__)
+        causes += [cause for cause in inner if cause is not None and cause not in causes]
+    return causes

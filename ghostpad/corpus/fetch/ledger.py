@@ -1,11 +1,11 @@
-"""The ledger of downloads, `fetch/ledger.jsonl` of a corpus: one line a try, appended, so that a kill loses at most the line in flight.
+"""The ledger of downloads, `fetch/ledger.jsonl` of a corpus: one line a try, appended; a kill loses at most the line being written.
 
-`compact` leaves one line a video, the last, with the number of tries and the date of the first. Sites lose footage (of Celeste's videos in
+`compact` keeps the last line of each video, with the number of tries and the date of the first. Sites lose footage (of Celeste's videos in
 NitroGen 166 of 397 on Twitch were dead in July 2026, none of 14 on YouTube; measured by others), which `link_rot` counts.
 """
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ bytes."""
 
 
 def ledger_path(root: Path) -> Path:
-    """Where a corpus's ledger lies."""
+    """The path of a corpus's ledger."""
     return root / "fetch" / "ledger.jsonl"
 
 
@@ -46,16 +46,14 @@ def note(root: Path, video: str, url: str, outcome: str, words: str = "", part: 
 
 
 def read_ledger(root: Path) -> dict[str, Entry]:
-    """The last try of every video by id, `tries` and `first` counted over all. Lines that a kill tore are left out."""
-    found: dict[str, Entry] = {}
+    """The last try of every video by id, with the number of its tries and the date of the first. Incomplete lines are left out."""
+    last: dict[str, Entry] = {}
     for entry in read_json_lines(ledger_path(root)):
-        if not {"video", "tries"} <= entry.keys():
-            continue
-        id, tries = entry["video"], entry["tries"]
-        if before := found.get(id):
-            entry |= {"tries": before["tries"] + tries, "first": before["first"]}
-        found[id] = entry
-    return found
+        if {"video", "tries"} <= entry.keys():
+            if before := last.get(entry["video"]):
+                entry |= {"tries": before["tries"] + entry["tries"], "first": before["first"]}
+            last[entry["video"]] = entry
+    return last
 
 
 def compact(root: Path) -> None:
@@ -69,8 +67,8 @@ def compact(root: Path) -> None:
 
 
 def link_rot(root: Path) -> dict[str, dict[str, int]]:
-    """Per site, how many of the videos that were asked for had which outcome last: {"twitch": {"ok": 3, "dead": 5}}."""
-    counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    """Per site the number of videos by the outcome of the last try: {"twitch": {"ok": 3, "dead": 5}}."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
     for entry in read_ledger(root).values():
         counts[entry["site"]][entry["outcome"]] += 1
     return {site: dict(sorted(outcomes.items())) for site, outcomes in sorted(counts.items())}

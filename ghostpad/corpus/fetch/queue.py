@@ -1,4 +1,4 @@
-"""Whose turn it is to be downloaded: a few at a time from each site, and none from a site that asked for a pause."""
+"""Which video is downloaded next: a few at a time from each site, and none from a site that asked for a pause."""
 
 import time
 from collections import Counter
@@ -8,17 +8,17 @@ from threading import Condition
 from ghostpad.base.records import Video
 from ghostpad.corpus.fetch.ledger import site_of
 
-_LOOK_S = 0.5  # between two looks at the clock
+_POLL_S = 0.5  # between two looks at the clock
 
 
 class FetchQueue:
-    """Videos with an address, shared by threads. Each that was taken must be given back by `done` or `again`."""
+    """Videos with an address, shared by threads. Every `take` is followed by `done` or `again`."""
 
     def __init__(self, videos: Iterable[Video], per_site: int):
         self._waiting = list(videos)
         self._per_site = per_site
         self._running: Counter[str] = Counter()
-        self._not_before: dict[str, float] = {}  # by site and by video id, which never look alike (a site has a dot or is one word)
+        self._not_before: dict[str, float] = {}  # by "site <site>" and "video <id>"
         self._stopped = False
         self._changed = Condition()
 
@@ -34,23 +34,22 @@ class FetchQueue:
                         self._waiting.remove(video)
                         self._running[site] += 1
                         return video
-                self._changed.wait(_LOOK_S)
+                self._changed.wait(_POLL_S)
             return None
 
     def done(self, video: Video) -> None:
-        """Give a video back for good."""
+        """A video is finished with."""
         with self._changed:
             self._running[site_of(video.url or "")] -= 1
             self._changed.notify_all()
 
     def again(self, video: Video, wait_s: float, whole_site: bool) -> None:
-        """Give a video back to be tried after a wait, during which its site rests too if `whole_site`."""
+        """A video is to be tried again after a wait, during which nothing is taken from its site if `whole_site`."""
         with self._changed:
-            site = site_of(video.url or "")
-            self._not_before[f"site {site}" if whole_site else f"video {video.id}"] = time.monotonic() + wait_s
-            self._running[site] -= 1
+            key = f"site {site_of(video.url or '')}" if whole_site else f"video {video.id}"
+            self._not_before[key] = time.monotonic() + wait_s
             self._waiting.append(video)
-            self._changed.notify_all()
+            self.done(video)
 
     def stop(self) -> None:
         """Hand out nothing more."""

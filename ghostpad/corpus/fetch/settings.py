@@ -1,5 +1,5 @@
-"""The settings of `ghostpad corpus fetch`. Numbers are guesses at what sites bear, but for `per_site`: 14 downloads at a time on one
-address earned a block (measured by others).
+"""The settings of `ghostpad corpus fetch`. Numbers are guesses at what sites allow, except `per_site`: 14 downloads at a time from one
+address were blocked (measured by others).
 """
 
 import http.cookiejar
@@ -16,17 +16,17 @@ class FetchSettings(Settings):
     max_height: int = Field(720, ge=1, description="pixels; more only where nothing smaller has the frame rate of the recorded rows")
     whole: bool = Field(False, description="the whole of every video, not only the stretches with recorded rows")
     most_share: float = Field(0.8, ge=0, le=1, description="share of a video's length: where stretches cover more, all of it is fetched")
-    margin_s: float = Field(2.0, ge=0, description="footage before and after each stretch: the IDM sees 0.5 s, lags are at most 0.25 s")
-    join_s: float = Field(20.0, ge=0, description="stretches with less than this between them are one")
+    margin_s: float = Field(2.0, ge=0, description="footage before and after each stretch: the IDM needs 0.5 s, lags are at most 0.25 s")
+    join_s: float = Field(20.0, ge=0, description="stretches with less than this between them are joined")
     workers: int = Field(4, ge=1, description="downloads at a time, over all sites")
     per_site: int = Field(2, ge=1, description="downloads at a time from one site")
     tries: int = Field(5, ge=1, description="of one video in one run, where the failure is transient")
     wait_s: float = Field(5.0, ge=0, description="before the second try; doubled for each further one, times a random 0.5 to 1.5")
     timeout_s: float = Field(30.0, gt=0, description="without a byte before a connection counts as stalled; min_rate is looked at over it")
     min_rate: ByteSize = Field(ByteSize(5000), ge=0, description="a connection below this counts as stalled (0: none does), e.g. 5K")
-    rate_limit: ByteSize | None = Field(None, gt=0, description="most of one download, e.g. 2M")
-    cookies: FilePath | None = Field(None, description="your browser's cookies (Netscape format) for what needs a login; only read")
-    retry_failed: bool = Field(False, description="ask again for what failed for good before (dead, private, geo-blocked, ...)")
+    rate_limit: ByteSize | None = Field(None, gt=0, description="limit of one download, e.g. 2M")
+    cookies: FilePath | None = Field(None, description="your browser's cookies (Netscape format), for videos that need a login; only read")
+    retry_failed: bool = Field(False, description="try again what failed for good before (dead, private, geo-blocked, ...)")
 
     @model_validator(mode="after")
     def _limit_above_least(self) -> "FetchSettings":

@@ -1,16 +1,17 @@
-"""Downloads one video with yt-dlp as a library (the extra `fetch`): its choice of rendition, its talk with the site, its downloaders.
+"""Downloads one video with yt-dlp as a library (the extra `fetch`): its choice of rendition, its extractors, its downloaders.
 
     <folder>/<format>.<ext>[.part]   the whole video
     <folder>/parts-<hash>/           pieces of the stretches that labels cover, and `stretches.mp4` made of them
 
-Every name holds the format, and that of pieces the stretches too, so a run with other settings never goes on with another's bytes. HLS and
-DASH come in segments, of which only some are asked for; of a plain file the blocks that hold the stretches, if the site answers ranges.
-Sound is left out where the site allows.
+Every name holds the format, and that of pieces the stretches too, so a run with other settings never resumes another's files. Of HLS and
+DASH only the segments that hold the stretches are downloaded; of a plain file those blocks, if the site answers range requests. Sound is
+left out where the site allows.
 """
 
 import hashlib
 import http.client
 import io
+import logging
 import re
 import time
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ from ghostpad.video.container import open_video
 from ghostpad.video.probe import read_stamps
 
 _READ_BYTES = 1 << 14
-_INDEXED = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm"  # kinds of files that say where a time stands
+_INDEXED = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm"  # formats with an index of times
 
 
 class DownloadFailed(GhostpadError):
@@ -43,10 +44,10 @@ class DownloadFailed(GhostpadError):
 
 
 class Downloaded(NamedTuple):
-    """A file, the length in seconds that the site says (None: it does not), and whether an earlier run had begun it."""
+    """A file, the length in seconds that the site states (None: it does not), and whether an earlier run had begun it."""
 
     path: Path
-    promised_s: float | None
+    stated_s: float | None
     resumed: bool = False
 
 
@@ -60,9 +61,9 @@ def yt_dlp_module() -> Any:
 
 
 def download(url: str, folder: Path, settings: FetchSettings, fps: str | None, stop: Event, spans: Sequence[Span] = ()) -> Downloaded:
-    """Download one video into a folder of its own, or go on with what is there; of it only `spans` where that can be done and pays.
+    """Download one video into a folder of its own, or resume; only its `spans` where that is possible and saves enough.
 
-    The first frame of what comes is at 0 s. Raises `DownloadFailed`, and `MissingError` without yt-dlp.
+    The first frame of the file is at 0 s. Raises `DownloadFailed`, and `MissingError` without yt-dlp.
     """
     yt_dlp = yt_dlp_module()
     resumed = folder.is_dir() and any(folder.iterdir())
@@ -82,7 +83,7 @@ def download(url: str, folder: Path, settings: FetchSettings, fps: str | None, s
 
 
 def format_of(fps: str | None, max_height: int) -> str:
-    """yt-dlp's words for: at least the rate of the labels first, then at most the height; an unstated rate comes last."""
+    """yt-dlp's format expression: first at least the rate of the rows, then at most the height; an unstated rate comes last."""
     low = f"[height<=?{max_height}]"
     if fps is None:
         return f"bv*{low}/bv*/b"
@@ -91,7 +92,7 @@ def format_of(fps: str | None, max_height: int) -> str:
 
 
 def _site(yt_dlp: Any, settings: FetchSettings, fps: str | None, stop: Event) -> Any:
-    """A downloader of yt-dlp that gives up an answer which trickles."""
+    """A downloader of yt-dlp that gives up on an answer that is too slow."""
 
     class Site(yt_dlp.YoutubeDL):  # type: ignore[misc]
         def urlopen(self, request: Any) -> Any:
@@ -105,33 +106,24 @@ def _site(yt_dlp: Any, settings: FetchSettings, fps: str | None, stop: Event) ->
         "skip_unavailable_fragments": False, "external_downloader": {"default": "native"}, "fixup": "never", "updatetime": False,
         "buffersize": _READ_BYTES, "noresizebuffer": True,  # a connection that breaks off loses this much
         "socket_timeout": settings.timeout_s, "ratelimit": settings.rate_limit, "cookiefile": cookies, "cachedir": False,
-        "quiet": True, "noprogress": True, "no_warnings": True, "logger": _Silent(),
+        "quiet": True, "noprogress": True, "no_warnings": True, "logger": logging.Logger("yt-dlp", logging.CRITICAL + 1),
         "compat_opts": {"prefer-legacy-http-handler"},  # urllib's answers can be read as they come, see `_watched`
     }  # fmt: skip
     return Site(options)
 
 
-class _Silent:
-    """yt-dlp's log: what matters comes as an error."""
-
-    def debug(self, message: str) -> None:
-        """Drop it."""
-
-    info = warning = error = debug
-
-
 def _watched(yt_dlp: Any, answer: Any, settings: FetchSettings, stop: Event) -> Any:
-    """The same answer, read as its bytes come: a socket's own limit on silence starts anew with every byte, so a trickle would last.
+    """The same answer, read as its bytes arrive: a socket's own timeout restarts with every byte, so a trickle would never end.
 
-    Heads and compressed pages are not watched.
+    Headers and compressed pages are not watched.
     """
-    source, waited_s, came = answer.fp, 0.0, 0
+    source, waited_s, arrived = answer.fp, 0.0, 0
     failed = yt_dlp.networking.exceptions.TransportError
     if not hasattr(source, "read1"):
         return answer
 
     def some(size: int) -> bytes:
-        nonlocal waited_s, came
+        nonlocal waited_s, arrived
         if stop.is_set():
             raise yt_dlp.utils.DownloadCancelled("stopped")
         begin = time.monotonic()
@@ -139,11 +131,11 @@ def _watched(yt_dlp: Any, answer: Any, settings: FetchSettings, stop: Event) -> 
             data: bytes = source.read1(min(size, _READ_BYTES))
         except (OSError, http.client.HTTPException) as error:
             raise failed(cause=error) from error
-        waited_s, came = waited_s + time.monotonic() - begin, came + len(data)
+        waited_s, arrived = waited_s + time.monotonic() - begin, arrived + len(data)
         if waited_s > settings.timeout_s:
-            if came < settings.min_rate * waited_s:
-                raise failed(f"timed out: {came / waited_s:.0f} bytes a second for {waited_s:.0f} s")
-            waited_s, came = 0.0, 0
+            if arrived < settings.min_rate * waited_s:
+                raise failed(f"timed out: {arrived / waited_s:.0f} bytes a second for {waited_s:.0f} s")
+            waited_s, arrived = 0.0, 0
         return data
 
     def read(size: int | None = None) -> bytes:
@@ -164,12 +156,12 @@ def _chosen(site: Any, url: str) -> dict[str, Any]:
     try:
         info = site.extract_info(url, download=False)
     except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
-        # An extractor's own mistake, or no address: of this video, and no reason to end a run over thousands.
-        raise DownloadFailed(Failure("format", f"yt-dlp stumbled over {url} ({type(error).__name__}: {error})")) from None
+        # An extractor's own mistake, or no address: it must not end a run over thousands of videos.
+        raise DownloadFailed(Failure("format", f"yt-dlp fails on {url} ({type(error).__name__}: {error})")) from None
     if info and "entries" in info:
         info = next(iter(info["entries"]), None)
     if not info or not info.get("url"):
-        raise DownloadFailed(Failure("format", f"no single file can be had from {url}"))
+        raise DownloadFailed(Failure("format", f"{url} offers no single file"))
     if info.get("is_live") or info.get("live_status") == "is_upcoming":
         raise DownloadFailed(Failure("live", "it is still live, or has not begun"))
     return dict(info)
@@ -189,7 +181,7 @@ def _all(site: Any, info: dict[str, Any], path: Path) -> Path:
 def _stretches(
     site: Any, info: dict[str, Any], folder: Path, wide: Sequence[Span], spans: Sequence[Span], settings: FetchSettings
 ) -> Path | None:
-    """The file of the stretches; None where they cannot be had or cover so much that the whole video is better."""
+    """The file of the stretches; None where the site does not allow it or they cover so much that the whole video is better."""
     stated_s = float(info.get("duration") or 0)
     if stated_s and share(wide, stated_s) > settings.most_share:
         return None
@@ -217,27 +209,27 @@ def _by_segments(
     site: Any, info: dict[str, Any], folder: Path, target: Path, wide: Sequence[Span], settings: FetchSettings
 ) -> float | None:
     """Download the segments that touch the stretches and copy them to `target`: the length of the whole video in seconds."""
-    found: dict[str, Any] = {}
+    cut: dict[str, Any] = {}
     length_s = None
     if str(info["protocol"]).startswith("m3u8"):
         answer = site.urlopen(_request(info, {}))
         if playlist := cut_playlist(answer.read().decode("utf-8", "replace"), wide):
             text, length_s = playlist
-            found = {"url": answer.url, "hls_media_playlist_data": text}
+            cut = {"url": answer.url, "hls_media_playlist_data": text}
     elif isinstance(info.get("fragments"), list) and (pieces := cut_fragments(info["fragments"], wide)):
         fragments, length_s = pieces
-        found = {"fragments": fragments}
+        cut = {"fragments": fragments}
     if length_s is None or info.get("format_index") is not None or share(wide, length_s) > settings.most_share:
         return None
     if not target.exists():
-        source = _all(site, info | found, folder / f"segments.{info.get('ext') or 'mp4'}")
+        source = _all(site, info | cut, folder / f"segments.{info.get('ext') or 'mp4'}")
         with open_video(source) as (container, stream):
             copy_pictures(container, stream, target, part_of_s=length_s)
     return length_s
 
 
 def _by_ranges(site: Any, info: dict[str, Any], folder: Path, target: Path, wide: Sequence[Span], settings: FetchSettings) -> float | None:
-    """Copy the stretches out of a file on the site to `target`, asking for the blocks that hold them; as `_by_segments`."""
+    """Copy the stretches out of a file on the site to `target`, by its blocks that hold them; returns as `_by_segments`."""
     with site.urlopen(_request(info, {"Range": f"bytes=0-{BLOCK_BYTES - 1}"})) as answer:
         size = re.fullmatch(r"bytes 0-\d+/(\d+)", answer.headers.get("Content-Range") or "")
     if answer.status != 206 or size is None:

@@ -1,7 +1,7 @@
-"""Which stretches of a video its labels cover, and the pieces of a site's stream that hold them.
+"""The stretches of a video that recorded rows cover, and the pieces of a site's stream that hold them.
 
-Times are in the original video's own seconds, 0 at its first frame. The first piece of a stream is always among those chosen: its first
-frame says where the stream's clock stands at 0 (MPEG-TS begins anywhere), so what is fetched can keep the original's time.
+Times are in the original video's own seconds, 0 at its first frame. The first piece of the stream is always chosen: its first frame gives
+the stream's clock at 0 (MPEG-TS begins anywhere), so that the copy can keep the original's time.
 """
 
 import io
@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+
 from ghostpad.base.files import atomic_path
 
 BLOCK_BYTES = 1 << 18
-"""What one request for a part of a file asks for: a second of 720p at 2 Mb/s."""
+"""Size of one request for a part of a file: a second of 720p at 2 Mb/s."""
 
 
 class Span(NamedTuple):
@@ -23,13 +25,13 @@ class Span(NamedTuple):
     end_s: float
 
 
-def label_spans(chunks: Iterable[Mapping[str, Any]]) -> dict[str, list[Span]]:
-    """Per video the stretches its good chunks cover, in order of time, from rows of the table of chunks; they may touch and overlap."""
+def label_spans(chunks: pa.Table) -> dict[str, list[Span]]:
+    """Per video the stretches that its good chunks (schema `CHUNKS`) cover, in order of time; they may touch and overlap."""
     spans: dict[str, list[Span]] = {}
-    for row in chunks:
+    for row in chunks.select(["video", "status", "start_s", "duration_s"]).to_pylist():
         if row["status"] == "ok":
             spans.setdefault(row["video"], []).append(Span(row["start_s"], row["start_s"] + row["duration_s"]))
-    return {id: sorted(found) for id, found in spans.items()}
+    return {id: sorted(stretches) for id, stretches in spans.items()}
 
 
 def widened(spans: Iterable[Span], margin_s: float, join_s: float) -> list[Span]:
@@ -45,41 +47,41 @@ def widened(spans: Iterable[Span], margin_s: float, join_s: float) -> list[Span]
 
 
 def share(spans: Iterable[Span], length_s: float) -> float:
-    """The part of a video of that length which they cover, 0...1; 1 for a length that is not known."""
+    """The share of a video of that length that the spans cover, 0...1; 1 for an unknown length."""
     return sum(max(0.0, min(end_s, length_s) - start_s) for start_s, end_s in spans) / length_s if length_s > 0 else 1.0
 
 
 def cut_playlist(text: str, spans: Sequence[Span]) -> tuple[str, float] | None:
     """An HLS playlist of the first segment and those that touch a span, and the length of the whole in seconds.
 
-    None where it cannot be told which segments those are: segments without a length, clocks that begin anew, advertisements.
+    None where these segments cannot be known: a segment without a length, a clock that restarts, advertisements.
     """
     if re.search(r"^#EXT-X-DISCONTINUITY\s*$|^#ANVATO|^#UPLYNK", text, re.MULTILINE):
         return None
     kept, own, start_s, length_s, number, byte = list[str](), list[str](), 0.0, None, 0, 0
     for line in map(str.strip, text.splitlines()):
-        if found := re.match(r"#EXTINF:\s*([\d.]+)", line):
-            length_s = float(found[1])
+        if match := re.match(r"#EXTINF:\s*([\d.]+)", line):
+            length_s = float(match[1])
             own.append(line)
-        elif found := re.match(r"#EXT-X-MEDIA-SEQUENCE:\s*(\d+)", line):
-            number = int(found[1])
-        elif found := re.match(r"#EXT-X-BYTERANGE:\s*(\d+)(?:@(\d+))?", line):
-            first = int(found[2]) if found[2] else byte  # without one it goes on where the segment before ended
-            byte = first + int(found[1])
-            own.append(f"#EXT-X-BYTERANGE:{found[1]}@{first}")
+        elif match := re.match(r"#EXT-X-MEDIA-SEQUENCE:\s*(\d+)", line):
+            number = int(match[1])
+        elif match := re.match(r"#EXT-X-BYTERANGE:\s*(\d+)(?:@(\d+))?", line):
+            first = int(match[2]) if match[2] else byte  # without one it begins where the segment before ended
+            byte = first + int(match[1])
+            own.append(f"#EXT-X-BYTERANGE:{match[1]}@{first}")
         elif not line or line.startswith("#"):
             kept.append(line)
         elif length_s is None:
             return None
         else:
             if start_s == 0 or _touches(spans, start_s, start_s + length_s):
-                kept += [f"#EXT-X-MEDIA-SEQUENCE:{number}", *own, line]  # the number decides how an encrypted segment is read
+                kept += [f"#EXT-X-MEDIA-SEQUENCE:{number}", *own, line]  # an encrypted segment is read by its number
             start_s, length_s, number, own = start_s + length_s, None, number + 1, []
     return ("\n".join(kept) + "\n", start_s) if start_s else None
 
 
 def cut_fragments(fragments: Iterable[Mapping[str, Any]], spans: Sequence[Span]) -> tuple[list[Mapping[str, Any]], float] | None:
-    """The same for DASH fragments as yt-dlp lists them: dicts with `duration`, but for one in front that opens the file."""
+    """The same for DASH fragments as yt-dlp lists them: dicts with `duration`, but for a first one that opens the file."""
     kept, start_s = list[Mapping[str, Any]](), 0.0
     for index, fragment in enumerate(fragments):
         length_s = fragment.get("duration")
@@ -96,9 +98,9 @@ def _touches(spans: Sequence[Span], start_s: float, end_s: float) -> bool:
 
 
 class RangeFile(io.RawIOBase):
-    """A file on a site, of which only the blocks that are read are asked for. Blocks are kept in a folder, so a killed run has them.
+    """A file on a site, of which only the blocks that are read are downloaded. They are kept in a folder: re-run to resume.
 
-    `get(first, beyond)` brings bytes [first, beyond); what it raises is kept in `error`, because FFmpeg hides it.
+    `get(first, beyond)` returns bytes [first, beyond); what it raises is kept in `error`, because FFmpeg hides it.
     """
 
     def __init__(self, get: Callable[[int, int], bytes], size: int, folder: Path):
@@ -111,17 +113,11 @@ class RangeFile(io.RawIOBase):
         """Yes."""
         return True
 
-    def seekable(self) -> bool:
-        """Yes."""
-        return True
+    seekable = readable
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """As any file's."""
         self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence])
-        return self._at
-
-    def tell(self) -> int:
-        """As any file's."""
         return self._at
 
     def read(self, size: int = -1) -> bytes:

@@ -1,17 +1,17 @@
 """The lag of every video of a corpus: measured from the footage, written as a fact of the video.
 
-Reads the first three minutes that rows cover of each video at 64x48. Writes `lag_ms` and `lag_confidence` of videos.parquet, null where
-the lag is not known, and `lag.json` (every video with its measurements and the reason why its lag is unknown). Motion features are
-cached in `cache/lag/<id>.npz`: re-run to resume, and only new videos are decoded.
+Reads the first three minutes of each video that rows cover, at 64x48. Writes `lag_ms` and `lag_confidence` of videos.parquet, null where
+the lag is unknown, and `lag.json` (every video with its measurements and the reason for an unknown lag). Motion features are cached in
+`cache/lag/<id>.npz`: re-run to resume.
 
-Ways to estimate a lag, which `lag.json` names per video:
+A lag is measured in one of three ways, which `lag.json` names per video:
 
-    reference    by the game's reader, taught by other footage whose lags are known (`ghostpad.corpus.lag.teach`); the best
-    together     by readers that the corpus's own videos of that game taught each other
+    reference    by the game's reader, trained on other footage whose lags are known (`ghostpad.corpus.lag.teach`); the best
+    together     by readers trained on the corpus's own videos of that game
     alone        from that video alone (`ghostpad.corpus.lag.estimate`), where the game has too few others
 
-What a lag is counted from: with a reference, from what the reference calls no lag; without one, from the frame in which the game begins to
-answer the pad, which comes out late where a game answers slowly: racing by up to 1.3 frames (measured).
+With a reference, lags are relative to its own. Without one they are counted from the frame in which the game begins to respond to the pad,
+which is late where a game responds slowly: racing by up to 1.3 frames (measured).
 """
 
 import math
@@ -34,18 +34,18 @@ from ghostpad.corpus.lag.teach import ROUNDS, estimate_by_reader, estimate_toget
 
 @dataclass(frozen=True)
 class Aligned:
-    """What an alignment measured: the rows of lag.json by id, and why other videos cannot be read, by id."""
+    """The rows of lag.json, and why other videos cannot be read, by id."""
 
     videos: list[dict[str, Any]]
     unreadable: dict[str, str]
 
 
 def align_corpus(corpus: Corpus, references: Sequence[Corpus] = ()) -> Aligned:
-    """Measure the lag of every video that is here and has recorded rows, and write it; one that cannot be read keeps the lag it has.
+    """Measure and write the lag of every ok video with recorded rows; one that cannot be read keeps the lag it has.
 
-    A row has id, game, player, lag_ms and lag_frames (None where unknown), confidence, reason, shown_fps, copies and the fields of
-    `LagEstimate`. Games that a reference shows are estimated by it, the others by themselves. Shows its progress. Raises `MissingError`
-    if references teach no game of these, and `SettingsError` for a corpus that is its own reference.
+    A row has id, game, player, lag_ms and lag_frames (None where unknown), confidence, reason, shown_fps, copies, follow_s, onset_s and by.
+    Games of the references are measured by their readers, the others by themselves. Shows its progress. Raises `MissingError` if the
+    references have enough of no game, and `SettingsError` for a corpus that is its own reference.
     """
     videos = {video.id: video for video in corpus.list_videos()}
     wanted = [id for id in corpus.ids_with_rows(RECORDED) if id in videos and videos[id].status == "ok"]
@@ -71,42 +71,40 @@ def align_corpus(corpus: Corpus, references: Sequence[Corpus] = ()) -> Aligned:
             advance(1)
     for game in {videos[id].game for id in measured} - set(readers) - {None}:
         own = {id: one for id, one in measured.items() if videos[id].game == game and one.by == "alone"}
-        with progress(f"{game}: videos teach each other", ROUNDS * len(own), "videos") as advance:
+        with progress(f"{game}: training readers on each other", ROUNDS * len(own), "videos") as advance:
             measured |= estimate_together(own, lambda id: _footage(corpus, videos[id]), advance)
-    found = lags(measured, {id: (videos[id].game, videos[id].player) for id in measured})
-    aligned = [replace(videos[row["id"]], lag_ms=row["lag_ms"], lag_confidence=row["confidence"]) for row in found]
+    rows = lags(measured, {id: (videos[id].game, videos[id].player) for id in measured})
+    aligned = [replace(videos[row["id"]], lag_ms=row["lag_ms"], lag_confidence=row["confidence"]) for row in rows]
     corpus.put_videos(aligned, join=lambda old, new: replace(old, lag_ms=new.lag_ms, lag_confidence=new.lag_confidence))
-    write_json(corpus.root / "lag.json", {"videos": found})
-    return Aligned(found, unreadable)
+    write_json(corpus.root / "lag.json", {"videos": rows})
+    return Aligned(rows, unreadable)
 
 
 def lags(measured: dict[str, LagEstimate], groups: dict[str, tuple[str | None, str | None]]) -> list[dict[str, Any]]:
     """The rows of lag.json: each video's lag is its shift less the inertia of its group (game, player), the median over its videos.
 
-    There is no inertia where a reader found the shift.
+    A shift by a reader has no inertia.
     """
     inertia_s: dict[tuple[str | None, str | None], float] = {}
     for group in set(groups.values()):
         known = [one.follow_s - one.onset_s for id, one in measured.items() if groups[id] == group and not one.reason and one.by == "alone"]
         if known:
             inertia_s[group] = float(np.median(known))
-    found = []
+    rows = []
     for id, one in sorted(measured.items()):
         game, player = groups[id]
-        lag_s = None if one.reason else one.follow_s - (inertia_s[groups[id]] if one.by == "alone" else 0.0)
-        reason = one.reason
-        if lag_s is not None and abs(lag_s) > (MAX_LAG_FRAMES + 0.5) * one.step_s:
-            lag_s, reason = None, f"the lag is beyond {MAX_LAG_FRAMES} frames"
-        lag = {"lag_ms": None, "lag_frames": None} if lag_s is None else {"lag_ms": 1000 * lag_s, "lag_frames": lag_s / one.step_s}
+        lag_s, reason = one.follow_s - (inertia_s[groups[id]] if one.by == "alone" and not one.reason else 0.0), one.reason
+        if not reason and abs(lag_s) > (MAX_LAG_FRAMES + 0.5) * one.step_s:
+            reason = f"the lag is beyond {MAX_LAG_FRAMES} frames"
+        lag = {"lag_ms": None, "lag_frames": None} if reason else {"lag_ms": 1000 * lag_s, "lag_frames": lag_s / one.step_s}
         about = {"confidence": one.confidence, "reason": reason, "shown_fps": 1 / one.step_s, "copies": one.copies}
-        found.append(
-            {"id": id, "game": game, "player": player, **lag, **about, "follow_s": one.follow_s, "onset_s": one.onset_s, "by": one.by}
-        )
-    return found
+        shifts = {"follow_s": one.follow_s, "onset_s": one.onset_s, "by": one.by}
+        rows.append({"id": id, "game": game, "player": player} | lag | about | shifts)
+    return rows
 
 
 def on_pictures(table: pa.Table, lag_ms: float | None) -> pa.Table:
-    """Recorded rows with their stamps moved to when the picture shows them; an unknown lag (None) is taken as none."""
+    """Recorded rows with their stamps moved to when the picture shows them; an unknown lag (None) counts as 0."""
     if not lag_ms:
         return table
     at = table.column_names.index("pts_s")

@@ -1,19 +1,18 @@
-"""By how much a video's picture comes after the rows recorded for it: the shift at which motion follows the pad best.
+"""How much later a video's picture is than the rows recorded for it: the shift at which motion follows the pad best.
 
-Two numbers are read from a video, both in seconds and positive where the picture is late:
+Two numbers are measured in a video, both in seconds and positive where the picture is late:
 
-    follow_s   the shift at which the motion of the picture is most like the rows (and how far that stands out)
-    onset_s    the shift at which the rows say most about motion that the motion just before does not say already
+    follow_s   the shift at which the motion of the picture is most like the rows
+    onset_s    the shift at which the rows explain most of the motion that the motion just before does not explain
 
-A game has inertia: a car's picture turns most some frames after its wheel. So `follow_s` is lag and inertia together, while `onset_s` is
-where the picture begins to answer, less sharply measured. `ghostpad.corpus.lag.align` takes the inertia, which a game and a player have in
-common, as the median difference of the two over their videos. Lag is therefore counted from the game's first answer, as far as that can be
-seen: footage without lag comes out within 0.3 frames of 0 in Doom, but 0.5 to 1.6 frames late in racing, whose car answers slowly
-(measured; docs/design.md). A game whose first answer is too small to see comes out late by that much.
+A game has inertia: a car's picture turns most some frames after its wheel. So `follow_s` is lag and inertia together, while `onset_s`,
+less sharply measured, is where the picture begins to respond. `ghostpad.corpus.lag.align` takes the inertia of a game and a player as the
+median difference of the two over their videos. Lag is therefore counted from the first visible response: footage without lag measures
+within 0.3 frames of 0 in Doom, but 0.5 to 1.6 frames late in racing, whose car responds slowly (measured; docs/design.md).
 
-The confidence compares the peak with the peaks that the same rows reach when shifted by seconds, where nothing can follow anything.
+The confidence compares the peak with the peaks of the same rows shifted by seconds, where nothing can follow them.
 
-Pure; numpy only. About 0.2 s of CPU for five minutes at 30 Hz (a guess). Limits not otherwise explained are guesses.
+Pure. About 0.2 s of CPU for five minutes at 30 Hz (a guess). Limits not otherwise explained are guesses.
 """
 
 from dataclasses import dataclass, replace
@@ -24,18 +23,18 @@ from numpy.typing import NDArray
 from ghostpad.base.pad import BUTTONS, STICKS
 
 MAX_LAG_FRAMES = 15
-"""The largest lag that is searched."""
+"""The largest lag that is searched, either way."""
 SURE = 0.65
-"""Confidence from which a lag counts; with less it is unknown. Of 246 pairs of a video and another's rows one reached it, of 85
-videos and their own rows 63 (measured, seeds 77 to 79)."""
+"""The least confidence of a known lag. Of 246 pairs of a video and another's rows one reached it, of 85 videos and their own rows 63
+(measured, seeds 77 to 79)."""
 
 SHORT = "rows and pictures share too little time"
-"""Why a lag is unknown where there are less than 300 pictures."""
+"""Why a lag is unknown with less than 300 pictures."""
 
 _REACH = MAX_LAG_FRAMES + 6
-"""Shifts tried: the picture may follow late by the lag and by the game's inertia."""
+"""Shifts tried, either way: the picture may follow late by the lag and by the game's inertia."""
 _FAR = 3 * _REACH
-"""A shift from here on is one at which nothing can follow the rows."""
+"""From this shift on nothing can follow the rows."""
 _MIN_STEPS, _NEAR = 300, 4
 _MIN_SD, _MIN_PRESSES, _MIN_MOTION = 0.03, 4, 0.02
 _STILL, _COPIES, _LONGEST_COPY = 0.25, 0.1, 3
@@ -46,11 +45,12 @@ Series = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class LagEstimate:
-    """The lag of one video behind its rows, game inertia included; `reason` says why it is unknown, "" where it is known; `by` how it was
-    found.
+    """The lag of one video behind its rows, game inertia included.
 
-    step_s   time between pictures that differ, seconds: half of what the file says where every picture comes twice
-    copies   share of pictures that repeat the one before in the midst of motion
+    step_s   time between pictures that differ, seconds: twice that of the file where every picture comes twice
+    copies   share of pictures that repeat the one before amid motion
+    reason   why the lag is unknown, "" where it is known
+    by       how it was measured, see `ghostpad.corpus.lag.align`
     """
 
     step_s: float
@@ -69,8 +69,8 @@ class LagEstimate:
 def distinct(changes: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Which pictures [N] are not repeats, from the mean absolute change [N-1] between neighbours.
 
-    A picture repeats where up to three in a row do not change in the midst of change, if a tenth or more do: then the game was drawn
-    slower than the file says. A game that stands still for longer is not a repeat.
+    Up to three pictures in a row without change, amid change, are repeats if a tenth or more of the pictures are: then the game was drawn
+    at a lower rate than the file's. A game that stands still for longer shows no repeats.
     """
     moving = np.flatnonzero(changes > _STILL)
     repeats = np.zeros(len(changes), bool)
@@ -107,36 +107,36 @@ def estimate_lag(
     near = np.concatenate([fit[-_REACH:], fit[: _REACH + 1]])
     far = fit[_FAR:-_FAR]
     peaks = [far[at : at + len(near)].max() for at in range(0, len(far) - len(near) + 1, len(near) // 2)]
-    ground = float(np.median(far))
-    rival = float(np.quantile(peaks, 0.95)) - ground
-    confidence = float(np.clip(1 - rival / max(1e-12, float(near.max()) - ground), 0, 1))
+    floor = float(np.median(far))
+    rival = float(np.quantile(peaks, 0.95)) - floor
+    confidence = float(np.clip(1 - rival / max(1e-12, float(near.max()) - floor), 0, 1))
     peak = int(near.argmax())
     if confidence < SURE:
         return LagEstimate(step_s, copies, confidence=confidence, reason="the picture does not clearly follow the rows")
     if peak in (0, len(near) - 1):
         return LagEstimate(step_s, copies, confidence=confidence, reason=f"the picture follows best beyond {MAX_LAG_FRAMES} frames")
     sharp = _fit(_uncorrelated(moved, 0.3), rows, 1.0)[np.arange(-_NEAR, _NEAR + 1) + peak - _REACH]
-    answer = _answer(moved, rows, peak - _REACH)
+    response = _response(moved, rows, peak - _REACH)
     follow_s = (top(sharp) - _NEAR + peak - _REACH) * step_s
-    return LagEstimate(step_s, copies, follow_s, (top(answer) - _REACH) * step_s, confidence)
+    return LagEstimate(step_s, copies, follow_s, (top(response) - _REACH) * step_s, confidence)
 
 
 def _row_signals(grid_s: Series, row_pts_s: Series, pads: NDArray[np.float32], known: NDArray[np.bool_]) -> Series | None:
-    """What the rows do on the grid, uncorrelated columns of variance 1 [steps, K]: sticks, how far they are pushed, buttons and presses."""
-    found = []
+    """Rows on the grid as uncorrelated columns of variance 1 [steps, K]: sticks, how far they are pushed, buttons and presses."""
+    columns = []
     values = np.where(known, pads, 0).astype(np.float64)
     for index in range(len(BUTTONS)):
         held = values[:, index] >= 0.5
         presses = np.diff(held.astype(np.float64), prepend=float(held[0])).clip(min=0)
         if presses.sum() >= _MIN_PRESSES:
-            found += [held.astype(np.float64), presses]
+            columns += [held.astype(np.float64), presses]
     for index in range(len(BUTTONS), len(BUTTONS) + len(STICKS)):
         stick = values[:, index]
-        found += [each for each in (stick, np.abs(stick)) if each.std() >= _MIN_SD]
-    if not found:
+        columns += [each for each in (stick, np.abs(stick)) if each.std() >= _MIN_SD]
+    if not columns:
         return None
     ends_s = np.append(row_pts_s, 2 * row_pts_s[-1] - row_pts_s[-2])
-    return _uncorrelated(_standard(on_grid(ends_s, np.stack(found, 1), grid_s)), 0.01)
+    return _uncorrelated(_standard(on_grid(ends_s, np.stack(columns, 1), grid_s)), 0.01)
 
 
 def on_grid(ends_s: Series, values: Series, grid_s: Series) -> Series:
@@ -149,7 +149,7 @@ def on_grid(ends_s: Series, values: Series, grid_s: Series) -> Series:
 
 def _standard(values: Series) -> Series:
     scaled: Series = (values - values.mean(0)) / np.maximum(values.std(0), 1e-9)
-    return scaled.clip(-4, 4)  # a cut between scenes is not worth more than a quick turn
+    return scaled.clip(-4, 4)  # a cut between scenes counts no more than a quick turn
 
 
 def _uncorrelated(values: Series, floor: float) -> Series:
@@ -175,10 +175,10 @@ def _fit(moved: Series, rows: Series, power: float) -> Series:
     return share
 
 
-def _answer(moved: Series, rows: Series, peak: int) -> Series:
-    """Share of what motion's own last two steps leave open that the rows explain, at shifts -_REACH.._REACH.
+def _response(moved: Series, rows: Series, peak: int) -> Series:
+    """Share of the motion not explained by its own last two steps that the rows explain, at shifts -_REACH.._REACH.
 
-    Motion is read in the directions that follow the rows around `peak`, so that a moving background does not hide the answer.
+    Motion is read in the directions that follow the rows around `peak`, so that a moving background does not hide the response.
     """
     near = sum(np.roll(rows, peak + more, 0) for more in (-2, -1, 0, 1, 2))
     both = moved.T @ moved + 50 * np.eye(moved.shape[1])
@@ -187,12 +187,12 @@ def _answer(moved: Series, rows: Series, peak: int) -> Series:
     inside = slice(_REACH + 2, -_REACH - 2)
     base = np.linalg.qr(before[inside])[0]
     fresh = read[inside] - base @ (base.T @ read[inside])
-    found = []
+    shares = []
     for shift in range(-_REACH, _REACH + 1):
         late = np.roll(rows, shift, 0)[inside]
         late = np.linalg.qr(late - base @ (base.T @ late))[0]
-        found.append(float((((late.T @ fresh) ** 2).sum(0) / (fresh**2).sum(0)).mean()))
-    return np.array(found)
+        shares.append(float((((late.T @ fresh) ** 2).sum(0) / (fresh**2).sum(0)).mean()))
+    return np.array(shares)
 
 
 def top(curve: Series) -> float:

@@ -1,8 +1,8 @@
-"""The motion features that a lag is measured from: small gray pictures, what moved between them, and which of them are repeats.
+"""The motion features that a lag is measured from: small gray pictures without repeats, and the motion between them.
 
-`features_of` decodes a video once and keeps its features in `cache/lag/<id>.npz` of the corpus, as long as the file stays the same: about
-5 MB for a minute at 30 Hz, which may be deleted (a guess from the size of the pictures). A controller drawn into the picture is painted
-grey first, or the controller's lag would be measured, not the game's.
+`features_of` decodes a video once and caches its features in `cache/lag/<id>.npz` of the corpus until the file changes: about 5 MB for a
+minute at 30 Hz (a guess from the size of the pictures). A controller drawn into the picture is painted grey first, or its lag would be
+measured instead of the game's.
 
 Cost: about 0.8 ms of CPU a frame of 320x240, most of it block matching (measured).
 """
@@ -13,7 +13,6 @@ import zlib
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,10 +28,10 @@ from ghostpad.corpus.masks import video_mask
 from ghostpad.video.decode import decode_array
 
 MOST_S = 180.0
-"""Footage that is read, seconds a video (a guess: a minute of play is enough in the games here)."""
+"""The most footage of a video that is read, seconds (a guess: a minute of play is enough in the games here)."""
 
 _VERSION = 2
-"""Of the cached features: those of another version are extracted again."""
+"""Version of the cached features: others are extracted again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,13 +41,13 @@ class MotionFeatures:
     pts_s      float64 [N]            of the pictures that are not repeats, seconds
     signals    float32 [N-1, S]       motion between them
     copies     0 to 1                 share of repeats
-    pictures   uint8 [N, 48, 64]      the pictures, gray; None where only motion is known
+    pictures   uint8 [N, 48, 64]      the pictures, gray
     """
 
     pts_s: NDArray[np.float64]
     signals: NDArray[np.float32]
     copies: float
-    pictures: NDArray[np.uint8] | None = None
+    pictures: NDArray[np.uint8]
 
 
 def extract(path: Path, start_s: float, most_s: float = MOST_S, mask: tuple[tuple[int, int, int, int], ...] = ()) -> MotionFeatures:
@@ -67,7 +66,7 @@ def extract_from(pts_s: NDArray[np.float64], frames: NDArray[np.uint8]) -> Motio
 
 
 def first_needed_s(rows: pa.Table) -> float:
-    """The second from which footage is needed: one before the first row, inf without rows."""
+    """The time from which footage is needed, seconds: one before the first row, inf without rows."""
     return max(0.0, rows.column("pts_s")[0].as_py() - 1.0) if rows.num_rows else math.inf
 
 
@@ -85,10 +84,8 @@ def features_of(corpus: Corpus, video: Video, start_s: float) -> MotionFeatures:
     if (earlier := _kept(kept, made_of)) is not None:
         return earlier
     features = extract(path, start_s, mask=video_mask(video, path))
-    assert features.pictures is not None
-    with atomic_path(kept) as temporary, open(temporary, "wb") as file:
-        known: dict[str, Any] = {"pts_s": features.pts_s, "signals": features.signals, "pictures": features.pictures}
-        np.savez_compressed(file, made_of=made_of, copies=np.float64(features.copies), **known)
+    with atomic_path(kept) as temporary:
+        np.savez_compressed(temporary, made_of=made_of, **vars(features))
     return features
 
 

@@ -1,1 +1,1 @@
-"""Whether the pad can be read beside the masks that hide drawn controllers."""
+"""Whether the pad can be read beside the masks of drawn controllers."""

@@ -9,11 +9,11 @@ from ghostpad.base.files import atomic_path
 from ghostpad.corpus.leaks.probe import Probe
 
 
-def write_leak_picture(found: Probe, path: Path) -> None:
+def write_leak_picture(probe: Probe, path: Path) -> None:
     """Write a PNG, twice as wide as the frame: the frame, and the frame in gray with the leaking pixels in red to yellow."""
-    faint = np.repeat(found.image.mean(2, keepdims=True) * 0.4, 3, 2)
-    heat = found.heat[..., None]
+    faint = np.repeat(probe.image.mean(2, keepdims=True) * 0.4, 3, 2)
+    heat = probe.heat[..., None]
     colour = np.concatenate([255 * np.minimum(1, 2 * heat), 255 * np.maximum(0, 2 * heat - 1), np.zeros_like(heat)], 2)
-    both = np.concatenate([found.image, np.where(heat > 0.15, colour, faint).astype(np.uint8)], 1)
+    both = np.concatenate([probe.image, np.where(heat > 0.15, colour, faint).astype(np.uint8)], 1)
     with atomic_path(path) as temporary:
         Image.fromarray(both).save(temporary)

@@ -1,12 +1,11 @@
-"""The leak probe: can buttons and sticks be read from the pixels beside a mask, or in a corner where no mask is?
+"""The leak probe: can buttons and sticks be read from the pixels beside a mask, or from a corner without a mask?
 
 A ridge regression per button and stick direction reads, in frames at the video's own size, the strip just outside each side of the
-mask, 8 pixels wide at a picture 320 px wide. It is scored by AUC on stretches of time that it has not learned from. A strip also shows
-the game, whose picture does say something about the pad; so a leak is what a strip reads better than the rings further out, which see
-the same part of the game, or than the same strips mirrored into other parts of the picture, and in both cases **better than labels
-moved in time**. Where no mask is, because its box is too small to leave one, the box itself is read; in a video without a box the four
-corners are, each against the others. Reads the video and its recorded rows, writes nothing. Cost: decoding, at most `FRAMES_MAX` frames,
-and seconds of algebra.
+mask, 8 pixels wide at a picture 320 px wide. Its score is the AUC on stretches of time that it has not learned from. A strip also shows
+the game, which goes with the pad too; so a leak is a strip that reads better than the rings further out, which show the same part of
+the game, or than the same strips mirrored into other parts of the picture, and in both cases **better than rows moved in time**. Where
+the box is too small to leave a mask, the box itself is read; in a video without a box the four corners are, each against the others.
+Reads the video and its recorded rows, writes nothing. Cost: decoding at most `FRAMES_MAX` frames, and seconds of algebra.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from ghostpad.base.errors import MediaError
 from ghostpad.base.pad import BUTTONS, SLOTS
@@ -28,13 +28,13 @@ from ghostpad.video.paint import Box
 from ghostpad.video.probe import video_size
 
 LEAK_EXCESS = 1.0
-"""How much better than the controls a strip must read before it is a leak: the difference of log odds, 1 is e times the odds.
+"""The excess over the controls from which a strip is a leak, as a difference of log odds: 1 is e times the odds.
 
-Chosen on 16 recordings: right masks came to -0.7...0.4, masks 8 px too small to 3.5...5.1 (docs/design.md has what it does on 16 others).
+Chosen on 16 recordings: right masks had -0.7...0.4, masks 8 px too small 3.5...5.1 (16 others: docs/design.md).
 """
 
 FRAMES_MAX, FRAMES_READ = 3000, 1000
-"""Frames that are read, from the start of the video, and how many of them at most are learned from, evenly chosen."""
+"""Frames that are decoded, from the start of the video, and the most of them that are used, evenly chosen."""
 
 FOLDS, SHIFTS = 5, 8
 _RIDGE = 0.3  # of the mean variance times the number of frames
@@ -46,10 +46,10 @@ _SURE = 0.995  # an AUC above this is no surer
 
 @dataclass(frozen=True)
 class Probe:
-    """What the probe found in a video, at the place and for the target that leak most.
+    """The place and the target of a video that leak most.
 
-    place    "top", "bottom", "left" or "right" of the mask; "box", where there is no mask left; or a corner of a video without a box
-    excess   log odds of the AUC there less those of the best control; a leak if above `LEAK_EXCESS`
+    place    "top", "bottom", "left" or "right" of the mask; "box", where no mask is left; or a corner of a video without a box
+    excess   log odds of its AUC less those of the best control; a leak if above `LEAK_EXCESS`
     """
 
     video: str
@@ -57,15 +57,15 @@ class Probe:
     target: str
     auc: float
     beside_auc: float
-    """The most that the rings further out reach, for this target; 0.5 where there are none."""
+    """The best of the rings further out, for this target; 0.5 where there are none."""
     elsewhere_auc: float
-    """The most that the same strips elsewhere in the picture reach."""
+    """The best of the same strips elsewhere in the picture."""
     moved_auc: float
-    """The most that labels moved in time reach."""
+    """The best of rows moved in time."""
     excess: float
     frames: int
     heat: NDArray[np.float64]
-    """[H, W] how strongly each pixel near the mask goes with the target, 0...1."""
+    """[H, W] how much each pixel near the mask differs between the states of the target, 0...1."""
     image: NDArray[np.uint8]
     """[H, W, 3] a frame, masked."""
     mask: Box | None
@@ -77,7 +77,7 @@ class Probe:
 
 
 def probe_leaks(corpus: Corpus, video: Video, *, margin_px: int = MARGIN_PX) -> Probe | None:
-    """Probe the mask of a video, or its corners where it has none; None where there is too little to judge: no rows, or nothing ever
+    """Probe the mask of a video, or its corners if it has none; None where too little can be judged: no rows, or nothing ever
     pressed. Raises `MediaError` or `MissingError` if the video or its box cannot be read.
     """
     path, table = corpus.path_of(video), corpus.actions(RECORDED, video.id)
@@ -102,7 +102,7 @@ def probe_leaks(corpus: Corpus, video: Video, *, margin_px: int = MARGIN_PX) -> 
 
 
 def _mask(video: Video, path: Path, margin_px: int) -> tuple[Box | None, Box | None]:
-    """The mask of a video, and the box of its controller: no mask where the box is too small to leave one, neither where none is drawn."""
+    """The mask of a video and the box of its controller: no mask where the box is too small to leave one, neither for an undrawn one."""
     box = next(iter(video_mask(video, path, margin_px=0)), None)
     try:
         return next(iter(video_mask(video, path, margin_px=margin_px)), None), box
@@ -113,7 +113,7 @@ def _mask(video: Video, path: Path, margin_px: int) -> tuple[Box | None, Box | N
 
 
 class _Pixels:
-    """Pixels of the places in the frames that were added: uint8 by place, so that no frame is kept whole."""
+    """Pixels of the places in frames, uint8 by place: no whole frame is kept."""
 
     def __init__(self, places: Places, shape: tuple[int, int]):
         self.places, self.shape = places, shape
@@ -124,14 +124,14 @@ class _Pixels:
         self.image: NDArray[np.uint8] = np.zeros((*shape, 3), np.uint8)
 
     def add(self, image: NDArray[np.uint8]) -> None:
-        """Keep what the places show of a frame."""
+        """Keep the pixels of the places of a frame."""
         for name, at in self._at.items():
             self._pixels[name].append(image[at].reshape(-1))
         self._near.append(image[self.near].mean(1).astype(np.uint8))
         self.image = image
 
     def features(self, name: str) -> NDArray[np.float32]:
-        """What a place shows, float32 [n, numbers], standardised."""
+        """The pixels of a place, float32 [n, numbers], standardised."""
         values = np.stack(self._pixels[name]).astype(np.float32)
         values -= values.mean(0)
         return values / np.maximum(2.0, values.std(0))
@@ -145,31 +145,25 @@ class _Pixels:
 
 def _probed(video: str, pixels: _Pixels, mask: Box | None, targets: dict[str, NDArray[np.bool_]]) -> Probe:
     wanted, places = np.stack(list(targets.values()), 1), pixels.places
-    frames = len(wanted)
+    frames, half = len(wanted), np.full(len(targets), 0.5)
     moved = [np.roll(wanted, round(share * frames), 0) for share in np.linspace(0.15, 0.85, SHIFTS)]
-    read: dict[str, NDArray[np.float64]] = {}
-    by_chance: dict[str, NDArray[np.float64]] = {}
-    for name in places.read:
-        found = _aucs(pixels.features(name), np.concatenate([wanted, *moved], 1)).reshape(1 + SHIFTS, -1)
-        read[name], by_chance[name] = found[0], found[1:].max(0)
-    chance = np.max([*by_chance.values(), np.full(len(targets), 0.5)], axis=0)
+    scores = {  # [1 + shifts, targets] by place, the first as recorded
+        name: _aucs(pixels.features(name), np.concatenate([wanted, *moved], 1)).reshape(1 + SHIFTS, -1) for name in places.read
+    }
+    chance = [score[1:].max(0) for score in scores.values()]
     beside, elsewhere = ([_aucs(pixels.features(name), wanted) for name in names] for names in (places.beside, places.elsewhere))
-    worst: tuple[float, str, int, list[float]] = (-np.inf, "", 0, [])
-    for name, auc_of in read.items():
-        others = [read[other] for other in read if other != name] if places.each_other else elsewhere
-        controls = [np.max([*some, np.full(len(targets), 0.5)], axis=0) for some in (beside, others, [chance])]
-        over = [_odds(auc_of) - _odds(control) for control in controls]
+    probes = []
+    for name, score in scores.items():
+        others = [scores[other][0] for other in scores if other != name] if places.each_other else elsewhere
+        controls = [np.max([*some, half], axis=0) for some in (beside, others, chance)]
+        over = [_odds(score[0]) - _odds(control) for control in controls]
         nearby = over[1] if not beside else over[0] if not others else np.maximum(over[0], over[1])
         excess = np.minimum(nearby, over[2])
         at = int(np.argmax(excess))
-        if excess[at] > worst[0]:
-            worst = float(excess[at]), name, at, [float(value[at]) for value in (auc_of, *controls)]
-    excess_, place, at, (auc, *shown) = worst
-    beside_auc, elsewhere_auc, moved_auc = shown
-    return Probe(
-        video, place, list(targets)[at], auc, beside_auc, elsewhere_auc, moved_auc, excess_, frames,
-        pixels.heat(wanted[:, at]), pixels.image, mask,
-    )  # fmt: skip
+        probes.append((float(excess[at]), name, at, [float(value[at]) for value in (score[0], *controls)]))
+    worst, place, at, (auc, *control_aucs) = max(probes, key=lambda probe: probe[0])
+    target, (beside_auc, elsewhere_auc, moved_auc), heat = list(targets)[at], control_aucs, pixels.heat(wanted[:, at])
+    return Probe(video, place, target, auc, beside_auc, elsewhere_auc, moved_auc, worst, frames, heat, pixels.image, mask)
 
 
 def _odds(auc: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -178,30 +172,30 @@ def _odds(auc: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _matched(path: Path, pts_s: NDArray[np.float64], mask: Box | None) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Rows and the masked frames at their own stamps (to half a step), at most `FRAMES_READ`."""
+    """Numbers of rows and the masked frames at their stamps (to half a step), at most `FRAMES_READ`."""
     step_s = float(np.median(np.diff(pts_s))) if len(pts_s) > 1 else 1.0
     stride = max(1, -(-min(len(pts_s), FRAMES_MAX) // FRAMES_READ))
-    met = 0
+    matched = 0
     for frame in decode_frames(path, mask=() if mask is None else (mask,), end_s=float(pts_s[-1]) + step_s if len(pts_s) else None):
         at = int(np.argmin(np.abs(pts_s - frame.pts_s))) if len(pts_s) else 0
         if len(pts_s) and abs(pts_s[at] - frame.pts_s) < step_s / 2:
-            if met % stride == 0:
+            if matched % stride == 0:
                 yield at, frame.image
-            met += 1
-        if met >= FRAMES_MAX:
+            matched += 1
+        if matched >= FRAMES_MAX:
             break
-    if not met:
+    if not matched:
         raise MediaError(f"{path} has no frame at the time of any of its rows: run 'ghostpad corpus align' or fetch it again")
 
 
 def _targets(pads: NDArray[np.float32], known: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
     """What the probe tries to read, bool [n] by name: buttons, and each stick axis pushed either way."""
-    found: dict[str, NDArray[np.bool_]] = {}
+    targets: dict[str, NDArray[np.bool_]] = {}
     for index, name in enumerate(SLOTS):
         if known[:, index].all():
             values = pads[:, index]
-            found |= {name: values >= 0.5} if name in BUTTONS else {f"{name} +": values > _STICK, f"{name} -": values < -_STICK}
-    return {name: held for name, held in found.items() if min(held.sum(), (~held).sum()) >= _LEAST}
+            targets |= {name: values >= 0.5} if name in BUTTONS else {f"{name} +": values > _STICK, f"{name} -": values < -_STICK}
+    return {name: held for name, held in targets.items() if min(held.sum(), (~held).sum()) >= _LEAST}
 
 
 def _inside(shape: tuple[int, int], boxes: Sequence[Box]) -> NDArray[np.bool_]:
@@ -218,7 +212,7 @@ def _evenly(inside: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.in
 
 
 def _aucs(features: NDArray[np.float32], wanted: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """AUC [targets] of ridge regression on blocks of time that it has not seen, each block's weighed by its pairs."""
+    """AUC [targets] of ridge regression on blocks of time that it has not learned from; a block weighs as much as it has pairs."""
     count = len(features)
     kernel = features @ features.T
     score, pairs = np.zeros(wanted.shape[1]), np.zeros(wanted.shape[1])
@@ -230,10 +224,8 @@ def _aucs(features: NDArray[np.float32], wanted: NDArray[np.bool_]) -> NDArray[n
         mean = target.mean(0)
         ridge = np.eye(len(learn), dtype=np.float32) * max(1e-3, _RIDGE * np.trace(kernel) / count)
         read = kernel[start:stop][:, learn] @ np.linalg.solve(kernel[np.ix_(learn, learn)] + ridge, target - mean)
-        for index in range(wanted.shape[1]):
-            held = wanted[start:stop, index]
-            up = np.sort(read[~held, index])
-            ahead = np.searchsorted(up, read[held, index]) + np.searchsorted(up, read[held, index], side="right")
-            score[index] += ahead.sum() / 2  # equal values count half
-            pairs[index] += held.sum() * (~held).sum()
+        held = wanted[start:stop]
+        count_held = held.sum(0)
+        score += (rankdata(read, axis=0) * held).sum(0) - count_held * (count_held + 1) / 2  # equal values count half
+        pairs += count_held * (~held).sum(0)
     return np.where(pairs > 0, score / np.maximum(pairs, 1), 0.5)

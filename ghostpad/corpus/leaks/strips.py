@@ -1,4 +1,4 @@
-"""Where the leak probe looks: strips beside a mask and what they are compared with. Pure arithmetic of boxes, in pixels of the picture."""
+"""The places that the leak probe reads: strips beside a mask, and their controls. Boxes in pixels of the picture; pure."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ RING_SHARE, RING_LEAST_PX = 1 / 40, 4
 """Width of a ring as a share of the picture's width (8 px at 320), and its least (guesses)."""
 
 OUTER = (2, 3)
-"""Rings further out that controls lie in, in widths of a ring: what is drawn shows there no more, the same game does."""
+"""Rings further out, in widths of a ring, as controls: they show the same game but nothing drawn."""
 
 _THINNEST_PX = 2
 
@@ -20,9 +20,9 @@ Named = Mapping[str, tuple[Box, ...]]
 
 @dataclass(frozen=True)
 class Places:
-    """Boxes by name: places that are `read`, controls `beside` and `elsewhere`, and what lies `near`, for the picture.
+    """Boxes by name: places to `read`, controls `beside` and `elsewhere`, and all that is `near`, for the picture.
 
-    each_other   the places that are read are each other's controls
+    each_other   the places are each other's controls
     """
 
     read: Named
@@ -37,7 +37,7 @@ class Places:
 
 
 def around(mask: Box, width_px: int, height_px: int) -> Places:
-    """The four sides of a mask, as far as they lie in the picture; rings further out; and the same sides elsewhere, mirrored."""
+    """The four sides of a mask, clipped to the picture; rings further out; and the same sides elsewhere, mirrored."""
     ring_px = _ring_px(width_px)
     read = {name: (box,) for name, box in _sides(mask, ring_px, width_px, height_px)}
     elsewhere = {}
@@ -58,7 +58,7 @@ def whole_box(box: Box, width_px: int, height_px: int) -> Places:
 
 
 def corners(width_px: int, height_px: int) -> Places:
-    """The corners of a picture in which nobody said where a controller stands, each as large as the largest usual mask."""
+    """The corners of a picture without a known controller, each as large as the largest usual mask."""
     read = {}
     for left, top, right, bottom in USUAL_MASKS[-4:]:
         rows, columns = covered((left, top, right, bottom), width_px, height_px)
@@ -93,7 +93,7 @@ def _outer(box: Box, ring_px: int, width_px: int, height_px: int) -> Named:
 
 
 def _mirrored(box: Box, width_px: int, height_px: int, apart_px: int) -> list[Box]:
-    """The box mirrored left to right, top to bottom, and both, where it does not come nearer to itself than `apart_px`."""
+    """The box mirrored left to right, top to bottom, and both, where that is at least `apart_px` from the box."""
     left, top, right, bottom = box
     across, down = (width_px - right, width_px - left), (height_px - bottom, height_px - top)
     places = [(across[0], top, across[1], bottom), (left, down[0], right, down[1]), (across[0], down[0], across[1], down[1])]

@@ -1,6 +1,6 @@
 """One chunk of the NitroGen dataset: its metadata.json and one of its parquet files, as one row about it and its rows of actions.
 
-Layout and quirks are the dataset card's (nvidia/NitroGen) where it speaks and others' measurements elsewhere: `resolution` is
+Layout and quirks are those of the dataset card (nvidia/NitroGen), and where it is silent were measured by others: `resolution` is
 [height, width], `end_frame` is inclusive, the overlay box is x, y, w, h in pixels at that resolution while the game area is relative
 corners, buttons are bool or int, sticks are lists of float or int, y is down. There is no frame rate: it is rows / duration, chunk
 by chunk, and row i is shown at start_time + i / rate. Nothing is unpickled, and sizes are bounded before anything is read.
@@ -22,7 +22,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from ghostpad.base.pad import BUTTONS, DATASET_BUTTONS, STICKS
 from ghostpad.base.records import ACTIONS, CHUNKS
@@ -31,7 +30,7 @@ MOST_METADATA_BYTES = 1 << 20  # 1-2 KB in the dataset (measured by others)
 MOST_TABLE_BYTES = 1 << 26  # tens of KB in the dataset
 MOST_ROWS = 200_000  # 1200 in the dataset
 STICK_SLACK = 1e-3  # beyond -1...1 that is cut off as rounding: a guess
-MOST_TEXT = 500  # letters kept of a text in the metadata
+MOST_TEXT = 500  # letters of a text in the metadata that are kept
 
 NO_GAME = frozenset({"", "other"})
 """Spellings that name no game."""
@@ -80,7 +79,7 @@ def game_of(metadata: dict[str, Any]) -> str | None:
 def describe(metadata: dict[str, Any]) -> dict[str, Any]:
     """The columns of `CHUNKS` that a parsed metadata.json gives.
 
-    A field that is absent or of the wrong type is null; what a chunk cannot do without is asked for by `read_chunk`.
+    A field that is absent or of the wrong type is null; `read_chunk` refuses a chunk without what it needs.
     """
     video = metadata.get("original_video")
     video = video if isinstance(video, dict) else {}
@@ -107,9 +106,9 @@ def describe(metadata: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def read_chunk(about: dict[str, Any], body: bytes, number: int) -> Chunk:
-    """A chunk from its described metadata, the bytes of its parquet file and its number; broken with a reason where it must be."""
-    row = dict.fromkeys(CHUNKS.names) | about | {"chunk": number, "status": "ok"}
+def read_chunk(about: dict[str, Any], body: bytes) -> Chunk:
+    """A chunk from its described metadata, with its number, and the bytes of its parquet file; broken, with the reason, if unreadable."""
+    row = dict.fromkeys(CHUNKS.names) | about | {"status": "ok"}
     try:
         start_s, duration_s = about["start_s"], about["duration_s"]
         if start_s is None or start_s < 0:
@@ -126,7 +125,7 @@ def read_chunk(about: dict[str, Any], body: bytes, number: int) -> Chunk:
     rate = Fraction(rows) / Fraction(str(duration_s))
     row |= {"rows": rows, "rate": str(rate), "note": _note(row, rows)}
     columns["pts_s"] = pa.array(start_s + np.arange(rows) / float(rate), pa.float64())
-    columns["chunk"] = pa.array(np.full(rows, number, np.int64))
+    columns["chunk"] = pa.array(np.full(rows, about["chunk"], np.int64))
     return Chunk(row, pa.table({name: columns[name] for name in ACTIONS.names}, schema=ACTIONS))
 
 
@@ -142,18 +141,18 @@ def box_px(box: Any, width_px: int | None, height_px: int | None) -> list[float]
     """
     if width_px is None or height_px is None:
         return None
-    if isinstance(box, dict):
-        corners = [_number(box.get(key)) for key in ("xtl", "ytl", "xbr", "ybr")]
-        scale = (width_px, height_px, width_px, height_px)
-        found = [value * size for value, size in zip(corners, scale, strict=True) if value is not None]
-    elif isinstance(box, list) and len(box) == 4:
-        found = [value for value in map(_number, box) if value is not None]
-        found = [*found[:2], found[0] + found[2], found[1] + found[3]] if len(found) == 4 else []
-    else:
+    match box:
+        case {"xtl": left, "ytl": top, "xbr": right, "ybr": bottom}:
+            numbers = [_number(left), _number(top), _number(right), _number(bottom)]
+        case [_, _, _, _]:
+            numbers = [_number(value) for value in box]
+        case _:
+            return None
+    known = [value for value in numbers if value is not None]
+    if len(known) < 4:
         return None
-    if len(found) != 4:
-        return None
-    left, top, right, bottom = found
+    x, y, z, w = known
+    left, top, right, bottom = (x * width_px, y * height_px, z * width_px, w * height_px) if isinstance(box, dict) else (x, y, x + z, y + w)
     left, top, right, bottom = max(left, 0.0), max(top, 0.0), min(right, float(width_px)), min(bottom, float(height_px))
     return [left, top, right - left, bottom - top] if right > left and bottom > top else None
 
@@ -208,29 +207,15 @@ def _sticks(table: pa.Table) -> dict[str, Any]:
         inner = kind.value_type
         if not (pa.types.is_integer(inner) or pa.types.is_floating(inner) or pa.types.is_null(inner)):
             raise BrokenChunkError(f"the lists of {name} hold no numbers")
-        pairs, unknown = _pairs(column, name)
-        if not (np.abs(pairs) <= 1 + STICK_SLACK).all():  # also where one is not a number
-            raise BrokenChunkError(f"a value of {name} lies outside -1...1")
-        pairs = np.clip(pairs, -1, 1).astype(np.float32)
+        if not (pc.list_value_length(column).drop_null().to_numpy() == 2).all():
+            raise BrokenChunkError(f"a list of {name} is not two numbers")
         for index, axis in enumerate(axes):
-            columns[axis] = pa.array(pairs[:, index], mask=None if unknown is None else unknown[:, index])
+            values = pc.list_element(column, index).cast(pa.float64())
+            numbers = values.fill_null(0.0).to_numpy()
+            if not (np.abs(numbers) <= 1 + STICK_SLACK).all():  # also where one is not a number
+                raise BrokenChunkError(f"a value of {name} lies outside -1...1")
+            columns[axis] = pa.array(np.clip(numbers, -1, 1).astype(np.float32), mask=values.is_null().to_numpy(zero_copy_only=False))
     return columns
-
-
-def _pairs(column: Any, name: str) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
-    """A column of lists as numbers [n, 2], 0 where one is null, and which those are (None: none)."""
-    lengths = pc.list_value_length(column).drop_null().to_numpy()
-    if not (lengths == 2).all():
-        raise BrokenChunkError(f"a list of {name} is not two numbers")
-    inner = column.flatten() if len(lengths) else pa.nulls(0, pa.float64())
-    values = inner.cast(pa.float64()).fill_null(0.0).to_numpy().reshape(-1, 2)
-    if not column.null_count and not inner.null_count:
-        return values, None
-    there = column.is_valid().to_numpy(zero_copy_only=False)
-    pairs, unknown = np.zeros((len(column), 2)), np.ones((len(column), 2), np.bool_)
-    pairs[there] = values
-    unknown[there] = inner.is_null().to_numpy(zero_copy_only=False).reshape(-1, 2)
-    return pairs, unknown
 
 
 def _one_piece(column: Any) -> Any:
@@ -239,7 +224,7 @@ def _one_piece(column: Any) -> Any:
 
 
 def _note(row: dict[str, Any], rows: int) -> str | None:
-    """What of the metadata does not fit, though the chunk can be used: its frames are found by time, not by number."""
+    """What is inconsistent in the metadata of a usable chunk, whose frames are found by time, not by number."""
     first, last = row["start_frame"], row["end_frame"]
     if first is not None and last is not None and last - first + 1 != rows:  # the last frame is part of the chunk
         return "start_frame to end_frame are not as many frames as rows"

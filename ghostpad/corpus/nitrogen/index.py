@@ -5,14 +5,13 @@
     videos.parquet                    every video, status "missing" until its footage is fetched
     nitrogen/<shard>-<hash>.parquet   the ledger: the chunks of a finished shard, written last
 
-A shard whose part is there, with the same name, size, games and kind of labels, is not read again, so a killed run redoes only the shard
-in flight; a damaged shard is read again every time, since a better copy may have taken its place. Shards may come in any number of runs: a
-video spread over several of them is joined.
+Re-run to resume: a shard that is in the ledger with the same name, size, games and kind of labels is not read again, unless it was damaged
+and may have been replaced. Shards may be indexed in any number of runs; a video spread over several of them is joined.
 
-Where chunks overlap, the rows of the one that starts first are kept; of two with one number, the first that was indexed. Both rules are
-exact, because the stretches of all chunks travel with the rows (fact "chunks"), so the files are the same however a run was cut up.
+Where chunks overlap, the rows of the one that starts first are kept; of two with one number, the first that was indexed. The stretches of
+all chunks are stored with the rows (fact "chunks"), so the files do not depend on how the work was split into runs.
 
-Memory: the rows of at most `HELD_ROWS` rows (about 60 bytes each) and the table of chunks (about 300 bytes each).
+Memory: at most `HELD_ROWS` rows (about 60 bytes each) and the table of chunks (about 300 bytes each).
 """
 
 import hashlib
@@ -43,15 +42,15 @@ HELD_ROWS = 2_000_000
 """Rows held in memory before they are joined to their videos' files: a guess, about 120 MB."""
 
 CHUNK_ROWS = 500
-"""What a chunk counts beside its rows: 27 columns have a size of their own."""
+"""A chunk's own size, in rows: that of 27 columns."""
 
 CHUNKS_AT_ONCE = 5000
-"""Rows about chunks that are held as Python objects (2 KB each) before they become a table (300 bytes each)."""
+"""Chunks that are held as Python objects (2 KB each) before they become a table (300 bytes each)."""
 
 
 @dataclass
 class IndexCounts:
-    """What a run found. `broken` counts chunks, and damage of whole shards, by reason, over the whole corpus."""
+    """The results of a run. `broken` counts chunks, and damage of whole shards, by reason, over the whole corpus."""
 
     shards: int = 0
     present: int = 0
@@ -69,7 +68,7 @@ class IndexCounts:
 def index_shards(corpus: Corpus, sources: Sequence[Source], labels: str = "raw", games: Iterable[str] | None = None) -> IndexCounts:
     """Index some shards into `corpus`, of `games` in any spelling only (None: all). Shows its progress in MB of shards.
 
-    Raises `SettingsError` if the corpus holds the other kind of labels, or, after everything else is done, for games that no shard has.
+    Raises `SettingsError` if the corpus holds the other kind of labels, and at the end for games that no shard has.
     """
     wanted = None if games is None else _wanted(games)
     with locked(corpus.root / "nitrogen" / ".lock"):
@@ -78,14 +77,14 @@ def index_shards(corpus: Corpus, sources: Sequence[Source], labels: str = "raw",
         seen: Counter[str] = Counter()
         with progress("index", sum(source.size for source in sources) / 1e6, "MB") as advance:
             for source in sources:
-                found = _finished(corpus, source, labels, wanted)
-                counts.present += found is not None
-                seen.update(_index_shard(corpus, source, labels, wanted) if found is None else found)
+                games_seen = _finished(corpus, source, labels, wanted)
+                counts.present += games_seen is not None
+                seen.update(_index_shard(corpus, source, labels, wanted) if games_seen is None else games_seen)
                 advance(source.size / 1e6)
         _write_tables(corpus, labels, counts)
     unseen = [name for name in sorted(wanted or ()) if name not in seen]
     if unseen:
-        hints = {name: nearest(name, seen) if seen else "they name no game at all" for name in unseen}
+        hints = {name: nearest(name, seen) if seen else "they name no game" for name in unseen}
         raise SettingsError([f"no chunk of these shards is of the game '{name}': {hint}" for name, hint in hints.items()])
     return counts
 
@@ -105,7 +104,7 @@ def _refuse_other_labels(corpus: Corpus, labels: str) -> None:
 
 
 def _parts(corpus: Corpus) -> list[Path]:
-    return sorted(path for path in (corpus.root / "nitrogen").glob("*.parquet") if not path.name.startswith("."))
+    return sorted((corpus.root / "nitrogen").glob("[!.]*.parquet"))
 
 
 def _facts(part: Path) -> dict[str, str]:
@@ -182,26 +181,23 @@ def _write_tables(corpus: Corpus, labels: str, counts: IndexCounts) -> None:
     parts = [read_table(part, "chunks").replace_schema_metadata(None) for part in _parts(corpus)]
     table = _once(pa.concat_tables([CHUNKS.empty_table(), *parts]))
     write_table(corpus.root / "chunks.parquet", table, "chunks")
-    videos = []
-    names = table.column("video").to_pylist()
-    at = 0
-    for video, group in groupby(names):
-        count = len(list(group))
+    videos, at = [], 0
+    for video, group in groupby(table.column("video").to_pylist()):
+        rows = table.slice(at, len(list(group)))
+        at += rows.num_rows
         if video is not None:
-            rows = table.slice(at, count).to_pylist()
-            videos.append(video_row(video, rows, labels))
-            _measure(rows, counts)
-        at += count
+            videos.append(video_row(video, rows.to_pylist(), labels))
+            _measure(rows.to_pylist(), counts)
     corpus.put_videos(videos, keep_footage)
     counts.videos = len(videos)
     counts.hours = sum(video.duration_s or 0.0 for video in videos) / 3600
-    counts.chunks = table.num_rows - sum(name is None for name in names)
+    counts.chunks = table.num_rows - table.column("video").null_count
     counts.broken.update(reason for reason in table.column("reason").to_pylist() if reason)
     counts.notes.update(note for note in table.column("note").to_pylist() if note)
 
 
 def _once(table: pa.Table) -> pa.Table:
-    """By video and number, each once: a good one before a broken one, then the first."""
+    """By video and number, each once: a good one rather than a broken one, then the first."""
     table = table.append_column("order", pa.array(np.arange(table.num_rows)))
     table = table.sort_by([("video", "ascending"), ("chunk", "ascending"), ("status", "descending"), ("order", "ascending")])
     videos, chunks = table.column("video").to_pylist(), table.column("chunk").to_pylist()
@@ -211,9 +207,8 @@ def _once(table: pa.Table) -> pa.Table:
 
 
 def _measure(rows: list[dict[str, Any]], counts: IndexCounts) -> None:
-    stretches = stretches_of(rows)
     end_s: float | None = None
-    for start_s, duration_s, _ in sorted(stretches.values()):
+    for start_s, duration_s, _ in sorted(stretches_of(rows).values()):
         if end_s is not None and start_s < end_s - 1e-6:
             counts.overlaps_s += min(end_s - start_s, duration_s)
         elif end_s is not None and start_s > end_s + 1e-6:

@@ -8,7 +8,7 @@
     index.py     many shards into a corpus
 
 A chunk lies in `<anything>/<video>/<video>_chunk_NNNN/` as metadata.json, actions_raw.parquet and sometimes actions_processed.parquet, in
-any order and not always side by side: the first half of a chunk waits for the other, within 256 MB. Of games that nobody wants only the
+any order and not always side by side: the first half of a chunk waits for the other, within 256 MB. Of games that are not wanted only the
 metadata is parsed. One kind of labels is read, "raw" or "processed"; a chunk without it is broken, never filled from the other.
 """
 
@@ -74,7 +74,7 @@ class ShardReader:
             elif (key := _key(member.name)) and key not in self._done:
                 yield from self._take(key, member)
         for key, half in list(self._waiting.items()):
-            yield self._broken(key, half, f"{METADATA if half.about is None else self._table} is missing")
+            yield self._chunk(key, half, f"{METADATA if half.about is None else self._table} is missing")
 
     def _take(self, key: _Key, member: Member) -> Iterator[Chunk]:
         half = self._waiting.setdefault(key, _Half())
@@ -82,31 +82,31 @@ class ShardReader:
         if file not in (METADATA, self._table):
             return
         if member.size > (MOST_METADATA_BYTES if file == METADATA else MOST_TABLE_BYTES):
-            yield self._broken(key, half, f"{file} is too large")
+            yield self._chunk(key, half, f"{file} is too large")
             return
         try:
             body = member.read()
         except DamageError as error:
             if not self._source.archive:  # an archive names the member in a fault of its own
                 self.damaged = True
-                yield self._broken(key, half, str(error))
+                yield self._chunk(key, half, str(error))
             return
         if file == METADATA:
-            yield from self._learn(key, half, body)
+            yield from self._take_metadata(key, half, body)
         elif half.table is None:
             half.table = body
             self._waiting_bytes += len(body)
         if key in self._waiting and half.about is not None and half.table is not None:
-            yield self._whole(key, half.about, half.table)
+            yield self._chunk(key, half)
         if self._waiting_bytes > MOST_WAITING_BYTES:
             oldest = next(key for key, half in self._waiting.items() if half.table is not None)
-            yield self._broken(oldest, self._waiting[oldest], f"{METADATA} lies too far from the table")
+            yield self._chunk(oldest, self._waiting[oldest], f"{METADATA} lies too far from the table")
 
-    def _learn(self, key: _Key, half: _Half, body: bytes) -> Iterator[Chunk]:
+    def _take_metadata(self, key: _Key, half: _Half, body: bytes) -> Iterator[Chunk]:
         try:
             metadata = parse_metadata(body)
         except BrokenChunkError as error:
-            yield self._broken(key, half, str(error))
+            yield self._chunk(key, half, str(error))
             return
         game = game_of(metadata)
         self.seen[game] += 1
@@ -115,34 +115,27 @@ class ShardReader:
         else:
             self._finish(key)
 
-    def _whole(self, key: _Key, about: dict[str, Any], table: bytes) -> Chunk:
-        try:
-            row, number = self._row(key, about)
-        except SettingsError:
-            return self._broken(key, _Half(about), "the video's name cannot name a file")
+    def _chunk(self, key: _Key, half: _Half, reason: str | None = None) -> Chunk:
+        """The chunk of two halves, or a broken one, of one half or none, with the reason."""
         self._finish(key)
-        return broken(row, "the chunk has no number") if number is None else read_chunk(row, table, number)
-
-    def _broken(self, key: _Key, half: _Half, reason: str) -> Chunk:
-        self._finish(key)
-        try:
-            row, _ = self._row(key, half.about or {})
-        except SettingsError:
-            row = (half.about or {}) | {"shard": self._source.name}
-        return broken(row, reason)
-
-    def _row(self, key: _Key, about: dict[str, Any]) -> tuple[dict[str, Any], int | None]:
         video, folder = key
-        numbered = re.search(r"_chunk_(\d{1,9})(?:_actions)?$", folder, re.ASCII)
-        number = int(numbered[1]) if numbered else about.get("chunk")
-        return about | {"video": safe_name(video), "shard": self._source.name, "chunk": number}, number
+        row = (half.about or {}) | {"shard": self._source.name}
+        try:
+            row["video"] = safe_name(video)
+        except SettingsError:
+            return broken(row, reason or "the video's name cannot name a file")
+        if numbered := re.search(r"_chunk_(\d{1,9})(?:_actions)?$", folder, re.ASCII):
+            row["chunk"] = int(numbered[1])
+        if reason or half.table is None or row.get("chunk") is None:
+            return broken(row, reason or "the chunk has no number")
+        return read_chunk(row, half.table)
 
     def _fault(self, fault: Fault) -> Iterator[Chunk]:
         key = _key(fault.name or "")
         if key is None or not (fault.name or "").endswith((METADATA, self._table)):
             yield broken({"shard": self._source.name}, fault.reason)
         elif key not in self._done:
-            yield self._broken(key, self._waiting.get(key, _Half()), fault.reason)
+            yield self._chunk(key, self._waiting.get(key, _Half()), fault.reason)
 
     def _finish(self, key: _Key) -> None:
         half = self._waiting.pop(key, _Half())
@@ -151,7 +144,7 @@ class ShardReader:
 
 
 def _key(name: str) -> _Key | None:
-    """The video's and the chunk's folder of a member, whatever stands before them; None for files that are no part of a chunk."""
+    """The names of a member's two innermost folders, video and chunk; None for files that are no part of a chunk."""
     parts = [part for part in name.split("/") if part not in ("", ".")]
     known = len(parts) >= 3 and parts[-1] in (METADATA, *(f"actions_{labels}.parquet" for labels in LABELS))
     return (parts[-3], parts[-2]) if known else None

@@ -1,4 +1,4 @@
-"""Where NitroGen's labels lie: archives `SHARD_*.tar.gz` or extracted folders, on disk or behind any fsspec URL.
+"""Where NitroGen's labels are: archives `SHARD_*.tar.gz` or extracted folders, on disk or behind any fsspec URL.
 
 Reads them as streams and writes nothing. Names of members are only compared, never opened as paths.
 """
@@ -21,13 +21,13 @@ ARCHIVES = (".tar.gz", ".tgz", ".tar")
 
 @dataclass(frozen=True)
 class Source:
-    """A shard: an archive or a folder. `name` and `size` (bytes) together tell whether it is the one that was read before."""
+    """A shard: an archive or a folder, recognised in a later run by `name` and `size` (bytes)."""
 
     name: str
     path: str
     size: int
     files: Any = field(repr=False)
-    """The file system it lies in."""
+    """Its file system."""
 
     @property
     def archive(self) -> bool:
@@ -35,7 +35,7 @@ class Source:
         return self.name.endswith(ARCHIVES)
 
     def members(self) -> Iterator[Member | Fault]:
-        """Every file in it. Raises nothing for what is damaged: that is a `Fault`."""
+        """Every file in it; damage is a `Fault` and raises nothing."""
         if not self.archive:
             yield from self._folder()
             return
@@ -60,21 +60,21 @@ class Source:
 
 
 def find_sources(places: Sequence[str | os.PathLike[str]]) -> list[Source]:
-    """The shards at some paths or URLs, by name. A folder of archives or of `SHARD_*` folders stands for all of them.
+    """The shards at some paths or URLs, by name; of a folder of archives or of `SHARD_*` folders all of them.
 
-    Raises `MissingError` for what is not there and folders without a chunk, and `SettingsError`, listing every problem, for other files
-    and for two shards of one name.
+    Raises `MissingError` for a place that does not exist or a folder without a chunk, and `SettingsError`, listing every problem, for other
+    files and for two shards of one name.
     """
-    found: dict[str, Source] = {}
+    sources: dict[str, Source] = {}
     problems = []
     for place in map(str, places):
         files, path = open_place(place)
         try:
             paths = sorted(files.glob(path)) if "://" in place and "*" in place else [path]
-            there = bool(paths) and all(map(files.exists, paths))
+            exists = bool(paths) and all(map(files.exists, paths))
         except place_errors() as error:
             raise MissingError(f"{place} cannot be listed: {error}") from None
-        if not there:
+        if not exists:
             raise MissingError(f"there are no labels at {place}: give SHARD_*.tar.gz files, or folders of them, extracted or not")
         for inner in (inner for path in paths for inner in _shards(files, path)):
             try:
@@ -82,12 +82,11 @@ def find_sources(places: Sequence[str | os.PathLike[str]]) -> list[Source]:
             except SettingsError as error:
                 problems += error.problems
                 continue
-            if source.name in found and found[source.name].path != source.path:
+            if sources.setdefault(source.name, source).path != source.path:
                 problems.append(f"two shards are called {source.name}: rename one, or index them into two corpora")
-            found[source.name] = source
     if problems:
         raise SettingsError(problems)
-    return [found[name] for name in sorted(found)]
+    return [sources[name] for name in sorted(sources)]
 
 
 def _shards(files: Any, path: str) -> list[str]:
@@ -111,4 +110,4 @@ def _source(files: Any, path: str) -> Source:
         return Source(f"{name} extracted" if name.endswith(ARCHIVES) else name, path, size, files)
     if not name.endswith(ARCHIVES):
         raise SettingsError(f"{path} is no archive: its name must end in {', '.join(ARCHIVES)}")
-    return Source(name, path, files.size(path) or 0, files)  # some servers tell no size
+    return Source(name, path, files.size(path) or 0, files)  # some servers state no size

@@ -1,11 +1,10 @@
 """The members of a `.tar.gz` or `.tar` read as a stream, past any damage: nothing is written, nothing is held but one member.
 
 Why not `tarfile`: with `ignore_zeros=True` it does go on after a bad header, but it takes about 30 us a header and loses the bytes before
-damage in a gzip stream and all behind it. Here a damaged header is skipped to the next one whose checksum is right, bytes before a fault in
-gzip are handed out to the last one, and a later gzip member (as several compressors write them) is found again. Unpacking runs in a thread
-of its own.
+damage in a gzip stream and all behind it. Here a damaged header is skipped to the next one whose checksum is right, every byte before a
+fault in gzip is used, and reading goes on at the next gzip member (several compressors write many). Unpacking runs in a thread of its own.
 
-Costs what zlib costs, and about 3 us a header (measured here). Names are text that was read, never paths to open.
+Costs as much as zlib, and about 3 us a header (measured here). Names are text, never paths to open.
 """
 
 import zlib
@@ -31,7 +30,7 @@ class DamageError(Exception):
 
 @dataclass(frozen=True)
 class Fault:
-    """Something in an archive that cannot be read: the member it hit, if that is known, and why."""
+    """Damage of an archive: the member it hit, if that is known, and the reason."""
 
     name: str | None
     reason: str
@@ -194,7 +193,7 @@ def _parse(block: bytes) -> _Header | None:
 
 
 def _extra(stream: _Stream, header: _Header) -> tuple[str, int]:
-    """The name and size (or "" and -1) that a long-name or extended header gives the member behind it."""
+    """The name and size (or "" and -1) of the next member, from a long-name or extended header."""
     if header.size > MOST_EXTRA_BYTES:
         stream.skip(_padded(header.size))
         return "", -1
@@ -217,7 +216,7 @@ def _extra(stream: _Stream, header: _Header) -> tuple[str, int]:
 
 
 def _to_magic(block: bytes) -> bytes:
-    """What of a block may begin a header: from 257 bytes before its "ustar", else its last 256 + 5 bytes."""
+    """The end of a block that may begin a header: from 257 bytes before its "ustar", else its last 256 + 5 bytes."""
     at = block.find(b"ustar", 258)
     return block[at - 257 :] if at >= 0 else block[-261:]
 
@@ -276,7 +275,7 @@ def _inflate(pieces: Iterable[bytes | DamageError]) -> Iterator[bytes | DamageEr
 
 
 def _byte_by_byte(engine: "zlib._Decompress", data: bytes) -> bytes:
-    """What comes out before a fault: zlib gives nothing of a call that fails, so it is fed one byte a call."""
+    """The output before a fault: zlib returns nothing from a call that fails, so it is fed one byte a call."""
     parts, total = [], 0
     for at in range(len(data)):
         try:

@@ -1,4 +1,4 @@
-"""How chunks of one video join: sorted by time, and where they overlap the one that starts first keeps its rows."""
+"""The chunks of a video in one timeline: sorted by time; where they overlap, the one that starts first keeps its rows."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ _SLACK_S = 1e-6  # of a chunk that starts where another ends: less than any fram
 
 
 class Stretch(NamedTuple):
-    """Where a chunk lies in its video, and its number of rows before any was dropped."""
+    """A chunk's place in its video, and its number of rows before any was dropped."""
 
     start_s: float
     duration_s: float
@@ -23,7 +23,7 @@ def stretches_of(rows: Iterable[Mapping[str, Any]]) -> dict[int, Stretch]:
 
 
 def free_from_s(stretches: Mapping[int, Stretch]) -> dict[int, float]:
-    """From which second on a chunk's rows count: where all that start before it (or with it, by number) have ended."""
+    """The second from which a chunk's rows count: where all that start before it (or with it, by number) have ended."""
     free, end_s = {}, -np.inf
     for number in sorted(stretches, key=lambda number: (stretches[number].start_s, number)):
         free[number] = end_s
@@ -36,10 +36,9 @@ def keep_first(table: pa.Table, stretches: Mapping[int, Stretch]) -> pa.Table:
     free = free_from_s(stretches)
     numbers = np.array(sorted(free), np.int64)
     limits = np.array([free[number] for number in numbers.tolist()])
-    found = table.column("chunk").to_numpy()
-    keep = table.column("pts_s").to_numpy() >= limits[np.searchsorted(numbers, found)] - _SLACK_S
+    keep = table.column("pts_s").to_numpy() >= limits[np.searchsorted(numbers, table.column("chunk").to_numpy())] - _SLACK_S
     kept = table if keep.all() else table.filter(pa.array(keep))
-    in_order = (np.diff(kept.column("pts_s").to_numpy()) > 0).all()  # as a rule, and sorting costs as much as reading
+    in_order = (np.diff(kept.column("pts_s").to_numpy()) > 0).all()  # mostly, and sorting costs as much as reading
     return kept if in_order else kept.sort_by([("pts_s", "ascending"), ("chunk", "ascending")])
 
 

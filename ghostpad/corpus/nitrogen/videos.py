@@ -1,14 +1,13 @@
-"""What the chunks of a video say about the video: one row of the table of videos.
+"""One row of the table of videos from the chunks of a video.
 
-Game, site and boxes are constant over the chunks of a video as a rule (measured by others), but not always. The game is then that of most
-chunks, and the overlay box is the smallest one that holds all of them, because a mask that is too large costs little and one that is too
-small gives the answers away.
+Game, site and boxes are mostly the same in all chunks of a video (measured by others). Where they are not, the game is that of most chunks,
+and the overlay box the smallest one that holds all boxes: a mask that is too large costs little, one too small gives the answers away.
 """
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from statistics import multimode
 from typing import Any
 
 from ghostpad.base.records import Video
@@ -18,28 +17,28 @@ NOT_FETCHED = "not fetched yet"
 """Why a video whose labels were indexed is missing."""
 
 NO_GOOD_CHUNK = "none of its chunks can be read"
-"""Why a video is broken; the chunks' own reasons stand in the table of chunks."""
+"""Why a video is broken; the chunks' own reasons are in the table of chunks."""
 
 LICENCE = "labels CC BY-NC 4.0 (NitroGen)"
 """Of the labels; the footage stays with its owners."""
-
 
 SLACK_S = 2.0
 """How much shorter than its labels footage may be: sites round lengths to seconds (a guess)."""
 
 
 def video_row(id: str, chunks: Sequence[dict[str, Any]], labels: str) -> Video:
-    """A row of the table of videos from the rows of its chunks: frames and hours are those that labels cover, each once."""
+    """A row of the table of videos from the rows of its chunks; frames and duration are those that labels cover, each once."""
     good = [chunk for chunk in chunks if chunk["status"] == "ok"]
+    known = good or chunks
     rates = {chunk["rate"] for chunk in good}
     kept = kept_rows(stretches_of(good))
-    size = _most(good or chunks, lambda chunk: (chunk["width_px"], chunk["height_px"]) if chunk["width_px"] else None)
-    overlay = overlay_px([chunk for chunk in good or chunks if chunk["overlay_px"]], size) if size else None
+    size = _most(known, lambda chunk: (chunk["width_px"], chunk["height_px"]) if chunk["width_px"] else None)
+    overlay = overlay_px([chunk for chunk in known if chunk["overlay_px"]], size) if size else None
     return Video(
         id=id,
-        game=_most(good or chunks, lambda chunk: chunk["game"]),
-        source=_most(good or chunks, lambda chunk: chunk["source"]),
-        url=_most(good or chunks, lambda chunk: chunk["url"]),
+        game=_most(known, lambda chunk: chunk["game"]),
+        source=_most(known, lambda chunk: chunk["source"]),
+        url=_most(known, lambda chunk: chunk["url"]),
         fps=rates.pop() if len(rates) == 1 else None,
         frames=sum(kept.values()) if good else None,
         duration_s=float(sum(kept[chunk["chunk"]] / Fraction(chunk["rate"]) for chunk in good)) if good else None,
@@ -55,12 +54,12 @@ def video_row(id: str, chunks: Sequence[dict[str, Any]], labels: str) -> Video:
 
 
 def keep_footage(old: Video, new: Video) -> Video:
-    """The new row, but for a video that was fetched or tried: then only what labels say is new, and the footage's facts stay."""
+    """The new row; for a video whose fetch was tried, the old one with the new row's facts about labels."""
     return new if old.reason in (NOT_FETCHED, NO_GOOD_CHUNK) else with_labels_of(old, new)
 
 
 def with_labels_of(video: Video, labelled: Video) -> Video:
-    """`video` with what its labels say taken from another row of it, where that one knows it."""
+    """`video` with the facts about labels of another row of it, where that one has them."""
     names = ("game", "labels", "overlay_px", "overlay_of_px")
     known: dict[str, Any] = {name: value for name in names if (value := getattr(labelled, name)) is not None}
     return replace(video, **known)
@@ -68,18 +67,17 @@ def with_labels_of(video: Video, labelled: Video) -> Video:
 
 def overlay_px(chunks: Sequence[dict[str, Any]], size: tuple[int, int]) -> tuple[float, float, float, float] | None:
     """The smallest box, in a picture of `size` (width, height), that holds the overlay boxes of all chunks; None for no box."""
-    boxes = []
+    corners = []
     for chunk in chunks:
         x, y, width, height = chunk["overlay_px"]
         across, down = size[0] / chunk["width_px"], size[1] / chunk["height_px"]
-        boxes.append((x * across, y * down, (x + width) * across, (y + height) * down))
-    if not boxes:
+        corners.append((x * across, y * down, (x + width) * across, (y + height) * down))
+    if not corners:
         return None
-    left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
-    return left, top, max(box[2] for box in boxes) - left, max(box[3] for box in boxes) - top
+    lefts, tops, rights, bottoms = zip(*corners, strict=True)
+    return min(lefts), min(tops), max(rights) - min(lefts), max(bottoms) - min(tops)
 
 
-def _most(chunks: Sequence[dict[str, Any]], value: Any) -> Any:
+def _most(chunks: Sequence[dict[str, Any]], value_of: Callable[[dict[str, Any]], Any]) -> Any:
     """The most frequent value that is not null, of equally frequent ones the least; None if there is none."""
-    counts = Counter(found for chunk in chunks if (found := value(chunk)) is not None)
-    return min(counts, key=lambda found: (-counts[found], found)) if counts else None
+    return min(multimode(value for chunk in chunks if (value := value_of(chunk)) is not None), default=None)

@@ -118,7 +118,7 @@ def test_links_addresses_and_what_is_not_there(corpus: Corpus, folder: Path) -> 
     (folder / "empty").mkdir()
     with pytest.raises(MissingError, match="holds no video"):
         add(corpus, folder / "empty")
-    with pytest.raises(SettingsError, match="no videos are given"):
+    with pytest.raises(SettingsError, match="no videos to add"):
         add(corpus)
     with pytest.raises(SettingsError, match="read from this machine"):
         add(corpus, "memory://bucket/list.csv")

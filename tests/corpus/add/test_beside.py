@@ -117,7 +117,7 @@ def test_text_that_is_not_utf8_two_tables_and_dates_are_refused(video: Path, cap
     video.with_suffix(".csv").write_bytes("pts_s,south,größe\n0,1,2\n".encode("latin-1"))
     assert "is not UTF-8 text" in add(video)[0].unread["clip"]
     pq.write_table(pa.table({"pts_s": pa.array([0, 1], pa.timestamp("ms")), "south": [1, 0]}), video.with_suffix(".parquet"))
-    assert "both clip.csv and clip.parquet lie beside it: remove one" in add(video)[0].unread["clip"]
+    assert "both clip.csv and clip.parquet are beside it: remove one" in add(video)[0].unread["clip"]
     video.with_suffix(".csv").unlink()
     assert "pts_s is '1970-01-01" in add(video)[0].unread["clip"]
     assert main(["corpus", "add", str(video.parent.parent / "c"), str(video.parent)]) == 0

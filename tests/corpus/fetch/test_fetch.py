@@ -126,7 +126,7 @@ def test_an_address_that_is_none_ends_no_run(site: Site, tmp_path: Path) -> None
     corpus = corpus_of(tmp_path / "c", bad | {"z": site.url("good")})
     counts = fetch_corpus(corpus, FAST)
     assert counts.fetched == 1 and {id: failure.kind for id, failure in counts.failed.items()} == dict.fromkeys(bad, "format")
-    assert "stumbled over http://[ (ValueError" in row(corpus, "ip").reason
+    assert "yt-dlp fails on http://[ (ValueError" in row(corpus, "ip").reason
     assert link_rot(corpus.root)["unknown"]["format"] == len(bad) and fetch_corpus(corpus, FAST).skipped == len(bad)
 
 

@@ -324,10 +324,8 @@ def test_a_doubled_segment_of_a_killed_run_is_fetched_anew(site: Site, films: Fi
 
 
 def test_stretches_of_labels() -> None:
-    rows = [
-        {"video": "a", "status": status, "start_s": start, "duration_s": 20.0} for start, status in ((40, "ok"), (0, "ok"), (20, "broken"))
-    ]
-    assert label_spans(rows) == {"a": [Span(0, 20), Span(40, 60)]}
+    statuses = {"start_s": [40.0, 0.0, 20.0], "status": ["ok", "ok", "broken"]}
+    assert label_spans(pa.table(statuses | {"video": ["a"] * 3, "duration_s": [20.0] * 3})) == {"a": [Span(0, 20), Span(40, 60)]}
     assert widened([Span(40, 60), Span(0, 20)], 2, 20) == [Span(0, 62)]
     assert widened([Span(50, 60), Span(0, 20)], 2, 20) == [Span(0, 22), Span(48, 62)]
     assert share([Span(0, 22), Span(48, 62)], 60) == pytest.approx(34 / 60) and share([Span(0, 1)], 0) == 1

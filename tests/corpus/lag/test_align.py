@@ -63,7 +63,7 @@ def test_what_cannot_be_known_is_called_unknown(doom: Corpus, features: MotionFe
     pads, known = pads_of(rows)
     pts_s = rows.column("pts_s").to_numpy()
     other = actions_table(pts_s, np.roll(pads, 200, axis=0)[::-1], known)
-    still = MotionFeatures(features.pts_s, np.zeros_like(features.signals), 0.0)
+    still = MotionFeatures(features.pts_s, np.zeros_like(features.signals), 0.0, features.pictures)
     cases = {
         "do not change": (features, actions_table(pts_s, np.ones_like(pads), known)),
         "does not clearly follow": (features, other),

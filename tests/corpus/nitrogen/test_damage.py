@@ -153,7 +153,7 @@ VIDEO_FIELDS = [*CHUNKS[0].metadata()["original_video"]]
 def test_metadata_of_any_type_is_read_or_refused_with_a_reason(outer: dict[str, Any], inner: dict[str, Any]) -> None:
     told = CHUNKS[0].metadata()
     told["original_video"] |= inner
-    chunk = read_chunk(describe(parse_metadata(json.dumps(told | outer).encode())) | {"video": "v", "shard": "s"}, GOOD, 0)
+    chunk = read_chunk(describe(parse_metadata(json.dumps(told | outer).encode())) | {"video": "v", "shard": "s", "chunk": 0}, GOOD)
     assert (chunk.row["status"] == "ok") == (chunk.actions is not None) and (chunk.row["reason"] is None) == (chunk.row["status"] == "ok")
     assert chunk.row.keys() == set(CHUNK_COLUMNS.names)
     assert pa.Table.from_pylist([chunk.row], schema=CHUNK_COLUMNS).num_rows == 1
@@ -174,13 +174,13 @@ def test_deep_metadata_is_refused() -> None:
 
 
 def test_damaged_tables_are_read_or_refused_with_a_reason() -> None:
-    about = describe(CHUNKS[0].metadata()) | {"video": "v", "shard": "s"}
+    about = describe(CHUNKS[0].metadata()) | {"video": "v", "shard": "s", "chunk": 0}
     rng = random.Random(2)
     for _ in range(300):
         hurt = bytearray(GOOD)
         for _ in range(rng.randrange(1, 4)):
             hurt[rng.randrange(len(hurt))] = rng.randrange(256)
         body = bytes(hurt[: rng.choice([len(hurt), rng.randrange(len(hurt))])])
-        chunk = read_chunk(about, body, 0)
+        chunk = read_chunk(about, body)
         assert (chunk.row["status"] == "ok") == (chunk.actions is not None)
-    assert read_chunk(about, b"", 0).row["reason"] == "the table is not a readable parquet file"
+    assert read_chunk(about, b"").row["reason"] == "the table is not a readable parquet file"
