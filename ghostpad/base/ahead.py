@@ -1,6 +1,6 @@
 """Prefetch from a slow source: a bounded queue filled by one thread."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from queue import SimpleQueue
 from threading import Event, Semaphore, Thread
 from typing import TypeVar, cast
@@ -8,7 +8,7 @@ from typing import TypeVar, cast
 T = TypeVar("T")
 
 
-def read_ahead(items: Iterable[T], depth: int) -> Iterator[T]:
+def read_ahead(items: Iterable[T], depth: int) -> Generator[T]:
     """The same items in the same order, taken from `items` by one thread that runs at most `depth` of them ahead.
 
     An error of `items` is raised here, after the items before it. The thread starts with the first item asked for and has

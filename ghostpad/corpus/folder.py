@@ -135,9 +135,8 @@ class Corpus:
 
     def sources(self) -> list[str]:
         """The sources that have rows, by name."""
-        folder = self.root / "actions"
-        names = (entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else ()
-        return sorted(name for name in names if _is_source(name) and self.ids_with_rows(name))
+        names = sorted(folder.name for folder in (self.root / "actions").glob("*"))
+        return [name for name in names if _is_source(name) and self.ids_with_rows(name)]
 
     def ids_with_rows(self, source: str) -> list[str]:
         """The ids of the videos that have rows from a source, in order."""

@@ -20,8 +20,7 @@ class ProxyCounts:
 
     made: int = 0
     present: int = 0
-    unreadable: dict[str, str] = field(default_factory=dict)
-    """Video id -> why it cannot be read."""
+    unreadable: dict[str, str] = field(default_factory=dict)  # video id -> why it cannot be read
 
 
 def make_proxies(corpus: Corpus, px: int = 256) -> ProxyCounts:

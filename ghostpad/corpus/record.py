@@ -42,8 +42,7 @@ class Recorded:
     episodes: int
     recorded_now: int
     minutes: float
-    mean_return: float
-    """Mean over episodes; the last is usually cut short."""
+    mean_return: float  # mean over episodes; the last is usually cut short
 
 
 def record_corpus(
@@ -71,7 +70,8 @@ def record_corpus(
     """
     engine, scripted = make_game(game), make_player(game, player)
     total = _total_frames(minutes, seed, engine.spec)
-    _check_outside(withhold, out)
+    if withhold is not None and withhold.resolve().is_relative_to(out.resolve()):
+        raise SettingsError(f"the withheld rows would be inside the corpus ({withhold}): name a folder outside {out}")
     corpus, stem = Corpus.create(out), f"{game}-{player}-s{seed}"
     videos = _finished(corpus, stem, withhold)
     before = len(videos)
@@ -167,8 +167,8 @@ def _restored(old: Video, new: Video) -> Video:
 def _overlay_px(overlay: Overlay | None, spec: GameSpec) -> tuple[float, float, float, float] | None:
     if overlay is None:
         return None
-    x, y, wide, high = map(float, overlay.box(spec.width_px, spec.height_px))
-    return x, y, wide, high
+    x, y, wide, high = overlay.box(spec.width_px, spec.height_px)
+    return float(x), float(y), float(wide), float(high)
 
 
 def _episode_name(stem: str, episode: int) -> str:
@@ -198,7 +198,7 @@ def _truth_path(corpus: Corpus, name: str, withhold: Path | None) -> Path:
         return inside
     if inside.exists():
         raise SettingsError(f"the truth of {name} is in the corpus already ({inside}): leave out --withhold, or use another --out")
-    return Path(withhold) / f"{name}.parquet"
+    return withhold / f"{name}.parquet"
 
 
 def _total_frames(minutes: float, seed: int, spec: GameSpec) -> int:
@@ -212,8 +212,3 @@ def _total_frames(minutes: float, seed: int, spec: GameSpec) -> int:
     if problems:
         raise SettingsError(problems)
     return total
-
-
-def _check_outside(withhold: Path | None, out: Path) -> None:
-    if withhold is not None and Path(withhold).resolve().is_relative_to(Path(out).resolve()):
-        raise SettingsError(f"the withheld truth would lie inside the corpus ({withhold}): name a folder outside {out}")

@@ -5,7 +5,7 @@ predicted, never thresholded. Re-run to resume: a video that has its file is lef
 video that cannot be read is reported with the reason and stops no other.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -37,15 +37,14 @@ def label_source_of(run: str | Path) -> str:
     return f"idm-{run_fingerprint(run)}"
 
 
-def label_corpus(corpus: Corpus, run: Path, *, workers: int = 0, videos: Sequence[str] | None = None) -> Labelled:
-    """Label every readable video of a corpus (or just `videos`), in this process (`workers` 0) or in a pool of processes.
+def label_corpus(corpus: Corpus, run: Path, *, workers: int = 0) -> Labelled:
+    """Label every readable video of a corpus, in this process (`workers` 0) or in a pool of processes.
 
     Raises `MissingError` or `FormatError` if the run holds no finished IDM of this pad layout.
     """
     idm = load(run)
     source = label_source_of(run)
-    known = {video.id: video for video in corpus.list_videos()}
-    wanted = [known[id] for id in videos] if videos is not None else [video for video in known.values() if video.status == "ok"]
+    wanted = [video for video in corpus.list_videos() if video.status == "ok"]
     todo = [video for video in wanted if not corpus.actions_path(source, video.id).exists()]
     unreadable = {}
     with progress("label", sum(video.minutes for video in todo), "minutes") as advance:

@@ -40,22 +40,15 @@ class AddCounts:
     """The results of a run."""
 
     added: int = 0
-    joined: int = 0
-    """Added as the footage of indexed labels."""
-    present: int = 0
-    """The corpus has the same bytes, or the file was read before."""
-    back: list[str] = field(default_factory=list)
-    """Ids of videos that were not ok and whose files are back."""
-    gone: list[str] = field(default_factory=list)
-    """Ids of added videos whose files are gone."""
-    same: dict[str, str] = field(default_factory=dict)
-    """File -> id of the video that shows the same pictures."""
-    broken: dict[str, str] = field(default_factory=dict)
-    """File -> why it cannot be read."""
+    joined: int = 0  # added as the footage of indexed labels
+    present: int = 0  # the corpus has the same bytes, or the file was read before
+    back: list[str] = field(default_factory=list)  # ids of videos that were not ok and whose files are back
+    gone: list[str] = field(default_factory=list)  # ids of added videos whose files are gone
+    same: dict[str, str] = field(default_factory=dict)  # file -> id of the video that shows the same pictures
+    broken: dict[str, str] = field(default_factory=dict)  # file -> why it cannot be read
     unfit: dict[str, str] = field(default_factory=dict)
     """File -> why it cannot be the footage of the labels that its name or manifest names, or that its id is taken."""
-    unread: dict[str, str] = field(default_factory=dict)
-    """Id of a video -> why the rows beside its file were not added."""
+    unread: dict[str, str] = field(default_factory=dict)  # id of a video -> why the rows beside its file were not added
 
 
 def add_videos(corpus: Corpus, inputs: Sequence[InputVideo], link: bool = False) -> AddCounts:

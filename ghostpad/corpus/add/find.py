@@ -17,7 +17,7 @@ from ghostpad.base.files import safe_name
 from ghostpad.corpus.places import open_place, place_errors
 
 SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".ts", ".flv", ".m4v", ".mpg", ".mpeg")
-"""Files of a folder that count as videos."""
+"""Files of a folder that count as videos; names that start with a dot are other programs' own."""
 
 _FACTS = ("game", "player", "licence")
 
@@ -32,10 +32,8 @@ class InputVideo:
     path: str
     files: Any = field(repr=False)
     facts: dict[str, Any] = field(default_factory=dict)
-    id: str | None = None
-    """Its id in the corpus; None: named after its file."""
-    about: dict[str, Any] | None = field(default=None, repr=False)
-    """The file system's facts of it, from the listing of its folder."""
+    id: str | None = None  # its id in the corpus; None: named after its file
+    about: dict[str, Any] | None = field(default=None, repr=False)  # the file system's facts of it, from the listing of its folder
 
     @property
     def stem(self) -> str:

@@ -4,7 +4,7 @@ An HTTP status decides where there is one; else the message is searched for the 
 """
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 KINDS: dict[str, str] = {
     "dead": "the site no longer has it",
@@ -39,6 +39,10 @@ _WORDS = {
     "network": r"timed? ?out|connection|reset|refused|resolve|bytes read|more expected|content too short|incomplete|ssl|network",
 }
 
+_OF_STATUS: dict[Any, str] = dict.fromkeys(range(500, 600), "server") | {
+    401: "login", 403: "refused", 404: "dead", 410: "dead", 429: "throttled", 451: "geo-blocked"
+}  # fmt: skip
+
 
 class Failure(NamedTuple):
     """What went wrong: one of `KINDS`, the site's message on one line, and the wait in seconds it asked for (None: none)."""
@@ -54,8 +58,7 @@ def failure_of(error: BaseException) -> Failure:
     for cause in _causes(error):
         if type(cause).__name__ == "GeoRestrictedError":
             return Failure("geo-blocked", words)
-        status = getattr(cause, "status", None)
-        if isinstance(status, int) and (kind := _kind_of_status(status)):
+        if kind := _OF_STATUS.get(getattr(cause, "status", None)):
             headers = getattr(getattr(cause, "response", None), "headers", None) or {}
             asked = str(headers.get("Retry-After", ""))
             return Failure(kind, words, float(asked) if asked.isdigit() else None)
@@ -63,12 +66,6 @@ def failure_of(error: BaseException) -> Failure:
         if re.search(pattern, words, re.IGNORECASE):
             return Failure(kind, words)
     return Failure("network", words)
-
-
-def _kind_of_status(status: int) -> str | None:
-    if status >= 500:
-        return "server"
-    return {401: "login", 403: "refused", 404: "dead", 410: "dead", 429: "throttled", 451: "geo-blocked"}.get(status)
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -14,6 +14,7 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
@@ -45,8 +46,7 @@ class FetchCounts:
 
     fetched: int = 0
     failed: dict[str, Failure] = field(default_factory=dict)
-    skipped: int = 0
-    """Failed for good before and not tried again."""
+    skipped: int = 0  # failed for good before and not tried again
 
 
 def fetch_corpus(corpus: Corpus, settings: FetchSettings, ids: Sequence[str] | None = None) -> FetchCounts:
@@ -164,14 +164,11 @@ def _wanted(corpus: Corpus, settings: FetchSettings, ids: Sequence[str] | None) 
 
 def _finished(corpus: Corpus, id: str) -> Path | None:
     """Footage that a killed run had moved to its place before it wrote the row."""
-    folder = corpus.root / "videos"
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+    for path in sorted((corpus.root / "videos").glob("*")):
         if path.stem == id:
-            try:
+            with suppress(MediaError):
                 probe_video(path)
-            except MediaError:
-                continue
-            return path
+                return path
     return None
 
 

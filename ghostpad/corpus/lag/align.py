@@ -25,9 +25,9 @@ import pyarrow as pa
 from ghostpad.base.errors import FormatError, MediaError, MissingError, SettingsError
 from ghostpad.base.files import write_json
 from ghostpad.base.progress import progress
-from ghostpad.base.records import Video, pads_of
+from ghostpad.base.records import Video
 from ghostpad.corpus.folder import RECORDED, Corpus
-from ghostpad.corpus.lag.estimate import MAX_LAG_FRAMES, SHORT, LagEstimate, estimate_lag
+from ghostpad.corpus.lag.estimate import MAX_LAG_FRAMES, SHORT, LagEstimate, estimate_alone
 from ghostpad.corpus.lag.features import MotionFeatures, features_of, first_needed_s
 from ghostpad.corpus.lag.teach import ROUNDS, estimate_by_reader, estimate_together, reference_readers
 
@@ -109,11 +109,6 @@ def on_pictures(table: pa.Table, lag_ms: float | None) -> pa.Table:
         return table
     at = table.column_names.index("pts_s")
     return table.set_column(at, table.schema.field(at), pa.array(table.column("pts_s").to_numpy() + lag_ms / 1000, pa.float64()))
-
-
-def estimate_alone(features: MotionFeatures, rows: pa.Table) -> LagEstimate:
-    """The lag of recorded rows, from their video alone."""
-    return estimate_lag(features.pts_s, features.signals, rows.column("pts_s").to_numpy(), *pads_of(rows), copies=features.copies)
 
 
 class _NoOverlap(Exception):

@@ -18,9 +18,12 @@ Pure. About 0.2 s of CPU for five minutes at 30 Hz (a guess). Limits not otherwi
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from ghostpad.base.pad import BUTTONS, STICKS
+from ghostpad.base.pad import BUTTONS
+from ghostpad.base.records import pads_of
+from ghostpad.corpus.lag.features import MotionFeatures
 
 MAX_LAG_FRAMES = 15
 """The largest lag that is searched, either way."""
@@ -37,7 +40,6 @@ _FAR = 3 * _REACH
 """From this shift on nothing can follow the rows."""
 _MIN_STEPS, _NEAR = 300, 4
 _MIN_SD, _MIN_PRESSES, _MIN_MOTION = 0.03, 4, 0.02
-_STILL, _COPIES, _LONGEST_COPY = 0.25, 0.1, 3
 
 Series = NDArray[np.float64]
 """Numbers in order of time, one or several to a step."""
@@ -66,27 +68,9 @@ class LagEstimate:
         return replace(self, follow_s=self.follow_s + more_s, onset_s=self.follow_s + more_s)
 
 
-def distinct(changes: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which pictures [N] are not repeats, from the mean absolute change [N-1] between neighbours.
-
-    Up to three pictures in a row without change, amid change, are repeats if a tenth or more of the pictures are: then the game was drawn
-    at a lower rate than the file's. A game that stands still for longer shows no repeats.
-    """
-    moving = np.flatnonzero(changes > _STILL)
-    repeats = np.zeros(len(changes), bool)
-    gaps = np.diff(moving)
-    for start, gap in zip(moving[:-1], gaps, strict=True):
-        if 1 < gap <= _LONGEST_COPY + 1:
-            repeats[start + 1 : start + gap] = True
-    within = gaps[gaps <= _LONGEST_COPY + 1].sum()
-    keep = np.concatenate([[True], ~repeats])
-    return keep if within and repeats.sum() / within >= _COPIES else np.ones(len(changes) + 1, bool)
-
-
-def estimate_lag(
-    pts_s: Series, signals: NDArray[np.float32], row_pts_s: Series, pads: NDArray[np.float32], known: NDArray[np.bool_], copies: float
-) -> LagEstimate:
-    """How the motion `signals` [N-1, S] between pictures at pts_s [N] follows the rows: pads and known [R, 25] at row_pts_s [R]."""
+def estimate_alone(features: MotionFeatures, rows: pa.Table) -> LagEstimate:
+    """The lag of recorded rows (schema `ACTIONS`), from their video alone."""
+    pts_s, row_pts_s, copies = features.pts_s, rows.column("pts_s").to_numpy(), features.copies
     if len(pts_s) < _MIN_STEPS or len(row_pts_s) < 2:
         return LagEstimate(1.0, copies, reason=SHORT)
     step_s = float(np.median(np.diff(pts_s)))
@@ -95,15 +79,15 @@ def estimate_lag(
     if steps < _MIN_STEPS:
         return LagEstimate(step_s, copies, reason=SHORT)
     grid_s = start_s + step_s * np.arange(steps + 1)
-    rows = _row_signals(grid_s, row_pts_s, pads, known)
-    if rows is None:
+    pads = _row_signals(grid_s, row_pts_s, *pads_of(rows))
+    if pads is None:
         return LagEstimate(step_s, copies, reason="the rows do not change")
-    moved = on_grid(pts_s, signals.astype(np.float64), grid_s)
+    moved = on_grid(pts_s, features.signals.astype(np.float64), grid_s)
     moved = moved[:, moved.std(0) > _MIN_MOTION]
     if not moved.shape[1]:
         return LagEstimate(step_s, copies, reason="the picture does not move")
     moved = _standard(moved)
-    fit = _fit(moved, rows, 2.0)
+    fit = _fit(moved, pads, 2.0)
     near = np.concatenate([fit[-_REACH:], fit[: _REACH + 1]])
     far = fit[_FAR:-_FAR]
     peaks = [far[at : at + len(near)].max() for at in range(0, len(far) - len(near) + 1, len(near) // 2)]
@@ -115,8 +99,8 @@ def estimate_lag(
         return LagEstimate(step_s, copies, confidence=confidence, reason="the picture does not clearly follow the rows")
     if peak in (0, len(near) - 1):
         return LagEstimate(step_s, copies, confidence=confidence, reason=f"the picture follows best beyond {MAX_LAG_FRAMES} frames")
-    sharp = _fit(_uncorrelated(moved, 0.3), rows, 1.0)[np.arange(-_NEAR, _NEAR + 1) + peak - _REACH]
-    response = _response(moved, rows, peak - _REACH)
+    sharp = _fit(_uncorrelated(moved, 0.3), pads, 1.0)[np.arange(-_NEAR, _NEAR + 1) + peak - _REACH]
+    response = _response(moved, pads, peak - _REACH)
     follow_s = (top(sharp) - _NEAR + peak - _REACH) * step_s
     return LagEstimate(step_s, copies, follow_s, (top(response) - _REACH) * step_s, confidence)
 
@@ -125,13 +109,11 @@ def _row_signals(grid_s: Series, row_pts_s: Series, pads: NDArray[np.float32], k
     """Rows on the grid as uncorrelated columns of variance 1 [steps, K]: sticks, how far they are pushed, buttons and presses."""
     columns = []
     values = np.where(known, pads, 0).astype(np.float64)
-    for index in range(len(BUTTONS)):
-        held = values[:, index] >= 0.5
-        presses = np.diff(held.astype(np.float64), prepend=float(held[0])).clip(min=0)
+    for held in (values.T[: len(BUTTONS)] >= 0.5).astype(np.float64):
+        presses = np.diff(held, prepend=held[0]).clip(min=0)
         if presses.sum() >= _MIN_PRESSES:
-            columns += [held.astype(np.float64), presses]
-    for index in range(len(BUTTONS), len(BUTTONS) + len(STICKS)):
-        stick = values[:, index]
+            columns += [held, presses]
+    for stick in values.T[len(BUTTONS) :]:
         columns += [each for each in (stick, np.abs(stick)) if each.std() >= _MIN_SD]
     if not columns:
         return None

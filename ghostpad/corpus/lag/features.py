@@ -22,16 +22,18 @@ from ghostpad.base.errors import MissingError
 from ghostpad.base.files import atomic_path, safe_name
 from ghostpad.base.records import Video
 from ghostpad.corpus.folder import Corpus
-from ghostpad.corpus.lag.estimate import distinct
 from ghostpad.corpus.lag.motion import HEIGHT_PX, WIDTH_PX, motion
 from ghostpad.corpus.masks import video_mask
 from ghostpad.video.decode import decode_array
+from ghostpad.video.paint import Box
 
 MOST_S = 180.0
 """The most footage of a video that is read, seconds (a guess: a minute of play is enough in the games here)."""
 
 _VERSION = 2
 """Version of the cached features: others are extracted again."""
+
+_STILL, _COPIES, _LONGEST_COPY = 0.25, 0.1, 3  # see `distinct`; guesses
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +52,10 @@ class MotionFeatures:
     pictures: NDArray[np.uint8]
 
 
-def extract(path: Path, start_s: float, most_s: float = MOST_S, mask: tuple[tuple[int, int, int, int], ...] = ()) -> MotionFeatures:
-    """The features of `most_s` seconds of the video at `path`. Raises `MediaError` if it cannot be decoded or ends before."""
-    pts_s, frames = decode_array(
-        path, width_px=WIDTH_PX, height_px=HEIGHT_PX, gray=True, start_s=start_s, end_s=start_s + most_s, mask=mask
-    )
+def extract(path: Path, start_s: float, mask: tuple[Box, ...] = ()) -> MotionFeatures:
+    """The features of `MOST_S` seconds of the video at `path`. Raises `MediaError` if it cannot be decoded or ends before."""
+    end_s = start_s + MOST_S
+    pts_s, frames = decode_array(path, width_px=WIDTH_PX, height_px=HEIGHT_PX, gray=True, start_s=start_s, end_s=end_s, mask=mask)
     return extract_from(pts_s, frames[..., 0])
 
 
@@ -63,6 +64,23 @@ def extract_from(pts_s: NDArray[np.float64], frames: NDArray[np.uint8]) -> Motio
     changes = np.array([np.abs(after.astype(np.int16) - before).mean() for before, after in pairwise(frames)], np.float32)
     keep = distinct(changes)
     return MotionFeatures(pts_s[keep], motion(frames[keep]), float(1 - keep.mean()), frames[keep])
+
+
+def distinct(changes: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which pictures [N] are not repeats, from the mean absolute change [N-1] between neighbours.
+
+    Up to three pictures in a row without change, amid change, are repeats if a tenth or more of the pictures are: then the game was drawn
+    at a lower rate than the file's. A game that stands still for longer shows no repeats.
+    """
+    moving = np.flatnonzero(changes > _STILL)
+    repeats = np.zeros(len(changes), bool)
+    gaps = np.diff(moving)
+    for start, gap in zip(moving[:-1], gaps, strict=True):
+        if 1 < gap <= _LONGEST_COPY + 1:
+            repeats[start + 1 : start + gap] = True
+    within = gaps[gaps <= _LONGEST_COPY + 1].sum()
+    keep = np.concatenate([[True], ~repeats])
+    return keep if within and repeats.sum() / within >= _COPIES else np.ones(len(changes) + 1, bool)
 
 
 def first_needed_s(rows: pa.Table) -> float:

@@ -19,9 +19,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from ghostpad.base.records import pads_of
 from ghostpad.corpus.lag.estimate import MAX_LAG_FRAMES, Series, on_grid, top
+from ghostpad.corpus.lag.features import MotionFeatures
 from ghostpad.corpus.lag.motion import HEIGHT_PX, WIDTH_PX
 
 SURE = 0.5
@@ -90,16 +93,9 @@ class Shift:
     confidence: float
 
 
-def make_clip(
-    pts_s: Series,
-    signals: NDArray[np.float32],
-    pictures: NDArray[np.uint8],
-    row_pts_s: Series,
-    pads: NDArray[np.float32],
-    known: NDArray[np.bool_],
-    step_s: float,
-) -> Clip | None:
-    """Pictures [N] at pts_s with the motion `signals` [N-1, S] between them, and rows [R, 25], on a grid of `step_s`; None if too short."""
+def make_clip(features: MotionFeatures, rows: pa.Table, step_s: float, late_s: float = 0.0) -> Clip | None:
+    """A video and its rows (schema `ACTIONS`), moved to `late_s` later, on a grid of `step_s`; None if too short."""
+    pts_s, row_pts_s, (pads, known) = features.pts_s, rows.column("pts_s").to_numpy() + late_s, pads_of(rows)
     steps = int((pts_s[-1] - pts_s[0]) / step_s + 1e-6) if len(pts_s) > 1 else 0
     if steps < _MIN_STEPS or len(row_pts_s) < _MIN_STEPS:
         return None
@@ -107,14 +103,14 @@ def make_clip(
     reach = int(np.ceil(_REACH * max(1.0, float(np.median(own_s)) / step_s)))
     grid_s = pts_s[0] + step_s * np.arange(-reach, steps + reach + 1)
     shown_s = grid_s[reach : reach + steps + 1]
-    moved = on_grid(pts_s, signals * (step_s / own_s)[:, None], shown_s)
+    moved = on_grid(pts_s, features.signals * (step_s / own_s)[:, None], shown_s)
     at = np.searchsorted(pts_s, shown_s[1:] + step_s / 4, side="right") - 1
     row_s = float(np.median(np.diff(row_pts_s)))
     ends_s = np.append(row_pts_s, row_pts_s[-1] + row_s)
     values = on_grid(ends_s, np.where(known, pads, 0).astype(np.float64), grid_s)
     inside = _covered(row_pts_s, max(row_s, step_s), grid_s)
     valid = inside[:, None] & (on_grid(ends_s, known.astype(np.float64), grid_s) > 0.99)
-    return Clip(step_s, reach, moved, pictures[at], values, valid)
+    return Clip(step_s, reach, moved, features.pictures[at], values, valid)
 
 
 def _covered(row_pts_s: Series, row_s: float, grid_s: Series) -> NDArray[np.bool_]:

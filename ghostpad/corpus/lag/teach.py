@@ -18,11 +18,11 @@ import pyarrow as pa
 
 from ghostpad.base.errors import FormatError, MediaError, MissingError
 from ghostpad.base.progress import progress
-from ghostpad.base.records import Video, pads_of
+from ghostpad.base.records import Video
 from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.corpus.lag.estimate import MAX_LAG_FRAMES, SHORT, LagEstimate
 from ghostpad.corpus.lag.features import MotionFeatures, features_of, first_needed_s
-from ghostpad.corpus.lag.reader import LEARN_STEPS, SURE, Clip, Reader, learn, make_clip, read_shift
+from ghostpad.corpus.lag.reader import LEARN_STEPS, SURE, Reader, learn, make_clip, read_shift
 from ghostpad.corpus.record import recorded_lag_ms
 
 ROUNDS = 2
@@ -37,7 +37,7 @@ Footage = Callable[[str], tuple[MotionFeatures, pa.Table]]
 def estimate_by_reader(reader: Reader, features: MotionFeatures, rows: pa.Table, by: str) -> LagEstimate:
     """The lag of recorded rows by a reader; `by` names its kind."""
     step_s = float(np.median(np.diff(features.pts_s))) if len(features.pts_s) > 1 else 1.0
-    clip = _clip(features, rows, reader.step_s)
+    clip = make_clip(features, rows, reader.step_s)
     if clip is None:
         return LagEstimate(step_s, features.copies, reason=SHORT, by=by)
     shift = read_shift(reader, clip)
@@ -123,10 +123,5 @@ def _learn(pieces: Sequence[tuple[MotionFeatures, pa.Table, float]]) -> Reader |
     steps_s = [float(np.median(np.diff(features.pts_s))) for features, _, _ in pieces if len(features.pts_s) > 1]
     if not steps_s:
         return None
-    clips = [_clip(features, rows, float(np.median(steps_s)), late_s) for features, rows, late_s in pieces]
+    clips = [make_clip(features, rows, float(np.median(steps_s)), late_s) for features, rows, late_s in pieces]
     return learn([clip for clip in clips if clip is not None])
-
-
-def _clip(features: MotionFeatures, rows: pa.Table, step_s: float, late_s: float = 0.0) -> Clip | None:
-    pads, known = pads_of(rows)
-    return make_clip(features.pts_s, features.signals, features.pictures, rows.column("pts_s").to_numpy() + late_s, pads, known, step_s)

@@ -56,18 +56,13 @@ class Probe:
     place: str
     target: str
     auc: float
-    beside_auc: float
-    """The best of the rings further out, for this target; 0.5 where there are none."""
-    elsewhere_auc: float
-    """The best of the same strips elsewhere in the picture."""
-    moved_auc: float
-    """The best of rows moved in time."""
+    beside_auc: float  # the best of the rings further out, for this target; 0.5 where there are none
+    elsewhere_auc: float  # the best of the same strips elsewhere in the picture
+    moved_auc: float  # the best of rows moved in time
     excess: float
     frames: int
-    heat: NDArray[np.float64]
-    """[H, W] how much each pixel near the mask differs between the states of the target, 0...1."""
-    image: NDArray[np.uint8]
-    """[H, W, 3] a frame, masked."""
+    heat: NDArray[np.float64]  # [H, W] how much each pixel near the mask differs between the states of the target, 0...1
+    image: NDArray[np.uint8]  # [H, W, 3] a frame, masked
     mask: Box | None
 
     @property
@@ -117,7 +112,8 @@ class _Pixels:
 
     def __init__(self, places: Places, shape: tuple[int, int]):
         self.places, self.shape = places, shape
-        self._at = {name: _evenly(_inside(shape, boxes)) for name, boxes in places.all().items()}
+        boxes_of = {**places.read, **places.beside, **places.elsewhere}
+        self._at = {name: _evenly(_inside(shape, boxes)) for name, boxes in boxes_of.items()}
         self._pixels: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in self._at}
         self.near = _inside(shape, places.near)
         self._near: list[NDArray[np.uint8]] = []

@@ -31,10 +31,6 @@ class Places:
     near: tuple[Box, ...]
     each_other: bool = False
 
-    def all(self) -> Named:
-        """Every box, by name."""
-        return {**self.read, **self.beside, **self.elsewhere}
-
 
 def around(mask: Box, width_px: int, height_px: int) -> Places:
     """The four sides of a mask, clipped to the picture; rings further out; and the same sides elsewhere, mirrored."""

@@ -53,8 +53,7 @@ class IndexCounts:
     """The results of a run. `broken` counts chunks, and damage of whole shards, by reason, over the whole corpus."""
 
     shards: int = 0
-    present: int = 0
-    """Of them, those that earlier runs had finished."""
+    present: int = 0  # of them, those that earlier runs had finished
     videos: int = 0
     chunks: int = 0
     hours: float = 0.0

@@ -26,8 +26,7 @@ class Source:
     name: str
     path: str
     size: int
-    files: Any = field(repr=False)
-    """Its file system."""
+    files: Any = field(repr=False)  # its file system
 
     @property
     def archive(self) -> bool:

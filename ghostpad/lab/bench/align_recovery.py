@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from ghostpad.base.progress import progress
 from ghostpad.corpus.folder import RECORDED, Corpus
-from ghostpad.corpus.lag.align import estimate_alone, lags, on_pictures
-from ghostpad.corpus.lag.estimate import LagEstimate
+from ghostpad.corpus.lag.align import lags, on_pictures
+from ghostpad.corpus.lag.estimate import LagEstimate, estimate_alone
 from ghostpad.corpus.lag.features import MotionFeatures, extract
 from ghostpad.corpus.lag.reader import Reader
 from ghostpad.corpus.lag.teach import estimate_by_reader, estimate_together, reference_readers

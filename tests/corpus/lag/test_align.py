@@ -15,9 +15,9 @@ from ghostpad.base.records import Video, actions_table, pads_of
 from ghostpad.cli.main import main
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.lag import teach as align_readers
-from ghostpad.corpus.lag.align import align_corpus, estimate_alone, lags, on_pictures
-from ghostpad.corpus.lag.estimate import MAX_LAG_FRAMES, LagEstimate, distinct
-from ghostpad.corpus.lag.features import MotionFeatures, extract_from, features_of
+from ghostpad.corpus.lag.align import align_corpus, lags, on_pictures
+from ghostpad.corpus.lag.estimate import MAX_LAG_FRAMES, LagEstimate, estimate_alone
+from ghostpad.corpus.lag.features import MotionFeatures, distinct, extract_from, features_of
 from ghostpad.corpus.lag.motion import HEIGHT_PX, SIGNALS, WIDTH_PX, motion
 from ghostpad.corpus.lag.teach import estimate_by_reader, estimate_together, reference_readers
 from ghostpad.corpus.record import lagged, record_corpus
