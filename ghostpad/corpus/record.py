@@ -78,10 +78,8 @@ def record_corpus(
     if any(video.overlay_px != _overlay_px(overlay, engine.spec) for video in videos):
         raise SettingsError(f"{out} holds {stem} recorded with another --overlay or --corner: use those of before, or another --out")
     drawn, swaps = (asdict(overlay), overlay.swaps) if overlay else (dict.fromkeys(_OVERLAY_FLAGS), ())
-    keep_settings(
-        out / "recording" / f"{stem}.json",
-        {"--crf": crf, "--lag-frames": lag_frames} | {_OVERLAY_FLAGS[name]: drawn[name] for name in _OVERLAY_FLAGS},
-    )
+    flags = {"--crf": crf, "--lag-frames": lag_frames} | {flag: drawn[name] for name, flag in _OVERLAY_FLAGS.items()}
+    keep_settings(out / "recording" / f"{stem}.json", flags)
     shown = count(_frames(videos) + 1)
 
     def play(number: int, frames: int, on_frame: Callable[[], object]) -> Video:

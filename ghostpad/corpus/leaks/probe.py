@@ -112,8 +112,7 @@ class _Pixels:
 
     def __init__(self, places: Places, shape: tuple[int, int]):
         self.places, self.shape = places, shape
-        boxes_of = {**places.read, **places.beside, **places.elsewhere}
-        self._at = {name: _evenly(_inside(shape, boxes)) for name, boxes in boxes_of.items()}
+        self._at = {name: _evenly(_inside(shape, boxes)) for name, boxes in places.all().items()}
         self._pixels: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in self._at}
         self.near = _inside(shape, places.near)
         self._near: list[NDArray[np.uint8]] = []

@@ -31,6 +31,10 @@ class Places:
     near: tuple[Box, ...]
     each_other: bool = False
 
+    def all(self) -> Named:
+        """Every box that is read, by name."""
+        return {**self.read, **self.beside, **self.elsewhere}
+
 
 def around(mask: Box, width_px: int, height_px: int) -> Places:
     """The four sides of a mask, clipped to the picture; rings further out; and the same sides elsewhere, mirrored."""
