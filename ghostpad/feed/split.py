@@ -1,4 +1,4 @@
-"""Which videos are kept out of training: whole videos, never frames, and the same ones every time."""
+"""Which videos are held out of training: whole videos, and the same ones every time."""
 
 import hashlib
 from collections.abc import Sequence

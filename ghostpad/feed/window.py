@@ -1,7 +1,7 @@
-"""What a model sees and learns around one row: a `WindowSpec`, which the model states and the feed obeys.
+"""What a model sees and learns around one row: a `WindowSpec`, which the model defines and the feed follows.
 
-Alignment (DESIGN: row i is the pad in force between showing frame i and frame i+1): an IDM that explains row i looks at
-frames around i and i+1; a policy that chooses row i looks at frames up to i.
+Row i is the pad in force between showing frame i and frame i+1: an IDM that explains row i looks at frames around i and i+1; a policy
+that chooses row i looks at frames up to i.
 """
 
 from dataclasses import dataclass

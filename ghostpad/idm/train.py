@@ -77,15 +77,14 @@ def train_idm(corpora: Sequence[Path], out: Path, run: IdmRun, init: Path | None
             load_init(model, base)
             apply_tuning(model, tune)
 
-    shares = footage.shares(run.data.truth_share)
-    model = train(Training(Idm, run.model, facts, footage.groups, shares, run.data, run.train, out, prepare, footage.held_out))
-    calibration, rows, found = calibrate(model, footage.held_out, before)
+    model = train(Training(Idm, run.model, facts, footage, run.data, run.train, out, prepare))
+    calibration, rows, stick_r2 = calibrate(model, footage.held_out, before)
     if rows is not None:
         write_json(out / "risk.json", choose(rows, RISK))
     calibration.save(out)
     new = [name for name in facts["slots"] if base is not None and name not in base.facts["slots"]]
     enough = sum(len(clip.pads) for clip in footage.held_out) >= MIN_ROWS
-    return TrainedIdm(**footage.minutes, r2=found, new_slots=new, calibrated=enough)
+    return TrainedIdm(**footage.minutes, r2=stick_r2, new_slots=new, calibrated=enough)
 
 
 def masks_of(footage: Sequence[Footage]) -> list[Share]:
@@ -110,8 +109,9 @@ def calibrate(model: Idm, held_out: Sequence[Footage], before: Calibration) -> t
         aligned(clip.pts_s[:-1], *calibration.apply(*belief), clip.pads, clip.weight > 0, 1 / float(np.median(np.diff(clip.pts_s))))
         for clip, belief in zip(held_out, read, strict=True)
     ]
-    sticks = {SLOTS[index]: r2(pads[known[:, index], index], truth[known[:, index], index]) for index in model.sticks}
-    return calibration, pool(rows), {name: value for name, value in sticks.items() if value is not None}
+    matched = pool(rows)
+    sticks = {SLOTS[index]: r2(*matched.columns(index)) for index in model.sticks}
+    return calibration, matched, {name: value for name, value in sticks.items() if value is not None}
 
 
 def _read(model: Idm, clip: Footage) -> tuple[np.ndarray, np.ndarray]:

@@ -39,12 +39,11 @@ def train_policy(corpora: Sequence[Path], out: Path, run: PolicyRun, oracle: Pat
     """
     opened = [Corpus.open(path) for path in corpora]
     footage = gather(opened, run.data, policy_window(run.model), oracle)
-    groups = footage.groups
-    if not groups:
+    if not footage.groups:
         raise MissingError(
             f"no video of {', '.join(map(str, corpora))} has rows to learn from: 'ghostpad record' or 'ghostpad label' makes some"
         )
-    slots = known_slots([clip for group in groups for clip in group])
+    slots = known_slots([*footage.recorded, *footage.pseudo])
     facts = corpus_facts(opened) | {"slots": slots, "labels": footage.sources, "oracle": oracle is not None} | footage.minutes
     if init is not None:
         facts = finetune_facts(init, out, facts)
@@ -56,6 +55,5 @@ def train_policy(corpora: Sequence[Path], out: Path, run: PolicyRun, oracle: Pat
             load_init(model, init)
         apply_tuning(model, run.tune)
 
-    shares = footage.shares(run.data.truth_share)
-    train(Training(Policy, run.model, facts, groups, shares, run.data, run.train, out, prepare, footage.held_out))
+    train(Training(Policy, run.model, facts, footage, run.data, run.train, out, prepare))
     return TrainedPolicy(**footage.minutes, sources=footage.sources)

@@ -6,9 +6,9 @@ from pydantic import Field
 
 from ghostpad.base.settings import Settings
 
-RUNTIME_ONLY = frozenset({"parallel", "recompute", "accumulate", "checkpoint_every", "log_every", "validate_every", "workers"})
-"""Settings of training and data that say how a run is computed and not what: a run goes on under other values of them, and `run.json`
-leaves them out."""
+RUNTIME_ONLY = {"parallel", "recompute", "accumulate", "checkpoint_every", "log_every", "validate_every", "workers"}
+"""Settings of training and data that say how a run is computed and not what: a run may resume with other values, and `run.json` leaves
+them out."""
 
 
 class TrainSettings(Settings):
