@@ -1,4 +1,4 @@
-"""Where a model's knowledge comes from: facts about corpora that travel in every checkpoint."""
+"""Where a model's knowledge comes from: facts about corpora that are kept in every run."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from ghostpad.corpus.folder import Corpus
 
 FACTS = {"games": "game", "players": "player", "fps": "fps", "sources": "source", "licences": "licence"}
-"""Facts and the columns of the table of videos that they come from."""
+"""By fact, the column of the table of videos that it comes from."""
 
 
 def corpus_facts(corpora: Sequence[Corpus]) -> dict[str, Any]:
