@@ -4,6 +4,7 @@ Those are its recorded pads, else an IDM's pseudo-labels, weighted by confidence
 Whole videos with recorded pads are held out, by a hash of their ids. Reads corpora; writes the cache of pictures.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,6 @@ from ghostpad.base.pad import SLOTS
 from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.feed.footage import Footage, RowsOf, first_minutes, label_source, load_footage, pseudo_label_rows, truth_rows, withheld_rows
 from ghostpad.feed.settings import DataSettings
-from ghostpad.feed.split import split_videos
 from ghostpad.feed.window import WindowSpec
 
 
@@ -88,6 +88,19 @@ def _source(corpus: Corpus, data: DataSettings, withheld: Path | None) -> tuple[
     if (source := label_source(corpus, data.labels)) is None:
         raise MissingError(f"{corpus.root} has neither recorded pads nor labels: run 'ghostpad label {corpus.root} --idm RUN'")
     return source, pseudo_label_rows(corpus, source, data)
+
+
+def split_videos(videos: Sequence[str], held_out_share: float) -> tuple[list[str], list[str]]:
+    """(learned, held out) of `videos`, each in their order.
+
+    The videos with the smallest hash of their id are held out, so adding a video moves few others. At least one is held out if the share
+    is above 0 and there are two or more.
+    """
+    wanted = round(held_out_share * len(videos))
+    if held_out_share > 0 and len(videos) >= 2:
+        wanted = min(max(1, wanted), len(videos) - 1)
+    chosen = set(sorted(videos, key=lambda id: hashlib.sha256(id.encode()).hexdigest())[:wanted])
+    return [id for id in videos if id not in chosen], [id for id in videos if id in chosen]
 
 
 def minutes_of(footage: Sequence[Footage]) -> float:

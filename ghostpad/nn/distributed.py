@@ -41,10 +41,10 @@ def randn(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
 
 
 def weighted_mean(each: Tensor, weight: Tensor) -> Tensor:
-    """The mean of `each` by `weight` (>= 0, of the same shape), a scalar; 0 where everything weighs nothing.
+    """The mean of `each` by `weight` (>= 0, of the same shape), a scalar; 0 where all weights are 0.
 
-    With R processes it is R times this one's part of the mean over all of them, so the average over processes, which is what
-    distributed training takes of gradients, is that mean, however unevenly the weight is spread.
+    With R processes it is R times this one's part of the mean over all. So the average over processes, as distributed training takes of
+    gradients, is that mean, however unevenly the weight is spread.
     """
     total = weight.sum()
     if rank_and_world()[1] > 1:

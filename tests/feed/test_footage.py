@@ -20,9 +20,9 @@ from ghostpad.base.settings import build_settings
 from ghostpad.corpus.folder import Corpus
 from ghostpad.feed.dataset import WindowDataset, batches
 from ghostpad.feed.footage import Footage, align, label_source, load_footage, pseudo_label_rows, truth_rows, withheld_rows
+from ghostpad.feed.gather import split_videos
 from ghostpad.feed.order import Order
 from ghostpad.feed.settings import DataSettings
-from ghostpad.feed.split import split_videos
 from ghostpad.feed.window import WindowSpec
 from ghostpad.idm.settings import IdmRun
 

@@ -13,9 +13,8 @@ from ghostpad.base.files import read_json
 from ghostpad.base.records import VERDICTS, labels_table, pads_of
 from ghostpad.base.settings import load_settings
 from ghostpad.corpus.folder import Corpus, truth_table
-from ghostpad.feed.gather import gather, known_slots
+from ghostpad.feed.gather import gather, known_slots, split_videos
 from ghostpad.feed.settings import DataSettings
-from ghostpad.feed.split import split_videos
 from ghostpad.feed.window import WindowSpec
 from ghostpad.policy.settings import PolicyRun
 from ghostpad.policy.train import train_policy
