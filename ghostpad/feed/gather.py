@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.feed.footage import Footage, RowsOf, first_minutes, label_source, load_footage, pseudo_label_rows, truth_rows, withheld_rows
 from ghostpad.feed.settings import DataSettings
 from ghostpad.feed.window import WindowSpec
+
+FACTS = {"games": "game", "players": "player", "fps": "fps", "sources": "source", "licences": "licence"}
+"""Facts that say where a model's knowledge comes from and are kept in its run: by name, their column of the table of videos."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,12 @@ def split_videos(videos: Sequence[str], held_out_share: float) -> tuple[list[str
 def minutes_of(footage: Sequence[Footage]) -> float:
     """How long `footage` lasts, in minutes."""
     return float(sum(clip.pts_s[-1] - clip.pts_s[0] for clip in footage) / 60)
+
+
+def corpus_facts(corpora: Sequence[Corpus]) -> dict[str, Any]:
+    """The `FACTS` of the footage in `corpora`, each sorted; JSON-able."""
+    videos = [video for corpus in corpora for video in corpus.list_videos() if video.status == "ok"]
+    return {fact: sorted({value for video in videos if (value := getattr(video, column)) is not None}) for fact, column in FACTS.items()}
 
 
 def known_slots(footage: Sequence[Footage]) -> list[str]:

@@ -52,11 +52,6 @@ class Filter(ABC):
         return scores
 
 
-def filter_names() -> list[str]:
-    """The names of all filters, sorted. This is also the order in which they drop rows."""
-    return list(_filters())
-
-
 def cuts_class() -> type[Settings]:
     """A settings class with one field for each filter: that filter's settings, the default cut unless given."""
     defaults = {name: one().settings for name, one in _filters().items()}
@@ -66,7 +61,7 @@ def cuts_class() -> type[Settings]:
 
 
 def make_filters(cuts: Settings | None = None, skip: Iterable[str] = ()) -> list[Filter]:
-    """Every filter but those to `skip`, in order, with the settings in `cuts` (see `cuts_class`; None: the defaults).
+    """Every filter but those to `skip`, by name, which is the order in which they drop rows; `cuts` as in `cuts_class` (None: defaults).
 
     Raises `SettingsError` naming the nearest for each unknown name in `skip`.
     """

@@ -48,35 +48,24 @@ class Logits(NamedTuple):
     """[B, T, sticks, bins] over the values of each stick axis."""
 
 
-class Reader(Protocol):
-    """The part of `ghostpad.idm.model.Idm`, which labels by this module, that is used here."""
+class _Idm(Protocol):
+    """What is used here of `ghostpad.idm.model.Idm`, which labels by this module."""
 
     calibration: Calibration | None
     bins: Tensor
 
     @property
-    def window(self) -> WindowSpec:
-        """The size, colour and rate of the frames it sees."""
-
+    def window(self) -> WindowSpec: ...
     @property
-    def reach(self) -> int:
-        """How many rows each way a row's belief depends on."""
-
-    def encode(self, frames: Tensor) -> Tensor:
-        """Row vectors [1, T, dim] of frames uint8 [1, T+1, H, W, 1]."""
-
-    def slots_of(self, game: str | None) -> list[str]:
-        """The slots it predicts in a game's footage."""
-
-    def relate(self, rows: Tensor, games: Sequence[str | None] = ()) -> Logits:
-        """Logits of rows, from row vectors [1, T, dim] and the game of the video."""
-
-    def belief(self, logits: Logits) -> tuple[Tensor, Tensor]:
-        """Pads [1, T, 25] and stick spreads [1, T, 4] of logits."""
+    def reach(self) -> int: ...
+    def encode(self, frames: Tensor) -> Tensor: ...
+    def slots_of(self, game: str | None) -> list[str]: ...
+    def relate(self, rows: Tensor, games: Sequence[str | None] = ()) -> Logits: ...
+    def belief(self, logits: Logits) -> tuple[Tensor, Tensor]: ...
 
 
 def label_video(
-    model: Reader, path: str | Path, *, game: str | None = None, threads: int = 1, piece_rows: int = PIECE_ROWS, mask: Boxes = ()
+    model: _Idm, path: str | Path, *, game: str | None = None, threads: int = 1, piece_rows: int = PIECE_ROWS, mask: Boxes = ()
 ) -> pa.Table:
     """The calibrated `labels` table of a video file; see `Idm.label`."""
     spec, columns = model.window, _Columns(model.slots_of(game))
@@ -91,7 +80,7 @@ def label_video(
 
 @torch.inference_mode()
 def predict_rows(
-    model: Reader, frames: Iterable[NDArray[np.uint8]], piece_rows: int = PIECE_ROWS, game: str | None = None
+    model: _Idm, frames: Iterable[NDArray[np.uint8]], piece_rows: int = PIECE_ROWS, game: str | None = None
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Yield (pads [n, 25], spreads [n, 4]) for successive rows of a stream of frames uint8 [H, W, 1], uncalibrated."""
 

@@ -16,7 +16,7 @@ from ghostpad.base.files import write_json
 from ghostpad.base.pad import SLOTS
 from ghostpad.corpus.folder import Corpus
 from ghostpad.feed.footage import Footage
-from ghostpad.feed.gather import gather, known_slots, slots_by_game
+from ghostpad.feed.gather import corpus_facts, gather, known_slots, slots_by_game
 from ghostpad.idm.calibrate import MIN_ROWS, Calibration, fit_calibration
 from ghostpad.idm.model import Idm, idm_window
 from ghostpad.idm.settings import FinetuneRun, IdmRun, TuneSettings
@@ -26,7 +26,6 @@ from ghostpad.measure.match import Matched, aligned, pool
 from ghostpad.measure.risk import choose
 from ghostpad.measure.slots import r2
 from ghostpad.train.checkpoint import load_model
-from ghostpad.train.facts import corpus_facts
 from ghostpad.train.loop import Training, train
 from ghostpad.video.paint import Share
 

@@ -11,11 +11,10 @@ from pathlib import Path
 
 from ghostpad.base.errors import MissingError
 from ghostpad.corpus.folder import Corpus
-from ghostpad.feed.gather import gather, known_slots
+from ghostpad.feed.gather import corpus_facts, gather, known_slots
 from ghostpad.policy.model import Policy, policy_window
 from ghostpad.policy.settings import PolicyRun
 from ghostpad.policy.tune import apply_tuning, finetune_facts, load_init
-from ghostpad.train.facts import corpus_facts
 from ghostpad.train.loop import Training, train
 
 

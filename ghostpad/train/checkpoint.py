@@ -30,24 +30,20 @@ TENSORS = ("model", "ema", "optimizer")
 """The tensors that a checkpoint holds, one file each."""
 
 
-def describe(model: Model, run_settings: dict[str, Any], data: str) -> dict[str, Any]:
-    """What `run.json` holds; `data` is the fingerprint of the footage."""
-    return {
-        "kind": model.kind,
-        "layout": LAYOUT,
-        "settings": run_settings,
-        "model": model.settings.model_dump(mode="json"),
-        "facts": model.facts,
-        "data": data,
-    }
-
-
-def claim(run: Path, description: dict[str, Any]) -> None:
-    """Make `run` the folder of this training, finished or not.
+def claim(run: Path, model: Model, settings: dict[str, Any], data: str) -> None:
+    """Make `run` the folder of this training, finished or not; `data` is the fingerprint of the footage.
 
     Raises `SettingsError` if the folder holds a run with other settings or data.
     """
     path = run / "run.json"
+    description = {
+        "kind": model.kind,
+        "layout": LAYOUT,
+        "settings": settings,
+        "model": model.settings.model_dump(mode="json"),
+        "facts": model.facts,
+        "data": data,
+    }
     if path.exists():
         old = read_json(path)
         changed = [key for key in description if old.get(key) != description[key]]

@@ -9,8 +9,8 @@ from typing import Any
 
 from ghostpad.base.errors import SettingsError
 from ghostpad.base.settings import SettingsType, load_settings
+from ghostpad.feed.gather import FACTS
 from ghostpad.train.checkpoint import read_run, run_fingerprint
-from ghostpad.train.facts import FACTS
 
 
 def finetune_run(

@@ -32,7 +32,7 @@ from ghostpad.feed.idle import with_idle_share
 from ghostpad.feed.order import Order
 from ghostpad.feed.settings import DataSettings
 from ghostpad.nn.lora import merged
-from ghostpad.train.checkpoint import State, claim, describe, load_checkpoint, load_model, publish, save_checkpoint
+from ghostpad.train.checkpoint import State, claim, load_checkpoint, load_model, publish, save_checkpoint
 from ghostpad.train.model import AnyModel, Model
 from ghostpad.train.optim import Ema, learning_rate, load_optimizer_tensors, make_optimizer, optimizer_tensors
 from ghostpad.train.parallel import callable_model, gather, in_parts, no_sync, recompute, scalar, shard, start
@@ -82,15 +82,18 @@ def train(training: Training[AnyModel]) -> AnyModel:
     dataset, shares = WindowDataset(groups, model.window), training.footage.shares(data.truth_share)
     if not any(dataset.sizes):
         raise TrainingError("nothing to learn from: no video has rows and frames; see 'ghostpad corpus status'")
-    asked = {name: part.model_dump(mode="json", exclude=RUNTIME_ONLY) for name, part in (("train", settings), ("data", data))}
-    description = describe(model, asked | {"shares": shares}, data_fingerprint(groups))
+    claimed = {
+        "train": settings.model_dump(mode="json", exclude=RUNTIME_ONLY),
+        "data": data.model_dump(mode="json", exclude=RUNTIME_ONLY),
+        "shares": shares,
+    }
     if data.idle_share is not None:
         dataset, shares = with_idle_share(dataset, shares, data.idle_share)
     order = Order(dataset.sizes, shares, data.batch_size, settings.seed)
     # A second process that trains the same run waits here, and then finds it finished.
     with locked(run / ".lock") if accelerator.is_main_process else nullcontext():
         if accelerator.is_main_process:
-            claim(run, description)
+            claim(run, model, claimed, data_fingerprint(groups))
         accelerator.wait_for_everyone()
         if not settings.threads and (threads := recorded_threads(run)):
             torch.set_num_threads(threads)
