@@ -21,10 +21,10 @@ Sample = tuple[Tensor, Tensor, Tensor, WindowRef]
 class WindowDataset(Dataset[Sample]):
     """The windows of groups of footage, addressed by (group, index).
 
-    A window may stand where the first row it learns weighs something; with `spec.inside`, where all its rows lie inside the video (a
-    video shorter than that gives one window) and any of them weighs something.
+    There is one at every row at which the first row it learns has a weight; with `spec.inside`, wherever all its rows are inside the
+    video (a shorter video gives one window) and any of them has a weight.
 
-    places  the (clip, row) int64 [n, 2] of the windows of each group, clip by clip; by default all that are possible
+    places  the (clip, row) int64 [n, 2] of the windows of each group, clip by clip; by default all
     """
 
     def __init__(self, groups: Sequence[Sequence[Footage]], spec: WindowSpec, places: Sequence[NDArray[np.int64]] | None = None):
@@ -51,11 +51,11 @@ class WindowDataset(Dataset[Sample]):
 
 
 def _places(clip_index: int, clip: Footage, spec: WindowSpec) -> NDArray[np.int64]:
-    """(clip, row) int64 [n, 2] of every row of a clip at which a window may stand."""
+    """(clip, row) int64 [n, 2] of all windows of a clip."""
     weighs = np.asarray(clip.weight.any(axis=1))
     if spec.inside:
         rows = np.arange(max(1, len(weighs) - max(spec.row_offsets)))
-        before = np.concatenate([[0], np.cumsum(weighs)])  # rows that weigh something before row 0, 1, ...
+        before = np.concatenate([[0], np.cumsum(weighs)])  # rows with a weight before row 0, 1, ...
         last = np.minimum(rows + max(spec.row_offsets) + 1, len(weighs))
         rows = rows[before[last] > before[rows + min(spec.row_offsets)]]
     else:

@@ -160,7 +160,7 @@ def first_minutes(footage: Sequence[Footage], minutes: float | None) -> list[Foo
 
 
 def label_source(corpus: Corpus, wanted: str) -> str | None:
-    """The label source that a setting names: itself, the newest for 'latest', None for 'none' or where there is none."""
+    """The source of pseudo-labels that a setting names: the newest for 'latest'; None for 'none' or if there is no source."""
     sources = [source for source in corpus.sources() if source != RECORDED]
     if wanted == "none" or (wanted == "latest" and not sources):
         return None
@@ -207,7 +207,7 @@ def align(
 ) -> Footage:
     """Match the rows of `table` to kept frames: row j is the pad in force at frame j's pts; frames without one get weight 0.
 
-    A frame more than 1.5 median row steps after its row lies in a hole between a dataset's chunks and has none.
+    A frame more than 1.5 median row steps after its row is in a hole between a dataset's chunks and has none.
     """
     pads, _ = pads_of(table)
     row_pts_s = table.column("pts_s").to_numpy()

@@ -119,12 +119,12 @@ def corpus_facts(corpora: Sequence[Corpus]) -> dict[str, Any]:
 
 
 def known_slots(footage: Sequence[Footage]) -> list[str]:
-    """The slots that any row of `footage` knows, in the pad's order."""
+    """The slots that are known in any row of `footage`, in the pad's order."""
     weighed = np.any([clip.weight.any(axis=0) for clip in footage], axis=0) if footage else np.zeros(len(SLOTS), bool)
     return [name for name, known in zip(SLOTS, weighed, strict=True) if known]
 
 
 def slots_by_game(footage: Sequence[Footage]) -> dict[str, list[str]]:
-    """The slots that each game's footage knows; footage of no named game is left out."""
+    """The known slots of each game's footage; footage of unknown games is left out."""
     games = sorted({clip.game for clip in footage if clip.game})
     return {game: known_slots([clip for clip in footage if clip.game == game]) for game in games}

@@ -19,7 +19,7 @@ class WindowSpec:
     frame_offsets   frames the model sees, e.g. (-2, 0) for a policy or (0, 1, ..., 32) for an IDM clip
     row_offsets     rows it learns, e.g. (0, ..., 7)
     rate_hz         the rate frames are kept at; None keeps every frame of the video
-    inside          learn only from windows whose rows all lie inside the video
+    inside          learn only from windows whose rows are all inside the video
 
     A frame before the first or after the last repeats the edge frame; a row outside the video has weight 0.
     """
@@ -54,7 +54,7 @@ class WindowSpec:
         return _within(np.asarray(self.frame_offsets) + row, frames)
 
     def rows_at(self, row: int, rows: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Indices int64 [K] of the rows learned at `row`, clamped to the video, and whether each lies inside it."""
+        """Indices int64 [K] of the rows learned at `row`, clamped to the video, and whether each is inside it."""
         wanted = np.asarray(self.row_offsets) + row
         return _within(wanted, rows), (wanted >= 0) & (wanted < rows)
 

@@ -53,7 +53,7 @@ class Filter(ABC):
 
 
 def cuts_class() -> type[Settings]:
-    """A settings class with one field for each filter: that filter's settings, the default cut unless given."""
+    """A settings class with one field for each filter: that filter's settings, by default its default cut."""
     defaults = {name: one().settings for name, one in _filters().items()}
     # The class has a description; an empty one here keeps the help of commands from printing it above each flag.
     fields: dict[str, Any] = {name: (type(default), Field(default=default, description="")) for name, default in defaults.items()}

@@ -31,7 +31,7 @@ class IdleSettings(Settings):
 
 @dataclass(frozen=True)
 class Idle(Filter):
-    """Keeps rows unless they lie in an idle stretch longer than `seconds`, after its first second.
+    """Keeps rows unless they are in an idle stretch longer than `seconds`, after its first second.
 
     In an idle row no known slot is in use (`ghostpad.base.pad.in_use`). A row of which nothing is known is not idle.
     """
@@ -41,7 +41,7 @@ class Idle(Filter):
     settings: IdleSettings = IdleSettings()
 
     def score(self, labels: pa.Table, video: Video) -> NDArray[np.float32]:
-        """float32 [n], seconds of the idle stretch that a row lies in; 0 in its first second and in rows that are not idle."""
+        """float32 [n], seconds of the idle stretch that a row is in; 0 in its first second and in rows that are not idle."""
         if not labels.num_rows:
             return np.zeros(0, np.float32)
         pads, known = pads_of(labels)

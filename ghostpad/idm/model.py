@@ -142,7 +142,7 @@ class Idm(Model):
             bins=self.stick_head(both).unflatten(-1, (len(self.sticks), -1)) if self.stick_head is not None else empty[..., None],
         )
 
-    def belief(self, logits: Logits) -> tuple[Tensor, Tensor]:
+    def pads_of(self, logits: Logits) -> tuple[Tensor, Tensor]:
         """Pads [B, T, 25] (button probabilities, stick means; 0 where there is no head) and stick spreads [B, T, 4]."""
         pads = logits.held.new_zeros(*logits.held.shape[:2], PAD_DIM)
         spreads = pads[..., : len(STICKS)].clone()
@@ -157,7 +157,7 @@ class Idm(Model):
     @torch.no_grad()
     def predict(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Pads [T, 25] and stick spreads [T, 4] of a whole video of frames uint8 [T+1, H, W, 1], uncalibrated."""
-        pads, spreads = self.belief(self.relate(self.encode(frames[None])))
+        pads, spreads = self.pads_of(self.relate(self.encode(frames[None])))
         return pads[0], spreads[0]
 
     def label(self, path: str | Path, *, game: str | None = None, threads: int = 1, mask: Boxes = ()) -> pa.Table:

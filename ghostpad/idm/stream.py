@@ -61,7 +61,7 @@ class _Idm(Protocol):
     def encode(self, frames: Tensor) -> Tensor: ...
     def slots_of(self, game: str | None) -> list[str]: ...
     def relate(self, rows: Tensor, games: Sequence[str | None] = ()) -> Logits: ...
-    def belief(self, logits: Logits) -> tuple[Tensor, Tensor]: ...
+    def pads_of(self, logits: Logits) -> tuple[Tensor, Tensor]: ...
 
 
 def label_video(
@@ -85,7 +85,7 @@ def predict_rows(
     """Yield (pads [n, 25], spreads [n, 4]) for successive rows of a stream of frames uint8 [H, W, 1], uncalibrated."""
 
     def predicted(start: int, stop: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        pads, spreads = model.belief(model.relate(kept, [game]))
+        pads, spreads = model.pads_of(model.relate(kept, [game]))
         return pads[0, start:stop].cpu().numpy(), spreads[0, start:stop].cpu().numpy()
 
     kept, done = torch.zeros(1, 0, 0), 0  # row vectors that are still needed, of which the first `done` rows are predicted

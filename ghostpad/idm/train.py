@@ -40,7 +40,7 @@ MASKS_MOST = 32
 class TrainedIdm:
     """What a training saw: minutes learned from by recorded pads and by pseudo-labels, minutes held out, the held-out R2 of each stick.
 
-    new_slots   slots that the run it started from did not know
+    new_slots   slots that the run it started from did not predict
     calibrated  whether enough was held out to calibrate on
     """
 

@@ -40,8 +40,8 @@ def finetune_facts(init: Path, out: Path, facts: dict[str, Any], tune: TuneSetti
 
 @torch.no_grad()
 def load_init(model: Idm, init: Idm) -> None:
-    """Give `model` the weights of `init`, which may know fewer slots and games: a new slot keeps its fresh rows in the heads, a new game
-    starts as one that `init` does not know. Both have the same settings but for `CHANGEABLE` ones."""
+    """Give `model` the weights of `init`, which may have fewer slots and games: a new slot keeps its fresh rows in the heads, a new game
+    starts as any other game in `init`. Both have the same settings but for `CHANGEABLE` ones."""
     old = init.state_dict()
     games = [init.games.index(game) if game in init.games else len(init.games) for game in [*model.games, None]]
     for name, value in model.state_dict().items():

@@ -1,1 +1,1 @@
-"""Stage 3: an IDM over a corpus, one video at a time, to label rows."""
+"""Stage 2: an IDM over a corpus, one video at a time, to label rows."""

@@ -27,7 +27,7 @@ CHANNELS = 6
 class MotionMap(nn.Module):
     """The motion map of neighbouring frames, without learned weights.
 
-    search_x_px, search_y_px   largest shift looked for, in pixels of the picture given
+    search_x_px, search_y_px   largest shift looked for, in pixels of the picture
     """
 
     shifts_x: Tensor
@@ -63,7 +63,7 @@ class MotionMap(nn.Module):
         padded = F.pad(after[:, None], (x, x + x % 2, y, y), mode="replicate")[:, 0]
         kept = before[:, None, None, :, ::2].contiguous()
         cost = before.new_empty(len(before), 2 * y + 1, 2 * x + 1, *self.size)
-        # Even and odd shifts meet even and odd columns; apart, each lies contiguous in memory and the subtraction is vectorised.
+        # Even and odd shifts need even and odd columns; apart, each is contiguous in memory and the subtraction is vectorised.
         for odd in (0, 1):
             pixels = padded[:, :, odd::2].contiguous()
             shifted = pixels.unfold(1, self.height_px, 1).unfold(2, self.width_px // 2, 1)[:, :, : x + 1 - odd]

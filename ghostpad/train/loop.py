@@ -104,7 +104,7 @@ def train(training: Training[AnyModel]) -> AnyModel:
 
 
 def _train(accelerator: Accelerator, model: Model, dataset: WindowDataset, order: Order, training: Training[Any]) -> None:
-    """All steps from the newest checkpoint on, and what the run folder says of them."""
+    """All steps from the newest checkpoint on; writes all that the run folder holds but `run.json`."""
     settings, run, main = training.train, training.out, accelerator.is_main_process
     training.prepare(model)
     saved = load_checkpoint(run)
