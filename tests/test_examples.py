@@ -138,7 +138,7 @@ def test_a_bad_plugin_is_named(group: str, source: str, said: str, tmp_path: Pat
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: bad-plugin\nVersion: 1\n")
     (about / "entry_points.txt").write_text(f"[ghostpad.{group}]\nmine = mine\n")
-    names = {"filters": "ghostpad.filters.contract import filter_names", "games": "ghostpad.games.spec import game_names"}[group]
+    names = {"filters": "ghostpad.filters.contract import make_filters", "games": "ghostpad.games.spec import game_names"}[group]
     code = f"from {names} as names\nfrom ghostpad import GhostpadError\ntry:\n    names()\nexcept GhostpadError as error:\n    print(error)"
     environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)

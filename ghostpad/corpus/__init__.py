@@ -1,4 +1,4 @@
-"""Stage 1: footage and rows on disk. `open(path)` opens a corpus folder."""
+"""Footage and rows on disk. `open(path)` opens a corpus folder."""
 
 import os
 

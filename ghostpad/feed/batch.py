@@ -1,6 +1,6 @@
-"""`Batch`: what every model's loss receives. References travel with the tensors, so a bad loss names its windows."""
+"""`Batch`: what every model's loss receives. It keeps the names of its windows, so that an error about a loss can name them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class WindowRef:
-    """One window by name: the video, the row it stands at, the game, "" where nobody said which, and whether its pictures have a mask."""
+    """Which window: its video and row, the game ("" where unknown), and whether a mask covers part of its pictures."""
 
     video: str
     row: int
@@ -22,8 +22,8 @@ class Batch:
 
     frames  uint8 [B, T, H, W, C], C = 1 (gray) or 3 (RGB)
     pads    float32 [B, K, 25], buttons 0...1, sticks -1...1 (y down)
-    weight  float32 [B, K, 25], the loss weight of each number: 0 unknown or outside the video, 1 truth, confidence for labels
-    refs    the B windows by name
+    weight  float32 [B, K, 25], the loss weight of each number: 0 unknown or outside the video, 1 recorded, confidence for pseudo-labels
+    refs    B names of windows
     """
 
     frames: Tensor
@@ -33,7 +33,7 @@ class Batch:
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch with its tensors on `device`."""
-        return Batch(self.frames.to(device), self.pads.to(device), self.weight.to(device), self.refs)
+        return replace(self, frames=self.frames.to(device), pads=self.pads.to(device), weight=self.weight.to(device))
 
     def part(self, part: int, parts: int) -> "Batch":
         """Its windows `part`, `part + parts`, ..."""

@@ -19,16 +19,20 @@ Sample = tuple[Tensor, Tensor, Tensor, WindowRef]
 
 
 class WindowDataset(Dataset[Sample]):
-    """Groups of footage addressed by (group, index); `index` runs over the rows a window may stand at.
+    """The windows of groups of footage, addressed by (group, index).
 
-    A window may stand where the first row it learns weighs something; with `spec.inside`, where all its rows lie inside the video (a
-    video shorter than that gives one window) and any of them weighs something. `places` are its (clip, row) int64 [n, 2] in each group,
-    clip by clip: by default all.
+    There is one at every row at which the first row it learns has a weight; with `spec.inside`, wherever all its rows are inside the
+    video (a shorter video gives one window) and any of them has a weight.
+
+    places  the (clip, row) int64 [n, 2] of the windows of each group, clip by clip; by default all
     """
 
     def __init__(self, groups: Sequence[Sequence[Footage]], spec: WindowSpec, places: Sequence[NDArray[np.int64]] | None = None):
         self.groups, self.spec = [list(group) for group in groups], spec
-        self.places = list(places) if places is not None else [_group_places(group, spec) for group in groups]
+        none = np.zeros((0, 2), np.int64)
+        self.places = list(
+            places or [np.concatenate([none, *(_places(n, clip, spec) for n, clip in enumerate(group))]) for group in groups]
+        )
 
     @property
     def sizes(self) -> list[int]:
@@ -46,16 +50,12 @@ class WindowDataset(Dataset[Sample]):
         return torch.from_numpy(frames), torch.from_numpy(clip.pads[rows]), torch.from_numpy(weight), ref
 
 
-def _group_places(group: Sequence[Footage], spec: WindowSpec) -> NDArray[np.int64]:
-    return np.concatenate([np.zeros((0, 2), np.int64), *(_places(n, clip, spec) for n, clip in enumerate(group))])
-
-
 def _places(clip_index: int, clip: Footage, spec: WindowSpec) -> NDArray[np.int64]:
-    """(clip, row) int64 [n, 2] of every row that a window may stand at."""
+    """(clip, row) int64 [n, 2] of all windows of a clip."""
     weighs = np.asarray(clip.weight.any(axis=1))
     if spec.inside:
         rows = np.arange(max(1, len(weighs) - max(spec.row_offsets)))
-        before = np.concatenate([[0], np.cumsum(weighs)])  # rows that weigh something before row 0, 1, ...
+        before = np.concatenate([[0], np.cumsum(weighs)])  # rows with a weight before row 0, 1, ...
         last = np.minimum(rows + max(spec.row_offsets) + 1, len(weighs))
         rows = rows[before[last] > before[rows + min(spec.row_offsets)]]
     else:
@@ -64,24 +64,11 @@ def _places(clip_index: int, clip: Footage, spec: WindowSpec) -> NDArray[np.int6
     return np.stack([np.full(len(rows), clip_index), rows], axis=1)
 
 
-class _Steps:
-    """The batches of steps `first` ... `last - 1` as lists of dataset keys, for one process of many."""
-
-    def __init__(self, order: Order, first: int, last: int, rank: int, ranks: int):
-        self.order, self.first, self.last, self.rank, self.ranks = order, first, last, rank, ranks
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        return (self.order.at(step)[self.rank :: self.ranks] for step in range(self.first, self.last))
-
-    def __len__(self) -> int:
-        return self.last - self.first
-
-
 def batches(
     dataset: WindowDataset, order: Order, first: int, last: int, *, workers: int = 0, rank: int = 0, ranks: int = 1
 ) -> Iterator[Batch]:
     """The batches of steps `first` ... `last - 1`; process `rank` of `ranks` gets every `ranks`-th window of each."""
     if order.batch_size % ranks:
         raise TrainingError(f"a batch of {order.batch_size} windows cannot be shared by {ranks} processes: choose a multiple of {ranks}")
-    loader = DataLoader(dataset, batch_sampler=_Steps(order, first, last, rank, ranks), num_workers=workers, collate_fn=collate)  # type: ignore[arg-type]
-    return iter(loader)
+    keys = (order.at(step)[rank::ranks] for step in range(first, last))
+    return iter(DataLoader(dataset, batch_sampler=keys, num_workers=workers, collate_fn=collate))  # type: ignore[arg-type]

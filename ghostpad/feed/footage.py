@@ -1,13 +1,13 @@
-"""Footage: one video's kept frames with the rows a model may learn from, from the truth or from labels.
+"""Footage: one video's kept frames with the rows a model may learn from, recorded or pseudo-labels.
 
-Rows come by time stamp: the pad at a kept frame is the row in force at its pts, so a feed at another rate than the recording
-still follows the alignment sentence. Recorded rows are first moved by the lag of their video (`ghostpad corpus align`; unknown is none).
-A video that cannot be read is left out and reported, never replaced; the corpus stays as it is.
+Rows are found by time stamp: the pad at a kept frame is the row in force at its pts, whatever the rate at which frames are kept.
+Recorded rows are first moved by the lag of their video (`ghostpad corpus align`; unknown counts as none). A video that cannot be read is
+left out and reported, never replaced; the corpus stays as it is.
 """
 
 import hashlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,10 +17,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ghostpad.base.errors import FormatError, MediaError, MissingError
-from ghostpad.base.pad import BUTTONS, PAD_DIM
+from ghostpad.base.pad import BUTTONS, PAD_DIM, PRESSED
 from ghostpad.base.progress import progress
 from ghostpad.base.records import pads_of, table_facts
-from ghostpad.corpus.folder import Corpus, truth_table, unreadable_lines
+from ghostpad.corpus.folder import RECORDED, Corpus, truth_table, unreadable_lines
 from ghostpad.corpus.lag.align import on_pictures
 from ghostpad.corpus.masks import mask_shares
 from ghostpad.feed.pictures import pictures
@@ -33,8 +33,8 @@ from ghostpad.video.paint import Share
 class Rows:
     """A video's table of rows and the loss weight float32 [n, 25] of each number.
 
-    recorded    the stamps are the recording's own: they meet the picture once the video's lag is added. An IDM's rows and withheld
-                truth stand at the picture's stamps
+    recorded    whether the time stamps are the recording's own, to which the video's lag must be added; those of pseudo-labels and of
+                withheld truth are the picture's
     """
 
     table: pa.Table
@@ -43,14 +43,14 @@ class Rows:
 
 
 RowsOf = Callable[[Corpus, str], Rows | None]
-"""Gives the rows of a video by its id, or None where it has none."""
+"""From a corpus and the id of a video: its rows, or None where it has none."""
 
 
 @dataclass(frozen=True)
 class Footage:
     """Frames uint8 [N, H, W, C] at pts_s [N]; pads and weight float32 [N-1, 25], one row between every two frames.
 
-    game    the game's name, "" where the table of videos does not say
+    game    the game's name, "" where unknown
     masks   the grey boxes over its pictures, as shares of width and height
     """
 
@@ -65,12 +65,12 @@ class Footage:
 
 def truth_rows(corpus: Corpus, video: str) -> Rows | None:
     """The recorded rows of a video; every known number weighs 1."""
-    table = corpus.actions("recorded", video)
+    table = corpus.actions(RECORDED, video)
     return None if table is None else Rows(table, pads_of(table)[1].astype(np.float32), recorded=True)
 
 
 def withheld_rows(folder: Path) -> RowsOf:
-    """Rows from a folder of withheld truth: for evaluation, and for the oracle that bounds what labels can give."""
+    """Rows from a folder of withheld truth: for evaluation, and for the oracle that bounds what pseudo-labels can give."""
 
     def rows(corpus: Corpus, video: str) -> Rows | None:
         table = truth_table(folder, video)
@@ -79,11 +79,12 @@ def withheld_rows(folder: Path) -> RowsOf:
     return rows
 
 
-def labelled_rows(corpus: Corpus, source: str, settings: DataSettings) -> RowsOf:
-    """Rows an IDM wrote (`source`), weighted by confidence (1 on average) and set to 0 where the verdicts drop them.
+def pseudo_label_rows(corpus: Corpus, source: str, settings: DataSettings) -> RowsOf:
+    """Rows an IDM wrote (`source`), weighted by confidence (1 on average), with weight 0 where the verdicts drop them.
 
-    What a button teaches is its probability, unless `targets` are hard. Without the average, a share of truth would weigh more than
-    it says: in racing 10 % of a novice's truth beside labels of weight 0.6 cost a third of the return (380 instead of 574, measured).
+    A button teaches its probability, unless `settings.targets` is "hard". With an average below 1 the recorded share of a batch would
+    weigh more than the setting says: in racing, 10 % of a novice's recorded pads beside pseudo-labels of weight 0.6 cost a third of the
+    return (380 instead of 574, measured). Raises `FormatError` for verdicts on other rows.
     """
     dropped: dict[str, list[tuple[int, int]]] = {}
     if settings.verdicts != "none":
@@ -98,18 +99,22 @@ def labelled_rows(corpus: Corpus, source: str, settings: DataSettings) -> RowsOf
             if not row["keep"]:
                 dropped.setdefault(row["video"], []).append((row["first_row"], row["last_row"]))
 
-    trusts = {id: _trust(table, settings) for id in corpus.ids_with_rows(source) if (table := corpus.actions(source, id)) is not None}
-    average = max(1e-6, float(np.concatenate(list(trusts.values())).mean())) if trusts else 1.0
+    weights = {}
+    for id in corpus.ids_with_rows(source):
+        if (table := corpus.actions(source, id)) is not None:
+            weights[id] = table.column("confidence").to_numpy().astype(np.float32) ** settings.confidence_power
+    average = max(1e-6, float(np.concatenate(list(weights.values())).mean())) if weights else 1.0
 
     def rows(corpus: Corpus, video: str) -> Rows | None:
         table = corpus.actions(source, video)
         if table is None:
             return None
-        weight = pads_of(table)[1] * (trusts[video] / average)[:, None]
+        weight = pads_of(table)[1] * (weights[video] / average)[:, None]
         for first, last in dropped.get(video, []):
             weight[first : last + 1] = 0
-        if settings.targets == "hard":
-            table = hardened(table)
+        if settings.targets == "hard":  # unknown buttons stay null
+            pressed = {name: pc.greater_equal(table.column(name), PRESSED) for name in BUTTONS}
+            table = _replaced(table, pressed)
         if settings.shuffle_seed is not None:
             table = shuffled(table, np.flatnonzero(weight.any(axis=1)), settings.shuffle_seed, video)
         return Rows(table, weight.astype(np.float32))
@@ -117,33 +122,29 @@ def labelled_rows(corpus: Corpus, source: str, settings: DataSettings) -> RowsOf
     return rows
 
 
-def hardened(table: pa.Table) -> pa.Table:
-    """Labels whose buttons are pressed (1) or not (0), whichever is likelier; an unknown button stays unknown, sticks stay."""
-    for name in BUTTONS:
-        column = table.column(name)
-        pressed = pc.greater_equal(column, 0.5).cast(column.type)
-        table = table.set_column(table.column_names.index(name), table.schema.field(name), pressed)
-    return table
-
-
 def shuffled(table: pa.Table, rows: NDArray[np.intp], seed: int, video: str) -> pa.Table:
-    """Labels under other moments of their video: what a policy gains from these it does not gain from knowing when things were done.
+    """Pseudo-labels at other moments of their video: a control, as all that a policy cannot learn from them is when things were done.
 
-    These `rows` (the believed ones) hand their pads on in a ring, by one shift of a quarter to three quarters of their number, drawn from
-    `seed` and the id of the video. So each label is used once, presses keep their number and length, and every frame its weight.
+    The pads of `rows` (those with a weight) are rolled by a quarter to three quarters of their number, drawn from `seed` and the id of
+    the video. So each is used once, presses keep their number and length, and frames keep their weights.
     """
     chance = np.random.default_rng([seed, int(hashlib.sha256(video.encode()).hexdigest()[:16], 16)])
     shift = int(chance.integers(max(1, len(rows) // 4), max(2, 3 * len(rows) // 4 + 1)))
     order = np.arange(table.num_rows)
     order[rows] = np.roll(rows, shift)
-    moved = table.take(order)
-    for name in (name for name in ("pts_s", "confidence") if name in table.column_names):
-        moved = moved.set_column(moved.column_names.index(name), table.schema.field(name), table.column(name))
-    return moved
+    return _replaced(table.take(order), {name: table.column(name) for name in ("pts_s", "confidence")})
+
+
+def _replaced(table: pa.Table, columns: Mapping[str, pa.ChunkedArray]) -> pa.Table:
+    """The table with other values in some columns, cast to the type that they have in it."""
+    for name, column in columns.items():
+        field = table.schema.field(name)
+        table = table.set_column(table.column_names.index(name), field, column.cast(field.type))
+    return table
 
 
 def first_minutes(footage: Sequence[Footage], minutes: float | None) -> list[Footage]:
-    """The first `minutes` of footage, the last video cut; all of it for None."""
+    """The first `minutes` of footage, of the last video only a part; all of it for None."""
     if minutes is None:
         return list(footage)
     kept: list[Footage] = []
@@ -153,18 +154,14 @@ def first_minutes(footage: Sequence[Footage], minutes: float | None) -> list[Foo
         if frames < 2:
             break
         pads, weight = clip.pads[: frames - 1], clip.weight[: frames - 1]
-        kept.append(Footage(clip.video, clip.pts_s[:frames], clip.frames[:frames], pads, weight, clip.game, clip.masks))
-        left_s -= float(clip.pts_s[frames - 1] - clip.pts_s[0])
+        kept.append(replace(clip, pts_s=clip.pts_s[:frames], frames=clip.frames[:frames], pads=pads, weight=weight))
+        left_s -= float(kept[-1].pts_s[-1] - clip.pts_s[0])
     return kept
 
 
-def _trust(table: pa.Table, settings: DataSettings) -> NDArray[np.float32]:
-    return table.column("confidence").to_numpy().astype(np.float32) ** settings.confidence_power
-
-
 def label_source(corpus: Corpus, wanted: str) -> str | None:
-    """The label source that a setting names: itself, the newest for 'latest', None for 'none' or where there is none."""
-    sources = [source for source in corpus.sources() if source != "recorded"]
+    """The source of pseudo-labels that a setting names: the newest for 'latest'; None for 'none' or if there is no source."""
+    sources = [source for source in corpus.sources() if source != RECORDED]
     if wanted == "none" or (wanted == "latest" and not sources):
         return None
     if wanted == "latest":
@@ -179,31 +176,26 @@ def load_footage(corpus: Corpus, videos: Sequence[str], rows_of: RowsOf, spec: W
 
     With `crf` the pictures are those of the video encoded once more at that quality (x264's 0...51).
     """
-    footage = []
-    known, unreadable = {video.id: video for video in corpus.list_videos()}, dict[str, str]()
+    footage, unreadable = [], dict[str, str]()
+    by_id = {video.id: video for video in corpus.list_videos()}
     with progress(f"read {corpus.root.name}", len(videos), "videos") as advance:
         for id in videos:
-            rows = rows_of(corpus, id)
-            if rows is not None:
-                video = known[id]
+            if rows := rows_of(corpus, id):
+                video = by_id[id]
+                table = _on_pictures(rows.table, video.lag_ms) if rows.recorded else rows.table
                 try:
-                    pts_s, frames = pictures(corpus, video, spec, crf)
-                    masks = mask_shares(video, corpus.path_of(video))
+                    clip = align(id, *pictures(corpus, video, spec, crf), table, rows.weight, video.game or "")
+                    footage.append(replace(clip, masks=mask_shares(video, corpus.path_of(video))))
                 except (MediaError, MissingError) as error:
                     unreadable[id] = str(error)
-                else:
-                    if len(frames) >= 2:
-                        table = _on_pictures(rows.table, video.lag_ms) if rows.recorded else rows.table
-                        clip = align(id, pts_s, frames, table, rows.weight, game=video.game or "")
-                        footage.append(replace(clip, masks=masks))
             advance(1)
     if unreadable:
         print("\n".join(unreadable_lines(corpus.root, unreadable)), file=sys.stderr)
-    return footage
+    return [clip for clip in footage if len(clip.frames) >= 2]
 
 
 def _on_pictures(table: pa.Table, lag_ms: float | None) -> pa.Table:
-    """Recorded rows moved by their lag, so that each meets the frame nearest to it: a measured lag is never a whole number of frames."""
+    """Recorded rows moved by their lag and half a row, so that each meets its nearest frame: a lag is no whole number of frames."""
     row_pts_s = table.column("pts_s").to_numpy()
     if lag_ms is None or len(row_pts_s) < 2:
         return table
@@ -213,9 +205,9 @@ def _on_pictures(table: pa.Table, lag_ms: float | None) -> pa.Table:
 def align(
     video: str, pts_s: NDArray[np.float64], frames: NDArray[np.uint8], table: pa.Table, weight: NDArray[np.float32], game: str = ""
 ) -> Footage:
-    """Put the rows of `table` under kept frames: row j is the pad in force at frame j's pts; frames without one get weight 0.
+    """Match the rows of `table` to kept frames: row j is the pad in force at frame j's pts; frames without one get weight 0.
 
-    A frame further than 1.5 usual steps of the rows behind its row lies in a hole between a dataset's chunks and has none.
+    A frame more than 1.5 median row steps after its row is in a hole between a dataset's chunks and has none.
     """
     pads, _ = pads_of(table)
     row_pts_s = table.column("pts_s").to_numpy()

@@ -1,41 +1,45 @@
 """The footage of one training: what it learns from and what it holds out, each video with the best rows it has.
 
-Recorded pads come first; a video without them gives an IDM's pseudo-labels, weighed by confidence and verdicts, or for an oracle the
-truth that was withheld. Whole videos with recorded pads are held out, by a hash of their ids. Reads corpora; writes the cache of pictures.
+Those are its recorded pads, else an IDM's pseudo-labels, weighted by confidence and verdicts, or for an oracle the truth that was withheld.
+Whole videos with recorded pads are held out, by a hash of their ids. Reads corpora; writes the cache of pictures.
 """
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ghostpad.base.errors import MissingError
 from ghostpad.base.pad import SLOTS
 from ghostpad.corpus.folder import RECORDED, Corpus
-from ghostpad.feed.footage import Footage, first_minutes, label_source, labelled_rows, load_footage, truth_rows, withheld_rows
+from ghostpad.feed.footage import Footage, RowsOf, first_minutes, label_source, load_footage, pseudo_label_rows, truth_rows, withheld_rows
 from ghostpad.feed.settings import DataSettings
-from ghostpad.feed.split import split_videos
 from ghostpad.feed.window import WindowSpec
+
+FACTS = {"games": "game", "players": "player", "fps": "fps", "sources": "source", "licences": "licence"}
+"""Facts that say where a model's knowledge comes from and are kept in its run: by name, their column of the table of videos."""
 
 
 @dataclass(frozen=True)
 class Gathered:
     """Footage to learn from, with recorded pads and with pseudo-labels (or withheld truth), and footage held out, with recorded pads.
 
-    sources           where the pseudo-labels of each corpus that has videos without recorded pads come from; "none" for nowhere
+    sources           the source of the pseudo-labels of each corpus that has videos without recorded pads; "none" where none are used
     recorded_minutes  minutes of `recorded`, each video once, though `data.reencode_crf` repeats it
     """
 
-    recorded: list[Footage]
-    pseudo: list[Footage]
-    held_out: list[Footage]
-    sources: list[str]
-    recorded_minutes: float
+    recorded: Sequence[Footage]
+    pseudo: Sequence[Footage] = ()
+    held_out: Sequence[Footage] = ()
+    sources: list[str] = field(default_factory=list)
+    recorded_minutes: float = 0.0
 
     @property
-    def groups(self) -> list[list[Footage]]:
-        """The groups that a batch is mixed from: recorded, pseudo-labelled; those that are not empty."""
+    def groups(self) -> list[Sequence[Footage]]:
+        """The groups that a batch is mixed from, recorded first, without empty ones."""
         return [group for group in (self.recorded, self.pseudo) if group]
 
     def shares(self, recorded_share: float) -> list[float]:
@@ -44,64 +48,83 @@ class Gathered:
 
     @property
     def minutes(self) -> dict[str, float]:
-        """Facts for `run.json`: minutes learned from by recorded pads and by pseudo-labels, and minutes held out, not learned from."""
-        found = {
-            "learned_minutes": self.recorded_minutes,
-            "pseudo_label_minutes": minutes_of(self.pseudo),
-            "held_out_minutes": minutes_of(self.held_out),
-        }
-        return {name: round(value, 4) for name, value in found.items()}
+        """Facts for `run.json`: minutes learned from by recorded pads and by pseudo-labels, and minutes held out."""
+        pseudo, held_out = minutes_of(self.pseudo), minutes_of(self.held_out)
+        minutes = {"learned_minutes": self.recorded_minutes, "pseudo_label_minutes": pseudo, "held_out_minutes": held_out}
+        return {name: round(value, 4) for name, value in minutes.items()}
 
 
 def gather(corpora: Sequence[Corpus], data: DataSettings, spec: WindowSpec, withheld: Path | None = None) -> Gathered:
     """The footage of a training on `corpora` as a model of window `spec` sees it.
 
     `withheld`, a folder of withheld truth, takes the place of pseudo-labels. Raises `MissingError` where pseudo-labels are asked for and a
-    corpus with videos without recorded pads has none, or no verdicts on them.
+    corpus with videos without recorded pads has none, or no verdicts on them, or where the verdicts drop every row.
     """
-    recorded, held_out, pseudo, sources, seconds = [], [], [], [], 0.0
+    recorded, pseudo, held_out, sources, recorded_minutes = list[Footage](), list[Footage](), list[Footage](), list[str](), 0.0
     for corpus in corpora:
         known, ok = set(corpus.ids_with_rows(RECORDED)), corpus.ok_ids()
         learned, kept_out = split_videos([id for id in ok if id in known], data.validation_share)
-        once = load_footage(corpus, learned, truth_rows, spec)
-        seconds += 60 * minutes_of(once)
-        recorded += once
-        for crf in data.reencode_crf:
-            recorded += load_footage(corpus, learned, truth_rows, spec, crf)
+        for crf in (None, *data.reencode_crf):
+            footage = load_footage(corpus, learned, truth_rows, spec, crf)
+            recorded_minutes += minutes_of(footage) if crf is None else 0.0
+            recorded += footage
         held_out += load_footage(corpus, kept_out, truth_rows, spec)
         if others := [id for id in ok if id not in known]:
-            found, source = _pseudo_labelled(corpus, others, data, spec, withheld)
-            pseudo += first_minutes(found, data.label_minutes)
+            source, rows_of = _source(corpus, data, withheld)
             sources.append(source)
-    return Gathered(recorded, pseudo, held_out, sources, seconds / 60)
+            if rows_of is not None:
+                pseudo += first_minutes(load_footage(corpus, others, rows_of, spec), data.label_minutes)
+    if pseudo and withheld is None and data.verdicts != "none" and not any(clip.weight.any() for clip in pseudo):
+        roots = [str(corpus.root) for corpus in corpora]
+        raise MissingError(
+            f"the verdicts '{data.verdicts}' drop every row of {' and '.join(sources)} in {', '.join(roots)}: "
+            "run 'ghostpad filter' again with milder cuts, or train on all rows with --data.verdicts none"
+        )
+    return Gathered(recorded, pseudo, held_out, sources, recorded_minutes)
 
 
-def _pseudo_labelled(
-    corpus: Corpus, videos: Sequence[str], data: DataSettings, spec: WindowSpec, withheld: Path | None
-) -> tuple[list[Footage], str]:
-    """Footage of videos without recorded pads, and where its rows come from."""
+def _source(corpus: Corpus, data: DataSettings, withheld: Path | None) -> tuple[str, RowsOf | None]:
+    """The name of the source that serves the videos of a corpus without recorded pads, and its rows; None where they are left out."""
     if withheld is not None:
-        return load_footage(corpus, videos, withheld_rows(withheld), spec), "withheld truth"
-    source = label_source(corpus, data.labels)
-    if source is None:
-        if data.labels == "none":
-            return [], "none"
+        return "withheld truth", withheld_rows(withheld)
+    if data.labels == "none":
+        return "none", None
+    if (source := label_source(corpus, data.labels)) is None:
         raise MissingError(f"{corpus.root} has neither recorded pads nor labels: run 'ghostpad label {corpus.root} --idm RUN'")
-    return load_footage(corpus, videos, labelled_rows(corpus, source, data), spec), source
+    return source, pseudo_label_rows(corpus, source, data)
+
+
+def split_videos(videos: Sequence[str], held_out_share: float) -> tuple[list[str], list[str]]:
+    """(learned, held out) of `videos`, each in their order.
+
+    The videos with the smallest hash of their id are held out, so adding a video moves few others. At least one is held out if the share
+    is above 0 and there are two or more.
+    """
+    wanted = round(held_out_share * len(videos))
+    if held_out_share > 0 and len(videos) >= 2:
+        wanted = min(max(1, wanted), len(videos) - 1)
+    chosen = set(sorted(videos, key=lambda id: hashlib.sha256(id.encode()).hexdigest())[:wanted])
+    return [id for id in videos if id not in chosen], [id for id in videos if id in chosen]
 
 
 def minutes_of(footage: Sequence[Footage]) -> float:
-    """How long `footage` lasts."""
+    """How long `footage` lasts, in minutes."""
     return float(sum(clip.pts_s[-1] - clip.pts_s[0] for clip in footage) / 60)
 
 
+def corpus_facts(corpora: Sequence[Corpus]) -> dict[str, Any]:
+    """The `FACTS` of the footage in `corpora`, each sorted; JSON-able."""
+    videos = [video for corpus in corpora for video in corpus.list_videos() if video.status == "ok"]
+    return {fact: sorted({value for video in videos if (value := getattr(video, column)) is not None}) for fact, column in FACTS.items()}
+
+
 def known_slots(footage: Sequence[Footage]) -> list[str]:
-    """The slots that any row of `footage` knows, in the pad's order."""
+    """The slots that are known in any row of `footage`, in the pad's order."""
     weighed = np.any([clip.weight.any(axis=0) for clip in footage], axis=0) if footage else np.zeros(len(SLOTS), bool)
     return [name for name, known in zip(SLOTS, weighed, strict=True) if known]
 
 
 def slots_by_game(footage: Sequence[Footage]) -> dict[str, list[str]]:
-    """The slots that each game's footage knows; footage of no named game is left out."""
+    """The known slots of each game's footage; footage of unknown games is left out."""
     games = sorted({clip.game for clip in footage if clip.game})
     return {game: known_slots([clip for clip in footage if clip.game == game]) for game in games}

@@ -12,32 +12,25 @@ class DataSettings(Settings):
 
     batch_size: int = Field(64, ge=1, description="windows a batch, over all processes")
     truth_share: float = Field(
-        0.1,
-        ge=0,
-        le=1,
-        description="share of a batch with recorded pads where labels exist too (0.1 against 0.02: measured in Doom)",
+        0.1, ge=0, le=1, description="share of a batch with recorded pads beside pseudo-labels (0.1 better than 0.02: measured in Doom)"
     )
-    labels: str = Field("latest", description="label source for videos without recorded pads: 'idm-<fingerprint>', 'latest' or 'none'")
-    verdicts: str = Field("default", description="filter verdicts applied to labelled rows, or 'none'")
-    confidence_power: float = Field(1.0, ge=0, description="a labelled row weighs confidence to this power, 1 on average (0: all alike)")
+    labels: str = Field("latest", description="pseudo-labels for videos without recorded pads: 'idm-<fingerprint>', 'latest' or 'none'")
+    verdicts: str = Field("default", description="filter verdicts applied to pseudo-labels, or 'none'")
+    confidence_power: float = Field(1.0, ge=0, description="a pseudo-label weighs confidence to this power, 1 on average (0: all the same)")
     targets: Literal["soft", "hard"] = Field(
-        "soft", description="what a labelled button teaches: its probability, or pressed or not, whichever is likelier"
+        "soft", description="target of a pseudo-labelled button: its probability, or pressed or not, whichever is likelier"
     )
     idle_share: float | None = Field(
-        None, ge=0, le=1, description="largest share of windows in which nothing is pressed or pushed (none: as they come)"
+        None, ge=0, le=1, description="largest share of windows in which nothing is pressed or moved (none: as they come)"
     )
     label_minutes: float | None = Field(
-        None, gt=0, description="learn from this many minutes of labelled (or withheld) videos at most, the first by id (none: all of them)"
+        None, gt=0, description="most minutes of videos with pseudo-labels or withheld truth to learn from, the first by id (none: all)"
     )
     shuffle_seed: int | None = Field(
-        None,
-        ge=0,
-        description="control: labels lie under other moments of their video, drawn from this seed (none: where they belong)",
+        None, ge=0, description="control: pseudo-labels moved to other moments of their video, drawn from this seed (none: not moved)"
     )
-    validation_share: float = Field(
-        0.0, ge=0, lt=1, description="share of the videos with recorded pads kept out of training, whole videos"
-    )
+    validation_share: float = Field(0.0, ge=0, lt=1, description="share of the videos with recorded pads that is held out of training")
     reencode_crf: tuple[Annotated[int, Field(ge=0, le=51)], ...] = Field(
-        (), description="training footage with recorded pads comes once more at each of these x264 qualities (0...51), e.g. [32]"
+        (), description="learn from footage with recorded pads once more at each of these x264 qualities (0...51), e.g. [32]"
     )
     workers: int = Field(0, ge=0, description="processes that read windows ahead (0: this process)")

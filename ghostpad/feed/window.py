@@ -1,7 +1,7 @@
-"""What a model sees and learns around one row: a `WindowSpec`, which the model states and the feed obeys.
+"""What a model sees and learns around one row: a `WindowSpec`, which the model defines and the feed follows.
 
-Alignment (DESIGN: row i is the pad in force between showing frame i and frame i+1): an IDM that explains row i looks at
-frames around i and i+1; a policy that chooses row i looks at frames up to i.
+Row i is the pad in force between showing frame i and frame i+1: an IDM that explains row i looks at frames around i and i+1; a policy
+that chooses row i looks at frames up to i.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class WindowSpec:
     frame_offsets   frames the model sees, e.g. (-2, 0) for a policy or (0, 1, ..., 32) for an IDM clip
     row_offsets     rows it learns, e.g. (0, ..., 7)
     rate_hz         the rate frames are kept at; None keeps every frame of the video
-    inside          learn only from windows whose rows all lie inside the video
+    inside          learn only from windows whose rows are all inside the video
 
     A frame before the first or after the last repeats the edge frame; a row outside the video has weight 0.
     """
@@ -54,7 +54,7 @@ class WindowSpec:
         return _within(np.asarray(self.frame_offsets) + row, frames)
 
     def rows_at(self, row: int, rows: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Indices int64 [K] of the rows learned at `row`, clamped to the video, and whether each lies inside it."""
+        """Indices int64 [K] of the rows learned at `row`, clamped to the video, and whether each is inside it."""
         wanted = np.asarray(self.row_offsets) + row
         return _within(wanted, rows), (wanted >= 0) & (wanted < rows)
 

@@ -1,1 +1,1 @@
-"""Stage 4: which rows of an IDM to believe. One file a filter; verdicts are written beside the labels and nothing is deleted."""
+"""Stage 3: which pseudo-labels to keep. One file a filter; verdicts are written to files of their own and nothing is deleted."""

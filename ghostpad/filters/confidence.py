@@ -1,4 +1,4 @@
-"""Drops rows in whose surroundings the IDM was not sure. Reads the column `confidence`; cost: microseconds a row."""
+"""Drops rows around which the IDM's confidence is low. Reads the column `confidence`; cost: microseconds a row."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,8 +1,8 @@
-"""What a filter owes, and how filters are found: a filter is one file that defines `FILTER`, here or in an installed package.
+"""What a filter must define, and how filters are found: a filter is one file that defines `FILTER`, here or in an installed package.
 
-A filter gives every row of a video a score that does not depend on its settings, and a cut that turns scores into keep or
-drop. Filters read labels and never change them, so another cut costs one pass over scores. The commands find a new file of this
-folder, or of a package (`ghostpad.base.plugins`), by themselves and give its settings flags (`--<name>.<setting>`).
+A filter gives every row of a video a score that does not depend on its settings, and a cut that turns scores into keep or drop. Filters
+read pseudo-labels and never change them, so another cut costs one pass over scores. The commands find a new file of this folder, or of a
+package (`ghostpad.base.plugins`), by themselves and give its settings flags (`--<name>.<setting>`).
 """
 
 from abc import ABC, abstractmethod
@@ -30,7 +30,7 @@ class Filter(ABC):
     name: ClassVar[str]
     """The reason that verdicts give for what it drops: the name of its file."""
     version: ClassVar[int]
-    """Raised whenever `score` changes; it is part of the facts of verdicts."""
+    """Increased whenever `score` changes; it is part of the facts of verdicts."""
     settings: Settings
 
     @abstractmethod
@@ -52,31 +52,23 @@ class Filter(ABC):
         return scores
 
 
-def filter_names() -> list[str]:
-    """The names of all filters, sorted. This is also the order in which they drop rows."""
-    return sorted(_found())
-
-
 def cuts_class() -> type[Settings]:
-    """A settings class with one field for each filter: that filter's settings, the default cut unless given."""
-    defaults: dict[str, Any] = {}
-    for name, found in sorted(_found().items()):
-        default = found().settings
-        # The class says what it is; a description here, if empty, keeps the help of commands from saying it above each flag.
-        defaults[name] = (type(default), Field(default=default, description=""))
-    return create_model("Cuts", __base__=Settings, __doc__="The cut of every filter.", **defaults)
+    """A settings class with one field for each filter: that filter's settings, by default its default cut."""
+    defaults = {name: one().settings for name, one in _filters().items()}
+    # The class has a description; an empty one here keeps the help of commands from printing it above each flag.
+    fields: dict[str, Any] = {name: (type(default), Field(default=default, description="")) for name, default in defaults.items()}
+    return create_model("Cuts", __base__=Settings, __doc__="The cut of every filter.", **fields)
 
 
 def make_filters(cuts: Settings | None = None, skip: Iterable[str] = ()) -> list[Filter]:
-    """Every filter but those to `skip`, in order, with the settings in `cuts` (see `cuts_class`; None: the defaults).
+    """Every filter but those to `skip`, by name, which is the order in which they drop rows; `cuts` as in `cuts_class` (None: defaults).
 
     Raises `SettingsError` naming the nearest for each unknown name in `skip`.
     """
-    found, skip = _found(), set(skip)
-    if wrong := sorted(skip - set(found)):
-        raise SettingsError([f"no filter called '{name}': {nearest(name, found)}" for name in wrong])
-    chosen = cuts or cuts_class()()
-    return [found[name](settings=getattr(chosen, name)) for name in filter_names() if name not in skip]  # type: ignore[call-arg]
+    filters, skip, cuts = _filters(), set(skip), cuts or cuts_class()()
+    if wrong := sorted(skip - set(filters)):
+        raise SettingsError([f"no filter called '{name}': {nearest(name, filters)}" for name in wrong])
+    return [one(settings=getattr(cuts, name)) for name, one in filters.items() if name not in skip]  # type: ignore[call-arg]
 
 
 def row_ends_s(labels: pa.Table, video: Video) -> NDArray[np.float64]:
@@ -92,9 +84,9 @@ def row_ends_s(labels: pa.Table, video: Video) -> NDArray[np.float64]:
     return np.concatenate([pts_s[1:], pts_s[-1:] + last_s])
 
 
-def _found() -> dict[str, type[Filter]]:
-    found: dict[str, type[Filter]] = {}
+def _filters() -> dict[str, type[Filter]]:
+    filters: dict[str, type[Filter]] = {}
     for module in modules_of("ghostpad.filters"):
-        if (one := getattr(module, "FILTER", None)) and found.setdefault(one.name, one) is not one:
+        if (one := getattr(module, "FILTER", None)) and filters.setdefault(one.name, one) is not one:
             raise SettingsError(f"two filters are called '{one.name}', the second in {module.__file__}: rename it")
-    return found
+    return dict(sorted(filters.items()))

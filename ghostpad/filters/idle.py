@@ -1,7 +1,7 @@
-"""Drops long stretches in which nothing is held or moved, but for their first second. Reads slots and time stamps.
+"""Drops long stretches in which nothing is pressed or moved, but for their first second. Reads slots and time stamps.
 
-35 % of frames are idle in VPT's contractor data and in a probe of NitroGen's labels, and an agent that copies them stands
-still. All of them dropped, it never learns to wait: hence the second that stays. Cost: microseconds a row.
+35 % of frames are idle in VPT's contractor data and in a probe of NitroGen's labels, and an agent that copies them stands still. Without
+any it never learns to wait, so the first second stays. Cost: microseconds a row.
 """
 
 from dataclasses import dataclass
@@ -31,10 +31,9 @@ class IdleSettings(Settings):
 
 @dataclass(frozen=True)
 class Idle(Filter):
-    """Keeps rows unless they lie in an idle stretch longer than `seconds`, after its first second.
+    """Keeps rows unless they are in an idle stretch longer than `seconds`, after its first second.
 
-    Idle is: every known stick within 0.1 of its centre and every known button below 0.5. A row of which nothing is
-    known is not idle.
+    In an idle row no known slot is in use (`ghostpad.base.pad.in_use`). A row of which nothing is known is not idle.
     """
 
     name: ClassVar[str] = "idle"
@@ -42,7 +41,7 @@ class Idle(Filter):
     settings: IdleSettings = IdleSettings()
 
     def score(self, labels: pa.Table, video: Video) -> NDArray[np.float32]:
-        """float32 [n], seconds of the idle stretch that a row lies in; 0 in its first second and where something is done."""
+        """float32 [n], seconds of the idle stretch that a row is in; 0 in its first second and in rows that are not idle."""
         if not labels.num_rows:
             return np.zeros(0, np.float32)
         pads, known = pads_of(labels)

@@ -1,4 +1,4 @@
-"""Stage 2: the inverse dynamics model, which reads the pad between two frames from the frames around them.
+"""Stage 1: the inverse dynamics model, which reads the pad between two frames from the frames around them.
 
 Importing this package is cheap; its functions import torch.
 """
@@ -33,7 +33,7 @@ def load(run: str | Path) -> "Idm":
 
 
 def label_file(video: str | Path, run: str | Path, *, game: str | None = None) -> "pa.Table":
-    """The pseudo-labels of one video file by the IDM of a run folder: one row a frame but the last, as `Idm.label` says.
+    """The pseudo-labels of one video file by the IDM of a run folder: one row a frame but the last, as from `Idm.label`.
 
     For several files load the IDM once and call its `label`. Raises what `load_idm` and `Idm.label` raise.
 

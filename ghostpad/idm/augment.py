@@ -1,7 +1,7 @@
-"""What a training clip may look like besides itself, alike over the whole clip: other footage differs in light, place and pace.
+"""Augmentation of training clips, the same over all frames of a clip: other footage differs in light, place and pace.
 
-Works on the pictures before anything is computed from them. Loss of quality by re-encoding is real footage in the feed
-(`data.reencode_crf`), not an imitation here. Sizes are guesses; docs/results.md has what they brought.
+It changes the pictures before anything is computed from them. Loss of quality is not imitated here: the feed gives footage that was
+really encoded again (`data.reencode_crf`). Sizes are guesses; docs/results.md has what they brought.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,15 +20,15 @@ from ghostpad.video.paint import GREY, Share, covered
 def augment(
     batch: Batch, settings: IdmSettings, mirror: tuple[Tensor, Tensor], generator: torch.Generator, masks: Sequence[Share] = ()
 ) -> Batch:
-    """The batch with each of its clips changed by chance, frames uint8 [B, T+1, H, W, C] and rows alike; frames come back as floats.
+    """The batch with the frames uint8 [B, T+1, H, W, C] and rows of each clip changed at random; frames come back as floats.
 
-    mirror   for each slot the slot it shows when left and right are swapped int64 [25], and its sign float32 [25]
+    mirror   for each slot, the slot that it takes its value from when left and right are swapped, int64 [25], and the sign, float32 [25]
     masks    of the footage that is learned from, to draw from; without any, `USUAL_MASKS`
     """
     frames, pads, weight, count = batch.frames, batch.pads, batch.weight, len(batch.frames)
 
-    def chance(*shape: int, axis: int = 0) -> Tensor:
-        return rand(shape, generator, axis)
+    def chance(*shape: int) -> Tensor:
+        return rand(shape, generator)
 
     if settings.mask:
         frames = _masked(frames, chance(count) < settings.mask, chance(count), batch.refs, masks or USUAL_MASKS)
@@ -49,9 +49,8 @@ def _at_another_pace(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Clips played a little faster or slower, and single frames shown twice, as in footage captured at a rate that is not the game's.
 
-    Row i is the pad in force between showing frame i and frame i + 1. A frame shown twice stands in the place of one that the game did
-    not finish in time; the hand on the pad went on meanwhile. So the row between the twins has the pad in force while nothing moved,
-    the next one that of its own time, in whose picture both pads show, and no row is said twice. Frames repeat, rows do not. Rows beyond
+    A frame shown twice takes the place of one that the game did not finish in time, while the player's pad went on. So frames repeat and
+    rows do not: the row between the two equal frames keeps its pad, and the next frame shows what the pads of both rows did. Rows beyond
     the end of the clip weigh nothing.
     """
     count, length = frames.shape[:2]
@@ -66,10 +65,10 @@ def _at_another_pace(
 
 
 def _masked(frames: Tensor, wanted: Tensor, pick: Tensor, refs: Sequence[WindowRef], masks: Sequence[Share]) -> Tensor:
-    """The clips that are `wanted` bool [B] and have no mask yet, with the one of `masks` that `pick` [B], 0...1, falls on.
+    """The clips, those that are `wanted` bool [B] and have no mask yet with one of `masks`, chosen by `pick` [B], 0...1.
 
-    Painted by the same rule and grey as real masks and before everything else, so that both go through the same changes. A clip with a
-    real mask gets no second: one box is what footage has, and what it hides of the game is hidden already.
+    It is painted by the same rule and grey as real masks, and before everything else, so that both go through the same changes. A clip
+    with a real mask gets no second, as footage has one box.
     """
     height, width = frames.shape[2:4]
     painted = frames.clone()

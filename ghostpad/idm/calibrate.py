@@ -1,12 +1,12 @@
 """Calibrate an IDM on videos it has not learned from: one temperature a button, one scale a stick's spread.
 
 A button's logit is divided by the temperature that makes the held-out truth likeliest (Guo et al., arXiv:1706.04599). A stick's
-spread is scaled so that squared spread equals squared error on average. Neither changes a ranking or a mean. Reads nothing,
-writes `RUN/calibration.json`. With fewer than `MIN_ROWS` held-out rows nothing is changed and the file says so.
+spread is scaled so that squared spread equals squared error on average. Neither changes a ranking or a mean. Writes and reads
+`RUN/calibration.json`. With fewer than `MIN_ROWS` held-out rows nothing is changed, and the file has their number.
 """
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,20 +16,22 @@ from ghostpad.base.files import read_json, write_json
 from ghostpad.base.pad import BUTTONS, STICKS, slot
 
 MIN_ROWS = 200
-"""Fewer held-out rows than this say too little (a guess: about ten seconds)."""
+"""The fewest held-out rows to calibrate on (a guess: about ten seconds)."""
 
 TEMPERATURES = np.geomspace(0.25, 8, 61)
 """Temperatures tried for a button."""
 
 
+@dataclass(frozen=True)
 class Calibration:
-    """Temperatures of buttons and scales of stick spreads, by slot name; a slot that is absent is left alone."""
+    """Temperatures of buttons and scales of stick spreads, by slot name, fitted on `rows` rows; a slot that is absent does not change."""
 
-    def __init__(self, temperatures: dict[str, float], spread_scales: dict[str, float], rows: int):
-        self.temperatures, self.spread_scales, self.rows = temperatures, spread_scales, rows
+    temperatures: dict[str, float]
+    spread_scales: dict[str, float]
+    rows: int
 
     def apply(self, pads: NDArray[np.float32], spreads: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Calibrated copies of beliefs [n, 25] and stick spreads [n, 4]."""
+        """Calibrated copies of predicted pads [n, 25] and stick spreads [n, 4]."""
         pads, spreads = pads.copy(), spreads.copy()
         for name, temperature in self.temperatures.items():
             pads[:, slot(name)] = _apply_temperature(pads[:, slot(name)], temperature)
@@ -38,14 +40,12 @@ class Calibration:
         return pads, spreads
 
     def updated(self, newer: "Calibration") -> "Calibration":
-        """This calibration with what a newer one says in its place."""
-        temperatures, scales = self.temperatures | newer.temperatures, self.spread_scales | newer.spread_scales
-        return Calibration(temperatures, scales, newer.rows)
+        """This calibration, with the values of a newer one where that has any."""
+        return Calibration(self.temperatures | newer.temperatures, self.spread_scales | newer.spread_scales, newer.rows)
 
     def save(self, run: Path) -> None:
         """Write `run/calibration.json`."""
-        facts: dict[str, Any] = {"temperatures": self.temperatures, "spread_scales": self.spread_scales, "rows": self.rows}
-        write_json(run / "calibration.json", facts)
+        write_json(run / "calibration.json", asdict(self))
 
     @classmethod
     def load(cls, run: Path) -> "Calibration":
@@ -58,7 +58,7 @@ class Calibration:
 def fit_calibration(
     pads: NDArray[np.float32], spreads: NDArray[np.float32], truth: NDArray[np.float32], known: NDArray[np.bool_], slots: list[str]
 ) -> Calibration:
-    """The calibration of beliefs [n, 25] and spreads [n, 4] against the truth [n, 25], where `known` [n, 25], for `slots`."""
+    """The calibration of pads [n, 25] and spreads [n, 4] against the truth [n, 25], where `known` bool [n, 25], for `slots`."""
     if len(pads) < MIN_ROWS:
         return Calibration({}, {}, len(pads))
     temperatures, scales = {}, {}

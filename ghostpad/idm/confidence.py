@@ -1,8 +1,8 @@
-"""One number a row for how far an IDM's belief can be trusted, from the belief alone.
+"""One number a row for how far a prediction of an IDM can be trusted, from the prediction alone.
 
-A stick that is spread evenly over -1...1 has a spread of 0.58: that is no knowledge and counts 0; a sharp one counts 1. A button
-counts |2p - 1|. The row's confidence is the mean over the slots that the IDM predicts. It is only as honest as the
-calibration behind the spreads and probabilities (`ghostpad.idm.calibrate`).
+A stick whose values are spread evenly over -1...1 has a spread of 0.58, which is no knowledge and counts 0; one without spread counts 1.
+A button counts |2p - 1|. A row's confidence is the mean over the slots that the IDM predicts, and as good as the calibration of spreads
+and probabilities (`ghostpad.idm.calibrate`).
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ EVEN_SPREAD = 1 / np.sqrt(3)
 
 
 def row_confidence(pads: NDArray[np.float32], spreads: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Confidence float32 [n] in 0...1 of beliefs [n, 25] with stick spreads [n, 4]; `known` [25] are the IDM's slots."""
+    """Confidence float32 [n] in 0...1 of pads [n, 25] with stick spreads [n, 4]; `known` bool [25] are the slots that the IDM predicts."""
     buttons, sticks = known[: len(BUTTONS)], known[len(BUTTONS) :]
     sure_buttons = np.abs(2 * pads[:, : len(BUTTONS)][:, buttons] - 1)
     sure_sticks = 1 - np.minimum(1, spreads[:, sticks] / EVEN_SPREAD)

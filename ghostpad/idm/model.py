@@ -1,17 +1,18 @@
-"""The inverse dynamics model: frames around a row -> a belief about the pad of that row.
+"""The inverse dynamics model: frames around a row -> a prediction of the pad of that row.
 
     frames ─┬─ motion map of each neighbouring pair ─ small conv ─┐
             └─ encoder of each frame (frames i, i+1) ─────────────┴─ one vector a row ─ temporal conv ─ local attention ─ heads
 
-Every frame is encoded once and everything over time is local, so a long video can be read in pieces whose cut does not show
-(`ghostpad.idm.stream`). `pair` is the same code without what relates rows: the published starting point and a baseline; `frame`
-sees frame i alone: what a picture gives away without any motion. Buttons have independent logits under plain BCE (re-weighting
-ruins calibration: ECE 0.18-0.30 in others' measurements); a stick axis is a distribution over bins whose mean is the value and
-whose spread is the doubt. Two more logits a button, where a press begins and where it ends, only help training. The true history
-of actions is never an input (it lifts scores and collapses in use: VPT's descendants measured it).
+Every frame is encoded once and all layers over time are local, so a long video can be labelled in pieces (`ghostpad.idm.stream`). The
+variant `pair` has no layers over time: the published starting point and a baseline; `frame` sees frame i alone: what a picture shows
+without any motion. Buttons have independent logits under plain BCE (re-weighting ruins calibration: ECE 0.18-0.30 in others'
+measurements); a stick axis is a distribution over bins, with its mean as the value and its spread as the uncertainty. Two more logits a
+button, where a press begins and where it ends, only help training. Recorded past actions are never an input (they lift scores and fail in
+use: VPT's descendants measured it).
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -36,11 +37,11 @@ from ghostpad.train.model import Model
 from ghostpad.video.paint import Boxes, Share
 
 HALF = 2
-"""Motion is matched on pictures of half the size: the fastest turn of Doom, 8 px in the middle of a 128 px picture, is 4 px there."""
+"""Motion is matched on pictures of half the size, where Doom's fastest turn is 4 px, as it is 8 px in the middle of a 128 px picture."""
 
 
 def idm_window(settings: IdmSettings) -> WindowSpec:
-    """The window of an IDM of these settings, known before the IDM is built."""
+    """A training clip of an IDM of these settings: `clip_rows` rows and the frames around them."""
     s, rows = settings, settings.clip_rows
     return WindowSpec(tuple(range(rows + 1)), tuple(range(rows)), s.width_px, s.height_px, True, s.rate_hz, inside=True)
 
@@ -48,9 +49,9 @@ def idm_window(settings: IdmSettings) -> WindowSpec:
 class Idm(Model):
     """The inverse dynamics model.
 
-    facts["slots"]      the pad slots it predicts; the rest stays unknown
-    facts["by_game"]    the slots that each game it learned from reads
-    facts["masks"]      masks of the footage it learned from, for footage that has none
+    facts["slots"]      the pad slots it predicts; all others stay unknown
+    facts["by_game"]    the slots that each game it learned from uses
+    facts["masks"]      masks of the footage it learned from, to draw from for footage that has none
     """
 
     kind: ClassVar[str] = "idm"
@@ -59,30 +60,28 @@ class Idm(Model):
     def __init__(self, settings: IdmSettings, facts: dict[str, Any]):
         super().__init__(settings, facts)
         self.calibration: Calibration | None = None  # attached by `ghostpad.idm.load`
+        s, dim, window = settings, settings.dim, settings.variant == "window"
+        motion = s.motion and s.variant != "frame"
         if not facts["slots"]:
             raise SettingsError("an IDM needs at least one known pad slot to learn: no video has recorded rows")
+        if not (motion or s.appearance):
+            raise SettingsError("an IDM that looks at neither motion nor appearance sees nothing: turn one of them on")
         self.buttons = [slot(name) for name in facts["slots"] if name in BUTTONS]
         self.sticks = [slot(name) for name in facts["slots"] if name in STICKS]
-        if not (settings.motion and settings.variant != "frame") and not settings.appearance:
-            raise SettingsError("an IDM that looks at neither motion nor appearance sees nothing: turn one of them on")
-        s, dim, window = settings, settings.dim, settings.variant == "window"
-        self.motion = _Motion(s) if s.motion and s.variant != "frame" else None
+        self.motion = _Motion(s) if motion else None
         self.picture = self._make_encoder() if s.appearance else None
         self.pair_in = nn.Linear((1 if s.variant == "frame" else 2) * dim, dim) if s.appearance else None
         self.masks: list[Share] = [tuple(mask) for mask in facts.get("masks", ())]
         self.games: list[str] = sorted(facts.get("by_game", {})) if s.binding == "game" else []
-        self.binding = nn.Embedding(len(self.games) + 1, dim) if self.games else None  # the last one: a game it has not met
+        self.binding = nn.Embedding(len(self.games) + 1, dim) if self.games else None  # the last one: any other game
         if self.binding is not None:
             nn.init.zeros_(self.binding.weight)
         self.drop = nn.Dropout(s.dropout)
         self.conv = LocalConv(dim, s.convolution_rows) if window else None
-        self.attention = nn.ModuleList(
-            [LocalAttention(dim, s.heads, s.attention_rows, s.dropout) for _ in range(s.layers)] if window else []
-        )
+        self.attention = nn.ModuleList(LocalAttention(dim, s.heads, s.attention_rows, s.dropout) for _ in range(s.layers * window))
         self.norm = nn.LayerNorm(dim)
         self.button_head = nn.Linear(2 * dim, len(self.buttons)) if self.buttons else None
-        events = self.buttons and s.event_weight
-        self.event_head = nn.Linear(2 * dim, 2 * len(self.buttons)) if events else None
+        self.event_head = nn.Linear(2 * dim, 2 * len(self.buttons)) if self.buttons and s.event_weight else None
         self.stick_head = nn.Linear(2 * dim, len(self.sticks) * s.bins) if self.sticks else None
         self.register_buffer("bins", torch.linspace(-1, 1, s.bins), persistent=False)
         source, sign = mirror_slots()
@@ -95,18 +94,18 @@ class Idm(Model):
 
     @property
     def window(self) -> WindowSpec:
-        """A training clip: `clip_rows` rows and the frames around them."""
+        """Its training clip, see `idm_window`."""
         return idm_window(self.settings)
 
     @property
     def reach(self) -> int:
-        """How many rows each way a row's belief depends on."""
+        """How many rows each way the prediction of a row depends on."""
         return self.settings.convolution_rows + self.settings.layers * self.settings.attention_rows if self.conv else 0
 
     # ---- reading frames -----------------------------------------------------------------------------------------
 
     def slots_of(self, game: str | None) -> list[str]:
-        """The slots it predicts in a game's footage: those the game reads, or all where it has not met the game."""
+        """The slots it predicts in a game's footage: those the game uses, or all for a game it did not learn from."""
         known: list[str] = self.facts.get("by_game", {}).get(game, self.facts["slots"])
         return known
 
@@ -119,19 +118,18 @@ class Idm(Model):
         if self.motion is not None:
             rows = rows + self.motion(clean)
         if self.picture is not None and self.pair_in is not None:
-            conv = isinstance(self.picture, nn.Sequential)
-            seen = self.picture(clean.flatten(0, 1)[:, None] / 2 if conv else frames.flatten(0, 1)).unflatten(0, (batch, length))
-            seen = self.drop(seen)
-            now = seen[:, :-1]
-            rows = rows + self.pair_in(now if self.settings.variant == "frame" else torch.cat([now, seen[:, 1:]], -1))
+            pictures = clean.flatten(0, 1)[:, None] / 2 if isinstance(self.picture, nn.Sequential) else frames.flatten(0, 1)
+            seen = self.drop(self.picture(pictures).unflatten(0, (batch, length)))
+            now, then = seen[:, :-1], seen[:, 1:]
+            rows = rows + self.pair_in(now if self.settings.variant == "frame" else torch.cat([now, then], -1))
         return F.gelu(rows)
 
     def relate(self, rows: Tensor, games: Sequence[str | None] = ()) -> Logits:
-        """What is believed of rows, from row vectors [B, T, dim] and the game of each of the B videos (nothing: unknown)."""
+        """Logits of rows, from row vectors [B, T, dim] and the game of each of the B videos (by default unknown)."""
         x = self.drop(rows)
         if self.binding is not None:
-            known = [self.games.index(game) if game in self.games else len(self.games) for game in games] or [len(self.games)] * len(rows)
-            x = x + self.binding(torch.tensor(known, device=rows.device))[:, None]
+            numbers = [self.games.index(game) if game in self.games else len(self.games) for game in games or [None] * len(rows)]
+            x = x + self.binding(torch.tensor(numbers, device=rows.device))[:, None]
         if self.conv is not None:
             x = x + self.conv(x)
         for layer in self.attention:
@@ -144,32 +142,31 @@ class Idm(Model):
             bins=self.stick_head(both).unflatten(-1, (len(self.sticks), -1)) if self.stick_head is not None else empty[..., None],
         )
 
-    def belief(self, logits: Logits) -> tuple[Tensor, Tensor]:
+    def pads_of(self, logits: Logits) -> tuple[Tensor, Tensor]:
         """Pads [B, T, 25] (button probabilities, stick means; 0 where there is no head) and stick spreads [B, T, 4]."""
         pads = logits.held.new_zeros(*logits.held.shape[:2], PAD_DIM)
         spreads = pads[..., : len(STICKS)].clone()
         pads[..., self.buttons] = logits.held.sigmoid()
         if self.sticks:
-            share = logits.bins.softmax(-1)
-            mean = (share * self.bins).sum(-1)
-            pads[..., self.sticks] = mean
-            variance = (share * self.bins**2).sum(-1) - mean**2
+            p = logits.bins.softmax(-1)
+            pads[..., self.sticks] = mean = (p * self.bins).sum(-1)
+            variance = (p * self.bins**2).sum(-1) - mean**2
             spreads[..., [index - len(BUTTONS) for index in self.sticks]] = variance.clamp(min=0).sqrt()
         return pads, spreads
 
     @torch.no_grad()
     def predict(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Pads [T, 25] and stick spreads [T, 4] for frames uint8 [T+1, H, W, 1] of one video, as if it began and ended there."""
-        pads, spreads = self.belief(self.relate(self.encode(frames[None])))
+        """Pads [T, 25] and stick spreads [T, 4] of a whole video of frames uint8 [T+1, H, W, 1], uncalibrated."""
+        pads, spreads = self.pads_of(self.relate(self.encode(frames[None])))
         return pads[0], spreads[0]
 
     def label(self, path: str | Path, *, game: str | None = None, threads: int = 1, mask: Boxes = ()) -> pa.Table:
         """One row for every kept frame of a video file but the last (schema `ghostpad.base.records.LABELS`): `pts_s`, a probability
         a button, a mean and a spread a stick axis, null where this IDM has no head, and the row's confidence. Calibrated if a
-        calibration is attached. What lies in the boxes of `mask` (pixels of the video) is not seen. With the name of a
-        `game` it learned from, only what that game reads is predicted.
+        calibration is attached. The boxes of `mask` (pixels of the video) are covered. With the name of a `game` it learned from, only
+        slots that the game uses are predicted.
 
-        The video is read once, in memory that grows by the labels alone. torch uses `threads` threads meanwhile (1: two processes with
+        The video is read once; only the labels take memory that grows. Meanwhile torch uses `threads` threads (1: two processes with
         two each took forty times as long on two busy cores, measured); decoding has a thread of its own. Raises `MissingError`, and
         `MediaError` if the file cannot be read to its end or shows fewer than two frames.
         """
@@ -178,23 +175,25 @@ class Idm(Model):
     # ---- learning -----------------------------------------------------------------------------------------------
 
     def loss(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """Plain BCE of the buttons and their events; for the sticks the error of the mean plus the likelihood of softened bins. In
-        evaluation mode clips are as they are, and every game is told."""
+        """Plain BCE of the buttons and their events; for the sticks the error of the mean plus the likelihood of softened bins.
+
+        In evaluation mode there is no augmentation and every game is known.
+        """
         s = self.settings
         games: list[str | None] = [ref.game for ref in batch.refs]
         if self.training:
             batch = augment(batch, s, (self.mirror_source, self.mirror_sign), generator, self.masks)
-            told = rand((len(batch.frames),), generator) >= s.binding_dropout
-            games = [game if tell else None for game, tell in zip(games, told.tolist(), strict=True)]
+            known = rand((len(batch.frames),), generator) >= s.binding_dropout
+            games = [game if keep else None for game, keep in zip(games, known.tolist(), strict=True)]
         logits = self.relate(self.encode(batch.frames), games)
         total, logs = logits.held.new_zeros(()), {}
         if self.buttons:
             truth, weight = batch.pads[..., self.buttons], batch.weight[..., self.buttons]
-            logs["buttons"] = weighted_mean(F.binary_cross_entropy_with_logits(logits.held, truth, reduction="none"), weight)
+            logs["buttons"] = weighted_mean(_bce(logits.held, truth), weight)
             total = total + logs["buttons"]
             if self.event_head is not None:
                 events, event_weight = events_of(truth, weight)
-                logs["events"] = weighted_mean(F.binary_cross_entropy_with_logits(logits.events, events, reduction="none"), event_weight)
+                logs["events"] = weighted_mean(_bce(logits.events, events), event_weight)
                 total = total + s.event_weight * logs["events"]
         if self.sticks:
             truth, weight = batch.pads[..., self.sticks], batch.weight[..., self.sticks]
@@ -214,7 +213,7 @@ class Idm(Model):
         if s.encoder == "conv":
             return _encoder([1, 16, 24, 32], (7, 4), (s.height_px // HALF, s.width_px // HALF), s.dim)
         siglip = _Siglip(s, self.facts.get("siglip_config"))
-        self.facts = self.facts | {"siglip_config": siglip.tower.config}  # a checkpoint is then read without fetching the weights again
+        self.facts = self.facts | {"siglip_config": siglip.tower.config}  # so that a run is loaded without fetching the weights again
         return siglip
 
 
@@ -249,10 +248,13 @@ class _Siglip(nn.Module):
         return self.out(self.tower(frames[:, None]).mean(1))
 
 
+_bce = partial(F.binary_cross_entropy_with_logits, reduction="none")
+
+
 def events_of(held: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Where presses begin and end, [B, T, 2, n] each 0 or 1, and their weights, from buttons held [B, T, n] and their weights.
 
-    Row i begins a press if the button is down in row i and up in row i - 1; the first row of a clip cannot tell.
+    Row i begins a press if the button is down in row i and up in row i - 1; in the first row of a clip that is unknown.
     """
     down = held >= 0.5
     began, ended = down[:, 1:] & ~down[:, :-1], ~down[:, 1:] & down[:, :-1]
@@ -262,7 +264,7 @@ def events_of(held: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _encoder(channels: list[int], first: tuple[int, int], size: tuple[int, int], dim: int) -> nn.Sequential:
-    """Strided convolutions and one linear layer: [N, channels[0], *size] -> [N, dim]; `first` is the first one's kernel and stride."""
+    """Strided convolutions and one linear layer: [N, channels[0], *size] -> [N, dim]; `first`: kernel and stride of the first."""
     layers: list[nn.Module] = []
     (height, width), (kernel, stride) = size, first
     for before, after in zip(channels[:-1], channels[1:], strict=True):

@@ -1,17 +1,18 @@
-"""Read a whole video with an IDM in pieces: every frame is decoded and encoded once, and the cut into pieces does not show.
+"""Label a whole video with an IDM in pieces: every frame is decoded and encoded once, and the result does not depend on the pieces.
 
-A row's belief depends on `reach` rows each way, so a piece is related together with that many row vectors before and
-after it and only its own rows are kept. At the true ends of the video there is nothing beyond, as in training.
+A prediction depends on `reach` rows each way, so a piece is predicted together with that many row vectors before and after it, and only
+its own rows are kept. At the ends of the video there is nothing beyond, as in training.
 
-Memory does not grow but for the labels themselves: 4 bytes a row for each slot the IDM knows, each of its sticks' spreads and
-the confidence, 8 for the time stamp. Decoding runs in a thread of its own, a few frames ahead of the model.
+Only the labels take memory that grows: 4 bytes a row for each slot the IDM predicts, the spread of each of its sticks and the
+confidence, 8 for the time stamp. Decoding runs in a thread of its own, a few frames ahead of the model.
 """
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from ghostpad.base.ahead import read_ahead
 from ghostpad.base.errors import MediaError
-from ghostpad.base.pad import BUTTONS, PAD_DIM, STICKS, slot
+from ghostpad.base.pad import SLOTS, STICKS, slot
 from ghostpad.base.records import LABELS
 from ghostpad.feed.window import WindowSpec
 from ghostpad.idm.calibrate import Calibration
@@ -30,14 +31,14 @@ from ghostpad.video.decode import Frame, decode_frames
 from ghostpad.video.paint import Boxes
 
 PIECE_ROWS = 64
-"""Rows encoded and related at a time (a guess; the result does not depend on it)."""
+"""Rows predicted at a time (a guess; the result does not depend on it)."""
 
 AHEAD_FRAMES = 64
 """Frames that decoding may run ahead of the model (0.8 MB at 128 x 96 gray; a guess)."""
 
 
 class Logits(NamedTuple):
-    """What an IDM believes of rows, before any squashing; a part is empty where there is no head for it."""
+    """What an IDM's heads give for rows; a part is empty where there is no head for it."""
 
     held: Tensor
     """[B, T, buttons] whether each is down."""
@@ -47,36 +48,24 @@ class Logits(NamedTuple):
     """[B, T, sticks, bins] over the values of each stick axis."""
 
 
-class Reader(Protocol):
-    """What an IDM must offer to be read with; `ghostpad.idm.model.Idm` does."""
+class _Idm(Protocol):
+    """What is used here of `ghostpad.idm.model.Idm`, which labels by this module."""
 
-    facts: dict[str, Any]
     calibration: Calibration | None
     bins: Tensor
 
     @property
-    def window(self) -> WindowSpec:
-        """The size, colour and rate of the frames it sees."""
-
+    def window(self) -> WindowSpec: ...
     @property
-    def reach(self) -> int:
-        """How many rows each way a row's belief depends on."""
-
-    def encode(self, frames: Tensor) -> Tensor:
-        """Row vectors [1, T, dim] of frames uint8 [1, T+1, H, W, 1]."""
-
-    def slots_of(self, game: str | None) -> list[str]:
-        """The slots it predicts in a game's footage."""
-
-    def relate(self, rows: Tensor, games: Sequence[str | None] = ()) -> Logits:
-        """What is believed of rows, from row vectors [1, T, dim] and the game of the video."""
-
-    def belief(self, logits: Logits) -> tuple[Tensor, Tensor]:
-        """Pads [1, T, 25] and stick spreads [1, T, 4] of logits."""
+    def reach(self) -> int: ...
+    def encode(self, frames: Tensor) -> Tensor: ...
+    def slots_of(self, game: str | None) -> list[str]: ...
+    def relate(self, rows: Tensor, games: Sequence[str | None] = ()) -> Logits: ...
+    def pads_of(self, logits: Logits) -> tuple[Tensor, Tensor]: ...
 
 
 def label_video(
-    model: Reader, path: str | Path, *, game: str | None = None, threads: int = 1, piece_rows: int = PIECE_ROWS, mask: Boxes = ()
+    model: _Idm, path: str | Path, *, game: str | None = None, threads: int = 1, piece_rows: int = PIECE_ROWS, mask: Boxes = ()
 ) -> pa.Table:
     """The calibrated `labels` table of a video file; see `Idm.label`."""
     spec, columns = model.window, _Columns(model.slots_of(game))
@@ -89,22 +78,27 @@ def label_video(
     return columns.table()
 
 
+@torch.inference_mode()
 def predict_rows(
-    model: Reader, frames: Iterable[NDArray[np.uint8]], piece_rows: int = PIECE_ROWS, game: str | None = None
+    model: _Idm, frames: Iterable[NDArray[np.uint8]], piece_rows: int = PIECE_ROWS, game: str | None = None
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Yield (pads [n, 25], spreads [n, 4]) for successive rows of a stream of frames uint8 [H, W, 1], uncalibrated."""
-    reach, held, first = model.reach, None, 0  # held: row vectors from row `first` on that are still needed
-    done = 0
-    for encoded in _encoded(model, frames, piece_rows):
-        held = encoded if held is None else torch.cat([held, encoded], 1)
-        ready = first + held.shape[1] - reach  # rows before this have all they depend on
+
+    def predicted(start: int, stop: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        pads, spreads = model.pads_of(model.relate(kept, [game]))
+        return pads[0, start:stop].cpu().numpy(), spreads[0, start:stop].cpu().numpy()
+
+    kept, done = torch.zeros(1, 0, 0), 0  # row vectors that are still needed, of which the first `done` rows are predicted
+    for piece in _pieces(frames, piece_rows):
+        vectors = model.encode(torch.from_numpy(piece)[None].to(model.bins.device))
+        kept = torch.cat([kept, vectors], 1) if kept.shape[1] else vectors
+        ready = kept.shape[1] - model.reach  # rows before this have all they depend on
         if ready > done:
-            yield _related(model, held, game, done - first, ready - first)
-            done = ready
-            drop = max(0, done - reach - first)
-            held, first = held[:, drop:], first + drop
-    if held is not None and first + held.shape[1] > done:
-        yield _related(model, held, game, done - first, held.shape[1])
+            yield predicted(done, ready)
+            drop = max(0, ready - model.reach)
+            kept, done = kept[:, drop:], ready - drop
+    if kept.shape[1] > done:
+        yield predicted(done, kept.shape[1])
 
 
 @contextmanager
@@ -118,61 +112,43 @@ def torch_threads(threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-@torch.inference_mode()
-def _related(model: Reader, held: Tensor, game: str | None, start: int, stop: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    pads, spreads = model.belief(model.relate(held, [game]))
-    return pads[0, start:stop].cpu().numpy(), spreads[0, start:stop].cpu().numpy()
-
-
-def _encoded(model: Reader, frames: Iterable[NDArray[np.uint8]], piece_rows: int) -> Iterator[Tensor]:
-    """Row vectors [1, n, dim] of successive pieces; the last frame of a piece is the first of the next."""
-    piece: list[NDArray[np.uint8]] = []
-    for frame in frames:
-        piece.append(frame)
-        if len(piece) == piece_rows + 1:
-            yield _encode(model, piece)
-            piece = piece[-1:]
-    if len(piece) > 1:
-        yield _encode(model, piece)
-
-
-@torch.inference_mode()
-def _encode(model: Reader, piece: list[NDArray[np.uint8]]) -> Tensor:
-    return model.encode(torch.from_numpy(np.stack(piece))[None].to(model.bins.device))
+def _pieces(frames: Iterable[NDArray[np.uint8]], rows: int) -> Iterator[NDArray[np.uint8]]:
+    """Frames uint8 [rows + 1, H, W, 1] of successive pieces, the last one shorter; the last frame of a piece is the first of the next."""
+    stream = iter(frames)
+    piece = list(islice(stream, 1))
+    while more := list(islice(stream, rows)):
+        piece = [piece[-1], *more]
+        yield np.stack(piece)
 
 
 class _Columns:
-    """The labels of a video as they come in: flat columns that grow in place, so that no row is held twice."""
+    """The labels of a video as they are predicted: flat columns that grow in place, so that no row is held twice."""
 
     def __init__(self, slots: list[str]):
         self.pts_s, self.confidence = array("d"), array("f")
         self._values = {name: array("f") for name in slots}
         self._spreads = {name: array("f") for name in slots if name in STICKS}
-        self._known = np.zeros(PAD_DIM, np.bool_)
-        self._known[[slot(name) for name in slots]] = True
+        self._known = np.isin(SLOTS, slots)
 
     def noting(self, frames: Iterable[Frame]) -> Iterator[NDArray[np.uint8]]:
-        """The pictures [H, W, 1] of gray frames, their time stamps noted."""
+        """The pictures [H, W, 1] of gray frames, whose time stamps are kept."""
         for frame in frames:
             self.pts_s.append(frame.pts_s)
             yield frame.image[..., None]
 
     def add(self, pads: NDArray[np.float32], spreads: NDArray[np.float32]) -> None:
-        """Append rows: beliefs [n, 25] and stick spreads [n, 4]."""
+        """Append rows: pads [n, 25] and stick spreads [n, 4]."""
         for name, column in self._values.items():
             column.frombytes(pads[:, slot(name)].tobytes())
         for name, column in self._spreads.items():
-            column.frombytes(spreads[:, slot(name) - len(BUTTONS)].tobytes())
+            column.frombytes(spreads[:, STICKS.index(name)].tobytes())
         self.confidence.frombytes(row_confidence(pads, spreads, self._known).tobytes())
 
     def table(self) -> pa.Table:
-        """All rows as a `labels` table, on the memory they lie in; the columns that nobody knows share one empty one."""
-        rows = len(self.confidence)
-        nobody = pa.nulls(rows, pa.float32())
-        found = {"pts_s": self.pts_s, "confidence": self.confidence} | self._values
-        found |= {f"{name}_spread": column for name, column in self._spreads.items()}
-
-        def column(field: pa.Field) -> pa.Array:
-            return pa.Array.from_buffers(field.type, rows, [None, pa.py_buffer(found[field.name])]) if field.name in found else nobody
-
-        return pa.table([column(field) for field in LABELS], schema=LABELS)
+        """All rows as a `labels` table, without a copy; the columns of unknown slots share one of nulls."""
+        rows, spreads = len(self.confidence), {f"{name}_spread": column for name, column in self._spreads.items()}
+        known = {"pts_s": self.pts_s, "confidence": self.confidence} | self._values | spreads
+        columns = dict.fromkeys(LABELS.names, pa.nulls(rows, pa.float32()))
+        for name, column in known.items():
+            columns[name] = pa.Array.from_buffers(LABELS.field(name).type, rows, [None, pa.py_buffer(column)])
+        return pa.table(columns, schema=LABELS)

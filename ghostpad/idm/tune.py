@@ -1,12 +1,13 @@
 """Fine-tuning: an IDM that starts from a finished one and learns another game from a few minutes of recorded pads.
 
-What looks at motion and pictures is frozen (convolutions, batch norms, a SigLIP tower; with `tune.encoder=trainable` the batch norms
-alone); what makes row vectors of it, relates rows and concludes from them learns, and so does the game's own row of the binding
-embedding. Slots that are new get heads of their own. docs/results.md has what that brings. Cost with default settings: 35 s of one core,
-whatever the minutes (measured).
+The encoders of motion and pictures are frozen (convolutions, batch norms, a SigLIP tower; with `tune.encoder=trainable` the batch norms
+alone), but for the linear layers that make row vectors of them. These, all layers over time, the heads and the game's own row of the
+binding embedding learn. New slots get heads of their own. docs/results.md has what that brings. Cost with default settings: 35 s of one
+core, whatever the minutes (measured).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +21,18 @@ from ghostpad.nn.frames import SiglipEncoder
 from ghostpad.train.checkpoint import read_run
 from ghostpad.train.finetune import finetune_run, inherited_facts
 
-
-def finetune_settings(init: Path, recipe: Path | None, flags: Mapping[str, Any]) -> FinetuneRun:
-    """The settings of a training that starts from the run `init`: its own of the model, and what a recipe and flags say.
-
-    Raises as `ghostpad.train.finetune.finetune_run` does.
-    """
-    return finetune_run(FinetuneRun, "idm", CHANGEABLE, init, recipe, flags)
+finetune_settings = partial(finetune_run, FinetuneRun, "idm", CHANGEABLE)
+"""The settings of a training that starts from the IDM of a run, a recipe and flags: see `ghostpad.train.finetune.finetune_run`."""
 
 
 def finetune_facts(init: Path, out: Path, facts: dict[str, Any], tune: TuneSettings) -> dict[str, Any]:
-    """The facts of an IDM that starts from `init`: slots and games of both, and what `init` knew where the new footage says nothing.
+    """The facts of an IDM that starts from `init`: slots and games of both, and masks and labels of `init` where the footage has none.
 
     Raises as `ghostpad.train.finetune.inherited_facts` does.
     """
     old: dict[str, Any] = read_run(init, "idm")["facts"]
-    by_game = dict(old.get("by_game", {}))
-    for game, slots in facts["by_game"].items():
-        by_game[game] = _in_order(slots, by_game.get(game, ()))
+    games: dict[str, list[str]] = old.get("by_game", {})
+    by_game = games | {game: _in_order(slots, games.get(game, ())) for game, slots in facts["by_game"].items()}
     own = {"slots": _in_order(old["slots"], facts["slots"]), "by_game": by_game, "masks": facts["masks"] or old.get("masks", [])}
     labels = old.get("labels", "none") if facts["labels"] == "none" else facts["labels"]
     return inherited_facts(init, out, "idm", facts) | own | {"labels": labels, "tuned": tune.model_dump(mode="json")}
@@ -45,27 +40,26 @@ def finetune_facts(init: Path, out: Path, facts: dict[str, Any], tune: TuneSetti
 
 @torch.no_grad()
 def load_init(model: Idm, init: Idm) -> None:
-    """Give `model` the weights of `init`, which may know fewer slots and games: a slot that is new keeps its fresh rows in the heads,
-    a game that is new starts as a game that `init` has not met. Both have the same settings but for `CHANGEABLE` ones."""
+    """Give `model` the weights of `init`, which may have fewer slots and games: a new slot keeps its fresh rows in the heads, a new game
+    starts as any other game in `init`. Both have the same settings but for `CHANGEABLE` ones."""
     old = init.state_dict()
     games = [init.games.index(game) if game in init.games else len(init.games) for game in [*model.games, None]]
     for name, value in model.state_dict().items():
-        part = name.partition(".")[0]
-        if part == "binding":
-            value.copy_(torch.zeros_like(value) if init.binding is None else old[name][games])
-        elif part == "button_head":
-            _move(value, old.get(name), model.buttons, init.buttons, (1, -1, 1))
-        elif part == "event_head":
-            _move(value, old.get(name), model.buttons, init.buttons, (2, -1, 1))
-        elif part == "stick_head":
-            _move(value, old.get(name), model.sticks, init.sticks, (1, -1, model.settings.bins))
-        else:
-            value.copy_(old[name])
+        match name.partition(".")[0]:
+            case "binding":
+                value.copy_(torch.zeros_like(value) if init.binding is None else old[name][games])
+            case "button_head":
+                _move(value, old.get(name), model.buttons, init.buttons, (1, -1, 1))
+            case "event_head":
+                _move(value, old.get(name), model.buttons, init.buttons, (2, -1, 1))
+            case "stick_head":
+                _move(value, old.get(name), model.sticks, init.sticks, (1, -1, model.settings.bins))
+            case _:
+                value.copy_(old[name])
 
 
 def apply_tuning(model: Idm, tune: TuneSettings) -> None:
-    """Freeze batch norms, which a few minutes would only unsettle, and unless the encoder is trainable all that looks at pictures and
-    motion but the linear layers that make row vectors of it."""
+    """Freeze batch norms, whose statistics a few minutes would only disturb, and, unless they are to be trainable, the encoders."""
     kinds: tuple[type[nn.Module], ...] = (nn.BatchNorm1d, nn.BatchNorm2d)
     if tune.encoder == "frozen":
         kinds += (nn.Conv2d, SiglipEncoder)
@@ -74,7 +68,7 @@ def apply_tuning(model: Idm, tune: TuneSettings) -> None:
 
 
 def _move(new: Tensor, old: Tensor | None, slots: list[int], before: list[int], shape: tuple[int, int, int]) -> None:
-    """Copy rows of a head by slot; `shape` says what a head's rows run over, -1 being its slots in pad order."""
+    """Copy the rows of a head by slot; `shape` is that of its rows, with -1 for its slots in pad order."""
     if old is not None:
         shared = [index for index in slots if index in before]
         moved = old.unflatten(0, shape)[:, [before.index(index) for index in shared]]
@@ -82,4 +76,4 @@ def _move(new: Tensor, old: Tensor | None, slots: list[int], before: list[int], 
 
 
 def _in_order(*slots: Iterable[str]) -> list[str]:
-    return sorted({name for some in slots for name in some}, key=SLOTS.index)
+    return sorted(set().union(*slots), key=SLOTS.index)

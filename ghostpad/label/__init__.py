@@ -1,1 +1,1 @@
-"""Stage 3: pseudo-labels, an IDM's rows for every video of a corpus."""
+"""Stage 2: pseudo-labels, an IDM's rows for every video of a corpus."""

@@ -1,8 +1,8 @@
 """Flow matching: learn the velocity that carries noise to data along straight lines, then follow it.
 
-The convention, everywhere: **t = 0 is noise, t = 1 is data**, x_t = (1 - t) noise + t clean, velocity = clean - noise (its value
-is the same at every t of a path). Source: the reference policy (NitroGen / GR00T N1), whose timesteps lie at (1 - b) * 0.999 with
-b ~ Beta(1.5, 1), so that the noisy end, where the choice between actions is made, is seen most. Nothing here has weights.
+The convention: **t = 0 is noise, t = 1 is data**, x_t = (1 - t) noise + t clean, velocity = clean - noise at every t. Source: the reference
+policy (NitroGen / GR00T N1), whose training times are (1 - b) * 0.999 with b ~ Beta(1.5, 1), so that the noisy end, where the choice
+between actions is made, is seen most. Nothing here has weights.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ LATEST_TIME = 0.999
 
 
 def make_path(clean: Tensor, noise: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
-    """The point of each path at its time and the velocity wanted there, both shaped like `noise`.
+    """The point of each path at its time and the target velocity, both shaped like `noise`.
 
     `clean` and `noise` broadcast against each other; `time`, 0...1, has their leading axes.
     """
@@ -37,8 +37,7 @@ def velocity_loss(predicted: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
 def draw_times(shape: tuple[int, ...], alpha: float, generator: torch.Generator, beta: float = 1.0, latest: float = LATEST_TIME) -> Tensor:
     """Training times float32 `shape` in 0...`latest`: (1 - b) * `latest` with b ~ Beta(alpha, beta).
 
-    With `beta` 1, `alpha` 1 is uniform and above 1 prefers the noisy end; a `beta` below 1 prefers it more. They lie on the
-    generator's device.
+    With `beta` 1, `alpha` 1 is uniform and above 1 prefers the noisy end; a `beta` below 1 prefers it more. On the generator's device.
     """
     if beta == 1:
         uniform = rand(shape, generator)
@@ -52,7 +51,7 @@ def draw_times(shape: tuple[int, ...], alpha: float, generator: torch.Generator,
 def sample(velocity: Callable[[Tensor, Tensor], Tensor], noise: Tensor, steps: int) -> Tensor:
     """Follow `velocity(x, time)` from `noise` at t = 0 to t = 1 in `steps` equal Euler steps; shaped like `noise`.
 
-    `time` is a scalar tensor. What does not change over the steps belongs outside the function.
+    `time` is a scalar tensor.
     """
     x = noise
     for step in range(steps):

@@ -1,8 +1,8 @@
 """Frame encoders: frames uint8 [B, T, H, W, C] (C = 1 gray or 3 RGB) become tokens [B, n, dim].
 
-`ConvEncoder` is small and made for a CPU: the T frames are stacked as channels, so that motion is seen by the first layer (to
-encode frames one by one, call it with T = 1). `SiglipEncoder` is the pretrained SigLIP 2 vision tower of the reference policy,
-run on every frame, through `transformers`. Both scale the 0...255 themselves and take floats of that range too.
+`ConvEncoder` is small and made for a CPU: the T frames are stacked as channels, so that the first layer sees motion (to encode frames one
+by one, call it with T = 1). `SiglipEncoder` is the pretrained SigLIP 2 vision tower of the reference policy, run on every frame, through
+`transformers`. Both scale the 0...255 themselves and take floats of that range too.
 """
 
 import json
@@ -19,8 +19,8 @@ from ghostpad.nn.distributed import rand
 class ConvEncoder(nn.Module):
     """Three strided convolutions (16x smaller in all) and a learned position: [B, T, H, W, C] -> [B, H/16 * W/16, dim].
 
-    `channels` is T * C. Sizes that are no multiple of 16 are rounded up.
-    About 5 million multiplications for two gray 96x72 frames at `width` 24, `dim` 96.
+    `channels` is T * C; sizes are rounded up to a multiple of 16. About 5 million multiplications for two gray 96x72 frames at `width` 24,
+    `dim` 96.
     """
 
     def __init__(self, channels: int, width_px: int, height_px: int, dim: int, width: int = 32):
@@ -45,10 +45,10 @@ class ConvEncoder(nn.Module):
 class SiglipEncoder(nn.Module):
     """SigLIP 2's vision tower on every frame: [B, T, H, W, C] -> [B, T * patches, dim], frames in order.
 
-    Frames are squashed to the tower's square and scaled to -1...1 (SigLIP's mean and deviation of 0.5). `marks` adds a learned mark
-    to the tokens of each of the T frames; without them T is free. `config` alone gives random weights of that shape, for a
-    checkpoint to fill; without it `weights`, a hub name or folder, is read. Raises `MissingError` without transformers or the
-    weights, `SettingsError` for a tower of another kind.
+    Frames are resized to the tower's square and scaled to -1...1 (SigLIP's mean and deviation of 0.5). `marks` adds a learned mark to the
+    tokens of each of the T frames; without it T is free. With `config` the tower has random weights, for a checkpoint to fill; without,
+    those of `weights`, a hub name or folder. Raises `MissingError` without transformers or the weights, `SettingsError` for a tower of
+    another kind.
     """
 
     def __init__(self, frames: int, weights: str, config: dict[str, Any] | None = None, frozen: bool = False, marks: bool = True):
@@ -62,7 +62,7 @@ class SiglipEncoder(nn.Module):
 
     @property
     def config(self) -> dict[str, Any]:
-        """The tower's shape, JSON-able: give it to build the same tower without its weights."""
+        """The tower's configuration, JSON-able, which builds the same tower without its weights."""
         return plain_config(self.tower.config)
 
     @property
@@ -85,13 +85,13 @@ class SiglipEncoder(nn.Module):
 
 
 def plain_config(config: Any) -> dict[str, Any]:
-    """A configuration of transformers as JSON gives it back, where numbers that name something are text: it equals its copy on disk."""
-    found: dict[str, Any] = json.loads(json.dumps(config.to_dict()))
-    return found
+    """A configuration of transformers as read back from JSON, where number keys are text, so that it equals its copy on disk."""
+    plain: dict[str, Any] = json.loads(json.dumps(config.to_dict()))
+    return plain
 
 
 def shake(frames: Tensor, shift_px: int, light: float, generator: torch.Generator) -> Tensor:
-    """Frames [B, T, H, W, C] as float32 0...255, each sample shifted and lit anew (its T frames alike).
+    """Frames [B, T, H, W, C] as float32 0...255, each sample with a random shift and light, the same for its T frames.
 
     The shift is up to `shift_px` whole pixels a side, edges repeated; brightness and contrast change by up to the share `light`.
     """
@@ -101,7 +101,7 @@ def shake(frames: Tensor, shift_px: int, light: float, generator: torch.Generato
         return low + (high - low) * rand((batch,), generator)
 
     if shift_px:
-        for axis in (2, 3):  # repeat the edges, then cut every sample out where it may lie: much cheaper than indexing pixels
+        for axis in (2, 3):  # repeat the edges, then cut every sample out: much cheaper than indexing pixels
             first, last = frames.narrow(axis, 0, 1), frames.narrow(axis, -1, 1)
             frames = torch.cat([first] * shift_px + [frames] + [last] * shift_px, axis)
         places = zip(frames, *(draw(0, 2 * shift_px + 1).long().tolist() for _ in range(2)), strict=True)
@@ -122,7 +122,7 @@ def transformers_package() -> Any:
 def _build_tower(config: dict[str, Any]) -> Any:
     transformers = transformers_package()
     tower = transformers.SiglipVisionModel(transformers.SiglipVisionConfig(**config))
-    if tower.use_head:  # a checkpoint may hold it, but nobody reads what it pools
+    if tower.use_head:  # a checkpoint may hold it, but what it pools is not used
         tower.use_head = False
         tower.head.requires_grad_(False)
     return tower
@@ -135,7 +135,7 @@ def _read_tower(weights: str) -> Any:
         kind = config.model_type
         if kind in ("siglip", "siglip_vision_model"):
             config = getattr(config, "vision_config", config)
-            config.vision_use_head = False  # its pooled vector is not read, and weights without a gradient stall distributed training
+            config.vision_use_head = False  # its pooled vector is not used, and weights without a gradient stall distributed training
             return transformers.SiglipVisionModel.from_pretrained(weights, config=config)
     except (OSError, ValueError) as error:
         raise MissingError(f"no SigLIP weights at '{weights}' ({error}): give a folder, or a name of the hub while online") from None

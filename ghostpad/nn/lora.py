@@ -1,7 +1,7 @@
-"""Low-rank adaptation (LoRA, arXiv:2106.09685): a linear layer stays as it is and learns the product of two thin matrices beside it.
+"""Low-rank adaptation (LoRA, arXiv:2106.09685): a frozen linear layer to which the product of two thin matrices, learned, is added.
 
 The names of the layer's own weights do not change, so `merged` makes an ordinary state dict of an adapted one. The product is not
-scaled (the paper's alpha / rank is 1): how fast it learns is the learning rate's affair.
+scaled (the paper's alpha / rank is 1); the learning rate serves for that.
 """
 
 import math
@@ -15,7 +15,7 @@ DOWN, UP = "lora_down", "lora_up"
 
 
 class LoraLinear(nn.Linear):
-    """A frozen linear layer W x + b and beside it up (down x), which starts at 0; `rank` is the width between the two."""
+    """A frozen linear layer W x + b plus up (down x), which starts at 0; `rank` is the width between the two."""
 
     def __init__(self, linear: nn.Linear, rank: int):
         super().__init__(linear.in_features, linear.out_features, linear.bias is not None, device="meta")
@@ -31,26 +31,22 @@ class LoraLinear(nn.Linear):
 
 
 def add_lora(part: nn.Module, rank: int) -> int:
-    """Freeze `part` and give every linear layer inside it that learned until now a low-rank companion; returns how many there are."""
-    learning = {module for module in part.modules() if type(module) is nn.Linear and module.weight.requires_grad}
+    """Freeze `part` and make every linear layer inside it that was not frozen a `LoraLinear`; returns how many there are."""
+    linears = {name: one for name, one in part.named_modules() if name and type(one) is nn.Linear and one.weight.requires_grad}
     part.requires_grad_(False)
-    count = 0
-    for module in list(part.modules()):
-        for name, child in list(module.named_children()):
-            if child in learning:
-                setattr(module, name, LoraLinear(child, rank))
-                count += 1
-    return count
+    for name, linear in linears.items():
+        part.set_submodule(name, LoraLinear(linear, rank))
+    return len(linears)
 
 
 @torch.no_grad()
 def merged(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict in which low-rank products are part of the weights; one without any comes back as it is."""
-    found = {name: value for name, value in state.items() if name.rpartition(".")[2] not in (DOWN, UP)}
+    """A state dict with low-rank products added to the weights; one without any comes back as it is."""
+    weights = {name: value for name, value in state.items() if name.rpartition(".")[2] not in (DOWN, UP)}
     for name, up in state.items():
         owner, _, last = name.rpartition(".")
         if last == UP:
             prefix = f"{owner}." if owner else ""
-            weight = found[f"{prefix}weight"]
-            found[f"{prefix}weight"] = (weight + (up.float() @ state[f"{prefix}{DOWN}"].float())).to(weight.dtype)
-    return found
+            weight = weights[f"{prefix}weight"]
+            weights[f"{prefix}weight"] = (weight + (up.float() @ state[f"{prefix}{DOWN}"].float())).to(weight.dtype)
+    return weights

@@ -1,14 +1,13 @@
 """Motion between neighbouring frames as a small map: block matching with a soft, sub-pixel answer.
 
-For every block of the first frame, the mean absolute difference to the second frame is taken at every shift of a search
-range (a cost volume); the softmax of the negative costs gives the expected shift and its spread. The map keeps *where*
-things moved, so expansion (walking) and rotation (turning) look different, and it has six numbers a block instead of a raw
-volume's sixty-five, which five minutes of labels overfit. Nothing here is learned: the expert's footage and the novice's are
-read by the same rule. Measured on five minutes of Doom (docs/results.md): turn R2 0.95 and forward R2 0.86 on unseen episodes
-of the same player, where raw cost maps gave 0.85 / 0.40.
+For every block of the first frame, the mean absolute difference to the second frame is computed at every shift of a search range (a cost
+volume); the softmax of the negative costs gives the expected shift and its spread. The map keeps *where* things moved, so expansion
+(walking) and rotation (turning) look different, and has six numbers a block instead of a raw volume's sixty-five, which five minutes of
+recorded pads overfit. Nothing here is learned, so every player's footage is measured by the same rule. On five minutes of Doom
+(docs/results.md): turn R2 0.95 and forward R2 0.86 on unseen episodes of the same player, where raw cost maps gave 0.85 / 0.40.
 
-Cost: about 0.25 ms of CPU a pair at 64x48 with 65 shifts on one core (measured). Given up: motion larger than the search range, and
-learned features in the matching.
+Cost: about 0.25 ms of CPU a pair at 64x48 with 65 shifts on one core (measured). It misses motion larger than the search range, and
+matches without learned features.
 """
 
 import torch
@@ -16,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 BLOCK, STRIDE = 8, 4
-"""Side of a block and distance between blocks, pixels of the matched picture (guesses; the block is the one of the prototype)."""
+"""Side of a block and distance between blocks, pixels of the matched picture (guesses)."""
 
 SHARPNESS, GLOBAL_SHARPNESS = 12.5, 33.0
 """Inverse temperatures of the softmax over shifts, for one block and for the whole picture (guesses that worked)."""
@@ -28,7 +27,7 @@ CHANNELS = 6
 class MotionMap(nn.Module):
     """The motion map of neighbouring frames, without learned weights.
 
-    search_x_px, search_y_px   largest shift looked for, in pixels of the picture given
+    search_x_px, search_y_px   largest shift looked for, in pixels of the picture
     """
 
     shifts_x: Tensor
@@ -51,20 +50,20 @@ class MotionMap(nn.Module):
 
     @torch.no_grad()
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps [N, 6, h, w] and whole-picture shifts [N, 2] (x, y in pixels) between `before` and `after`.
+        """Maps [N, 6, h, w] and whole-picture shifts [N, 2] (x, y in pixels) between pictures and the next ones.
 
-        frames   float [2, N, H, W]: N pictures before and the N pictures after them, brightness normalised
+        frames   float [2, N, H, W]: N pictures and the N after them, brightness normalised
         """
-        maps, shifts = zip(*(self._match(a, b) for a, b in zip(frames[0].split(4), frames[1].split(4), strict=True)), strict=True)
+        # Four pairs at a time stay in the cache: larger batches are slower on a CPU (measured).
+        maps, shifts = zip(*(self._match(*pairs) for pairs in frames.split(4, dim=1)), strict=True)
         return torch.cat(maps), torch.cat(shifts)
 
     def _match(self, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
-        # Four pairs at a time stay in the cache: larger batches are slower on a CPU (measured).
         x, y = self.search_x_px, self.search_y_px
         padded = F.pad(after[:, None], (x, x + x % 2, y, y), mode="replicate")[:, 0]
         kept = before[:, None, None, :, ::2].contiguous()
         cost = before.new_empty(len(before), 2 * y + 1, 2 * x + 1, *self.size)
-        # Even and odd shifts meet even and odd columns; apart, each lies contiguous in memory and the subtraction is vectorised.
+        # Even and odd shifts need even and odd columns; apart, each is contiguous in memory and the subtraction is vectorised.
         for odd in (0, 1):
             pixels = padded[:, :, odd::2].contiguous()
             shifted = pixels.unfold(1, self.height_px, 1).unfold(2, self.width_px // 2, 1)[:, :, : x + 1 - odd]
@@ -83,15 +82,14 @@ class MotionMap(nn.Module):
 
     def _moments(self, cost: Tensor, sharpness: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Expected shift x, y and spread x, y of a cost [n, 2y+1, 2x+1, h, w], each [n, h, w]."""
-        belief = (-sharpness * cost.flatten(1, 2)).softmax(1).unflatten(1, cost.shape[1:3])
-        along_x, along_y = belief.sum(1), belief.sum(2)
-        mean_x, square_x = _first_two(along_x, self.shifts_x)
-        mean_y, square_y = _first_two(along_y, self.shifts_y)
+        p = (-sharpness * cost.flatten(1, 2)).softmax(1).unflatten(1, cost.shape[1:3])
+        mean_x, square_x = _first_two(p.sum(1), self.shifts_x)
+        mean_y, square_y = _first_two(p.sum(2), self.shifts_y)
         return mean_x, mean_y, (square_x - mean_x**2).clamp(min=0).sqrt(), (square_y - mean_y**2).clamp(min=0).sqrt()
 
 
 def normalise(pictures: Tensor, radius: int = 4) -> Tensor:
-    """Pictures float [N, H, W] in 0...1 less their local mean, over their local contrast: matching then ignores light and fog."""
+    """Pictures float [N, H, W] in 0...1 minus their local mean, over their local contrast: matching then ignores light and fog."""
     rows, columns = (_band_means(size, radius, pictures) for size in pictures.shape[1:])
 
     def local(values: Tensor) -> Tensor:
@@ -108,9 +106,9 @@ def _band_means(size: int, radius: int, like: Tensor) -> Tensor:
     return near / near.sum(1, keepdim=True)
 
 
-def _first_two(belief: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """First and second moment over axis 1 of a belief [n, D, h, w] about `values` [D]."""
-    return torch.einsum("ndhw,d->nhw", belief, values), torch.einsum("ndhw,d->nhw", belief, values**2)
+def _first_two(p: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """First and second moment of `values` [D] under probabilities [n, D, h, w]."""
+    return torch.einsum("ndhw,d->nhw", p, values), torch.einsum("ndhw,d->nhw", p, values**2)
 
 
 def _column_means(size: int) -> Tensor:

@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 FEWEST_ROWS = 8
-"""Below this the plain product is as fast: it only waits for memory (measured for 1 row)."""
+"""For fewer the plain product is as fast, as it only waits for memory (measured for 1 row)."""
 
 
 class PackedLinear(nn.Linear):
-    """A linear layer with a packed copy of its weight, which must not change any more. Names and state dict stay the same."""
+    """A linear layer with a packed copy of its weight, which must not change afterwards. Names and state dict stay the same."""
 
     def __init__(self, linear: nn.Linear):
         super().__init__(linear.in_features, linear.out_features, linear.bias is not None, device="meta")
@@ -26,18 +26,16 @@ class PackedLinear(nn.Linear):
         plain = torch.is_grad_enabled() or input.dtype != torch.float32 or not input.is_cpu or torch.is_autocast_enabled("cpu")
         if plain or input.numel() < FEWEST_ROWS * self.in_features:
             return F.linear(input, self.weight, self.bias)
-        found: Tensor = torch.ops.mkldnn._linear_pointwise(input, self._packed, self.bias, "none", [], "")
-        return found
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(input, self._packed, self.bias, "none", [], "")
+        return product
 
 
 def pack_linears(part: nn.Module) -> int:
-    """Pack every plain float32 linear layer inside `part` that lies on the CPU; returns how many there were."""
+    """Pack every plain float32 linear layer on the CPU inside `part`; returns how many there were."""
     if not (torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")):
         return 0
-    count = 0
-    for module in list(part.modules()):
-        for name, child in list(module.named_children()):
-            if type(child) is nn.Linear and child.weight.device.type == "cpu" and child.weight.dtype == torch.float32:
-                setattr(module, name, PackedLinear(child))
-                count += 1
-    return count
+    linears = {name: one for name, one in part.named_modules() if name and type(one) is nn.Linear}
+    linears = {name: one for name, one in linears.items() if one.weight.device.type == "cpu" and one.weight.dtype == torch.float32}
+    for name, linear in linears.items():
+        part.set_submodule(name, PackedLinear(linear))
+    return len(linears)

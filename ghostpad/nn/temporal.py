@@ -13,7 +13,7 @@ class LocalConv(nn.Module):
         self.conv = nn.Conv1d(dim, dim, 2 * reach + 1, padding=reach)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The convolved sequence after a GELU; beyond the ends lies 0."""
+        """The convolved sequence after a GELU, padded with 0 at both ends."""
         return F.gelu(self.conv(x.transpose(1, 2))).transpose(1, 2)
 
 

@@ -1,12 +1,11 @@
-"""Transformer parts: attention, feed-forward, blocks, and the denoiser that alternates cross- and self-attention.
+"""Transformer parts: attention, feed-forward, blocks, and the denoiser, which alternates cross- and self-attention.
 
-The denoiser follows the reference policy's DiT: even blocks read the context by cross-attention, odd blocks let the tokens see
-each other, and the time enters as the scale and shift of the norm before attention and of the last norm (AdaLN, no gates). What is
-optional (buckets of time, positions in every block, dropout, masks) is off by default and then costs nothing.
+The denoiser follows the reference policy's DiT: even blocks attend to the context, odd blocks to the tokens themselves, and the time enters
+as scale and shift of the norm before attention and of the last norm (AdaLN, no gates). Options (buckets of time, positions in every block,
+dropout, masks) are off by default and then cost nothing.
 
-What does not change over the steps of a sampler is computed once: `Denoiser.read` turns the context into the keys and values of
-every cross block. The same serves training: several noisy versions of one sample ("draws") share one reading, because to
-cross-attention they are just more query tokens.
+`Denoiser.read` turns the context into the keys and values of every cross block, once for all steps of a sampler. In training, several
+noisy versions of one sample ("draws") share them: to cross-attention they are more query tokens.
 """
 
 import math
@@ -21,7 +20,7 @@ from ghostpad.base.errors import SettingsError
 
 
 class KeysValues(NamedTuple):
-    """Keys and values, each [B, heads, n, dim / heads], and which of the n count: bool [B, 1, 1, n], or None for all."""
+    """Keys and values, each [B, heads, n, dim / heads], and a mask of the n that count, bool [B, 1, 1, n], or None for all."""
 
     keys: Tensor
     values: Tensor
@@ -30,11 +29,11 @@ class KeysValues(NamedTuple):
 
 @dataclass(frozen=True)
 class Extras:
-    """What blocks can have besides, as the reference's do; the defaults are without.
+    """Options of blocks, as the reference's have; by default none.
 
     positions      rows of the sinusoid table that is added to the tokens before every attention; 0: none
-    dropout        share of numbers dropped behind attention and inside the feed-forward
-    final_dropout  drop a second time behind attention, and at the end of the feed-forward
+    dropout        share of numbers dropped after attention and inside the feed-forward
+    final_dropout  drop a second time after attention, and at the end of the feed-forward
     """
 
     positions: int = 0
@@ -47,14 +46,14 @@ PLAIN = Extras()
 
 
 def angles(ticks: Tensor, exponents: Tensor) -> Tensor:
-    """Angles float32 [..., e] of numbers [...] at the frequencies 10000^-exponent, for exponents [e] from 0 to 1."""
+    """Angles float32 [..., e] of numbers [...] at the frequencies 10000^-exponent, for exponents [e] in 0...1."""
     return ticks.float().unsqueeze(-1) * torch.exp(-math.log(10000.0) * exponents)
 
 
 class Positions(nn.Module):
-    """Adds sinusoids of their place to tokens [..., n, dim], n <= `rows`: sines and cosines take turns.
+    """Adds sinusoids of their positions to tokens [..., n, dim], n <= `rows`; sines and cosines alternate.
 
-    The table [1, rows, dim] is a buffer and not computed anew, because the reference's checkpoints hold it.
+    The table [1, rows, dim] is a buffer, because the reference's checkpoints hold it.
     """
 
     table: Tensor
@@ -65,7 +64,7 @@ class Positions(nn.Module):
         self.register_buffer("table", torch.stack([phase.sin(), phase.cos()], -1).flatten(1)[None])
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """The tokens plus their places' rows of the table."""
+        """The tokens plus the first rows of the table."""
         return tokens + self.table[:, : tokens.shape[-2]]
 
 
@@ -85,12 +84,12 @@ class Attention(nn.Module):
         self.out = nn.Linear(dim, dim)
 
     def read(self, context: Tensor, mask: Tensor | None = None) -> KeysValues:
-        """Keys and values of a context [B, n, context_dim]; `mask`, bool [B, n], says which of it counts."""
+        """Keys and values of a context [B, n, context_dim]; where `mask`, bool [B, n], is False they do not count."""
         keys, values = self.to_kv(context).chunk(2, dim=-1)
         return KeysValues(self._split(keys), self._split(values), None if mask is None else mask[:, None, None])
 
     def forward(self, tokens: Tensor, context: KeysValues) -> Tensor:
-        """Attend to `context`; [B, n, dim]."""
+        """[B, n, dim]: the tokens' attention to `context`."""
         mixed = F.scaled_dot_product_attention(self._split(self.to_q(tokens)), context.keys, context.values, context.mask)
         return self.out(mixed.transpose(1, 2).flatten(2))
 
@@ -121,27 +120,27 @@ class Block(nn.Module):
         self.drop, self.drop_last = _dropouts(extras)
 
     def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The tokens after one block, [B, n, dim]; those where `mask`, bool [B, n], is False are not attended to."""
+        """The tokens [B, n, dim] after the block; those where `mask`, bool [B, n], is False are not attended to."""
         normed = self.place(self.norm_attention(tokens))
         tokens = tokens + self.drop_last(self.drop(self.attention(normed, self.attention.read(normed, mask))))
         return tokens + self.feed(self.norm_feed(tokens))
 
 
 class Mixer(nn.Sequential):
-    """`depth` blocks of self-attention one after the other; none leaves the tokens as they are."""
+    """`depth` blocks of self-attention; 0 leave the tokens as they are."""
 
     def __init__(self, depth: int, dim: int, heads: int, extras: Extras = PLAIN):
         super().__init__(*(Block(dim, heads, extras=extras) for _ in range(depth)))
 
     def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The tokens [B, n, dim] after all blocks; `mask` as for a block."""
+        """The tokens [B, n, dim] after all blocks; `mask` as in `Block`."""
         for block in self:
             tokens = block(tokens, mask)
         return tokens
 
 
 class AdaNorm(nn.Module):
-    """A layer norm whose scale and shift come from a condition [..., condition_dim]. It starts as a plain norm."""
+    """A layer norm with scale and shift from a condition [..., condition_dim]; untrained, a plain norm."""
 
     def __init__(self, dim: int, condition_dim: int, eps: float = 1e-5):
         super().__init__()
@@ -159,7 +158,7 @@ class AdaNorm(nn.Module):
 class TimeEmbedding(nn.Module):
     """A time 0...1 as a vector: sinusoids of 1000 t (cosines first), then two linear layers.
 
-    With `buckets` the time is told in whole buckets only, as the reference does with 1000 of them.
+    With `buckets` the time is rounded down to one of them; the reference has 1000.
     """
 
     def __init__(self, dim: int, waves: int = 128, buckets: int = 0):
@@ -168,7 +167,7 @@ class TimeEmbedding(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(2 * waves, dim), nn.SiLU(), nn.Linear(dim, dim))
 
     def ticks(self, time: Tensor) -> Tensor:
-        """What the sinusoids are of: 1000 t float32, or the number of the bucket."""
+        """1000 t, float32, or the number of the bucket: what the sinusoids are of."""
         return (self.buckets * time.float()).floor() if self.buckets else 1000.0 * time.float()
 
     def forward(self, time: Tensor) -> Tensor:
@@ -179,9 +178,9 @@ class TimeEmbedding(nn.Module):
 
 
 class DenoiserBlock(nn.Module):
-    """One block of the denoiser: attention behind a norm that the condition modulates, then a feed-forward.
+    """One block of the denoiser: attention after a norm that the condition modulates, then a feed-forward.
 
-    With `context_dim` it attends to a context, without to the tokens themselves.
+    With `context_dim` it attends to a context, else to the tokens themselves.
     """
 
     def __init__(self, dim: int, heads: int, expand: int, context_dim: int | None, extras: Extras = PLAIN):
@@ -194,11 +193,11 @@ class DenoiserBlock(nn.Module):
         self.drop, self.drop_last = _dropouts(extras)
 
     def read(self, context: Tensor, mask: Tensor | None = None) -> KeysValues | None:
-        """What cross-attention needs of a context [B, n, context_dim]; None for a block of self-attention."""
+        """Keys and values of a context [B, n, context_dim] for cross-attention; None in a block of self-attention."""
         return self.attention.read(context, mask) if self.crosses else None
 
     def forward(self, tokens: Tensor, condition: Tensor, context: KeysValues | None) -> Tensor:
-        """Tokens [B, draws, n, dim] after the block; with a context the draws are read as more tokens of one sample."""
+        """The tokens [B, draws, n, dim] after the block; to a context, all draws are tokens of one sample."""
         normed = self.place(self.norm(tokens, condition))
         flat = normed.flatten(0, 1) if context is None else normed.flatten(1, 2)
         attended = self.attention(flat, self.attention.read(flat) if context is None else context)
@@ -207,9 +206,9 @@ class DenoiserBlock(nn.Module):
 
 
 class Denoiser(nn.Module):
-    """A stack of `depth` denoiser blocks with the norm of its output modulated too.
+    """`depth` denoiser blocks and a last norm that the time modulates too.
 
-    Cross- and self-attention take turns, cross-attention first, or without `interleave` all blocks cross.
+    Cross- and self-attention alternate, cross-attention first; without `interleave` all blocks have cross-attention.
     """
 
     def __init__(
@@ -232,7 +231,7 @@ class Denoiser(nn.Module):
         self.norm = AdaNorm(dim, dim, last_eps)
 
     def read(self, context: Tensor, mask: Tensor | None = None) -> list[KeysValues | None]:
-        """What every block needs of a context [B, n, context_dim]; give it to each `forward` on that context."""
+        """Keys and values of a context [B, n, context_dim] in every block, for each `forward` with that context."""
         return [cast(DenoiserBlock, block).read(context, mask) for block in self.blocks]
 
     def forward(self, tokens: Tensor, time: Tensor, reading: list[KeysValues | None]) -> Tensor:
@@ -244,5 +243,5 @@ class Denoiser(nn.Module):
 
 
 def _dropouts(extras: Extras) -> tuple[nn.Dropout, nn.Dropout]:
-    """The dropout behind every attention and inside every feed-forward, and the second one. A share of 0 draws nothing."""
+    """The dropout after attention and inside the feed-forward, and the final one. A share of 0 draws nothing."""
     return nn.Dropout(extras.dropout), nn.Dropout(extras.dropout if extras.final_dropout else 0.0)

@@ -11,11 +11,10 @@ from pathlib import Path
 
 from ghostpad.base.errors import MissingError
 from ghostpad.corpus.folder import Corpus
-from ghostpad.feed.gather import gather, known_slots
+from ghostpad.feed.gather import corpus_facts, gather, known_slots
 from ghostpad.policy.model import Policy, policy_window
 from ghostpad.policy.settings import PolicyRun
 from ghostpad.policy.tune import apply_tuning, finetune_facts, load_init
-from ghostpad.train.facts import corpus_facts
 from ghostpad.train.loop import Training, train
 
 
@@ -39,12 +38,11 @@ def train_policy(corpora: Sequence[Path], out: Path, run: PolicyRun, oracle: Pat
     """
     opened = [Corpus.open(path) for path in corpora]
     footage = gather(opened, run.data, policy_window(run.model), oracle)
-    groups = footage.groups
-    if not groups:
+    if not footage.groups:
         raise MissingError(
             f"no video of {', '.join(map(str, corpora))} has rows to learn from: 'ghostpad record' or 'ghostpad label' makes some"
         )
-    slots = known_slots([clip for group in groups for clip in group])
+    slots = known_slots([*footage.recorded, *footage.pseudo])
     facts = corpus_facts(opened) | {"slots": slots, "labels": footage.sources, "oracle": oracle is not None} | footage.minutes
     if init is not None:
         facts = finetune_facts(init, out, facts)
@@ -56,6 +54,5 @@ def train_policy(corpora: Sequence[Path], out: Path, run: PolicyRun, oracle: Pat
             load_init(model, init)
         apply_tuning(model, run.tune)
 
-    shares = footage.shares(run.data.truth_share)
-    train(Training(Policy, run.model, facts, groups, shares, run.data, run.train, out, prepare, footage.held_out))
+    train(Training(Policy, run.model, facts, footage, run.data, run.train, out, prepare))
     return TrainedPolicy(**footage.minutes, sources=footage.sources)

@@ -1,12 +1,12 @@
 """A run on disk: safetensors and JSON only, whole or not at all.
 
 RUN/run.json                     kind, settings, facts, pad layout, data fingerprint: written before training
-RUN/model.safetensors            the published (averaged) weights: written last, so it is also the done mark
+RUN/model.safetensors            the published (averaged) weights: written last, so that a run is finished when it is there
 RUN/checkpoints/step-0000400/    model, ema, optimizer .safetensors and state.json, to resume from (the newest one is kept)
 RUN/tensorboard/                 curves
-RUN/speed.json                   samples a second and the share of the time that waited for data, of the process that finished the run
-RUN/validation.json              losses on held-out and on learned windows, every so many steps (`ghostpad.train.validate`)
-RUN/threads.json                 the number of CPU threads, where the settings left it open (`ghostpad.train.threads`)
+RUN/speed.json                   samples a second and the share of time waiting for data, of the process that finished the run
+RUN/validation.json              losses on held-out and on learned windows (`ghostpad.train.validate`)
+RUN/threads.json                 the number of CPU threads, unless a setting gave it (`ghostpad.train.threads`)
 RUN/.lock                        held while a process trains the run
 """
 
@@ -30,24 +30,20 @@ TENSORS = ("model", "ema", "optimizer")
 """The tensors that a checkpoint holds, one file each."""
 
 
-def describe(model: Model, run_settings: dict[str, Any], data: str) -> dict[str, Any]:
-    """What `run.json` holds; `data` is the fingerprint of the footage."""
-    return {
-        "kind": model.kind,
-        "layout": LAYOUT,
-        "settings": run_settings,
-        "model": model.settings.model_dump(mode="json"),
-        "facts": model.facts,
-        "data": data,
-    }
-
-
-def claim(run: Path, description: dict[str, Any]) -> None:
-    """Make `run` the folder of this training, finished or not.
+def claim(run: Path, model: Model, settings: dict[str, Any], data: str) -> None:
+    """Make `run` the folder of this training, finished or not; `data` is the fingerprint of the footage.
 
     Raises `SettingsError` if the folder holds a run with other settings or data.
     """
     path = run / "run.json"
+    description = {
+        "kind": model.kind,
+        "layout": LAYOUT,
+        "settings": settings,
+        "model": model.settings.model_dump(mode="json"),
+        "facts": model.facts,
+        "data": data,
+    }
     if path.exists():
         old = read_json(path)
         changed = [key for key in description if old.get(key) != description[key]]
@@ -55,13 +51,13 @@ def claim(run: Path, description: dict[str, Any]) -> None:
             raise SettingsError(f"{run} holds a run with another {', '.join(changed)}: choose another --out, or remove the folder")
     else:
         write_json(path, description)
-    if (run / "model.safetensors").exists():  # a process killed right after publishing leaves them behind
+    if (run / "model.safetensors").exists():  # a process killed right after publishing leaves checkpoints behind
         shutil.rmtree(run / "checkpoints", ignore_errors=True)
 
 
 @dataclass(frozen=True)
 class State:
-    """A training after `step` steps, every tensor whole and on the CPU: what is saved does not tell how many processes trained it."""
+    """A training after `step` steps, every tensor whole and on the CPU, so that it is the same for any number of processes."""
 
     step: int
     model: dict[str, Tensor]
@@ -84,16 +80,16 @@ def save_checkpoint(run: Path, state: State) -> None:
 
 def load_checkpoint(run: Path) -> State | None:
     """The newest checkpoint, if there is one."""
-    found = sorted((run / "checkpoints").glob("step-*"))
-    if not found:
+    newest = max((run / "checkpoints").glob("step-*"), default=None)
+    if newest is None:
         return None
-    facts = read_json(found[-1] / "state.json")
-    tensors = {name: load_file(found[-1] / f"{name}.safetensors") for name in TENSORS}
+    facts = read_json(newest / "state.json")
+    tensors = {name: load_file(newest / f"{name}.safetensors") for name in TENSORS}
     return State(step=int(facts["step"]), scaler=facts.get("scaler", {}), **tensors)
 
 
 def publish(run: Path, weights: dict[str, Tensor]) -> None:
-    """Write the finished weights, which marks the run as done, and drop what was kept to resume from."""
+    """Write the finished weights, which finishes the run, and remove checkpoints."""
     with atomic_path(run / "model.safetensors") as temporary:
         save_file(weights, temporary, metadata={"layout": LAYOUT})
     shutil.rmtree(run / "checkpoints", ignore_errors=True)
@@ -104,7 +100,7 @@ def load_model(run: str | Path, cls: type[AnyModel]) -> AnyModel:
     run, description = Path(run), read_run(run, cls.kind)
     model = cls.on_meta(build_settings(cls.settings_class, description["model"], str(run / "run.json")), description["facts"])
     on_meta = any(weight.is_meta for weight in model.parameters())
-    try:  # a model without memory takes the file's tensors as they are, mapped: no second copy in memory
+    try:  # a model on the meta device takes the file's tensors as they are, mapped: no second copy in memory
         model.load_state_dict(load_weights(run), assign=on_meta)
     except RuntimeError as error:
         raise FormatError(f"{run / 'model.safetensors'} does not fit its run.json: {error}") from None
@@ -121,7 +117,7 @@ def load_weights(run: str | Path) -> dict[str, Tensor]:
 
 
 def read_run(run: str | Path, kind: str) -> dict[str, Any]:
-    """What `run.json` says of a finished run. Raises `MissingError` for no run or an unfinished one, `FormatError` for another kind of
+    """The `run.json` of a finished run. Raises `MissingError` if there is none or it is not finished, `FormatError` for another kind of
     model or pad layout."""
     run = Path(run)
     if not (run / "run.json").exists():
@@ -140,8 +136,8 @@ def run_fingerprint(run: str | Path) -> str:
 
     Bytes, because sums of the weights differ in the last bit with the number of threads, and so would the name.
     """
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name in ("run.json", "model.safetensors", "calibration.json"):
         if (path := Path(run) / name).exists():
-            found.update(path.read_bytes())
-    return found.hexdigest()[:12]
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]

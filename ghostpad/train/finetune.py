@@ -1,4 +1,4 @@
-"""Starting a training from a finished run, whatever the model: its settings of the model, and its facts, licences among them.
+"""Fine-tuning for every model: a training takes over the model settings and the facts, such as licences, of a finished run.
 
 Reads a run folder, which stays as it is.
 """
@@ -9,17 +9,17 @@ from typing import Any
 
 from ghostpad.base.errors import SettingsError
 from ghostpad.base.settings import SettingsType, load_settings
+from ghostpad.feed.gather import FACTS
 from ghostpad.train.checkpoint import read_run, run_fingerprint
-from ghostpad.train.facts import FACTS
 
 
 def finetune_run(
     cls: type[SettingsType], kind: str, changeable: Collection[str], init: Path, recipe: Path | None, flags: Mapping[str, Any]
 ) -> SettingsType:
-    """The settings `cls` of a training that starts from the run `init`: its own of the model, and what a recipe and flags say.
+    """The settings `cls` of a training that starts from the run `init`: of the model, those of `init`; all others from a recipe and flags.
 
-    Raises `SettingsError` for a setting of the model that is neither `changeable` nor as `init` has it, and for all problems that
-    `load_settings` tells; `MissingError` and `FormatError` as `read_run` does.
+    Raises `SettingsError` for a setting of the model that differs from that of `init` and is not `changeable`, and as `load_settings`
+    does; `MissingError` and `FormatError` as `read_run` does.
     """
     built = read_run(init, kind)["model"]
     run = load_settings(cls, recipe, flags, {"model": built})
@@ -31,7 +31,7 @@ def finetune_run(
 
 
 def inherited_facts(init: Path, out: Path, kind: str, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts of a run that starts from `init`: what that one knew, with `facts` laid over it; games and licences of both.
+    """The facts of a run that starts from `init`: those of `init`, replaced by `facts` where both have one; games, licences etc. of both.
 
     Raises `SettingsError` where `out` is `init`, and as `read_run` does.
     """

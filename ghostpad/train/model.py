@@ -1,4 +1,4 @@
-"""`Model`: what every trainable model owes the loop."""
+"""`Model`: what every model must define to be trained."""
 
 from abc import abstractmethod
 from typing import Any, ClassVar, TypeVar
@@ -16,8 +16,7 @@ AnyModel = TypeVar("AnyModel", bound="Model")
 class Model(nn.Module):
     """Base of every model: built from its settings and facts, trained through `loss`.
 
-    facts   JSON-able facts that travel in the checkpoint: the pad slots the model predicts, the games, fps and licence of
-            what it learned from
+    facts   JSON-able facts that are kept in the run: the pad slots the model predicts, and games, fps, licences of what it learned from
     """
 
     kind: ClassVar[str]
@@ -32,7 +31,7 @@ class Model(nn.Module):
 
     @classmethod
     def on_meta(cls: type[AnyModel], settings: Any, facts: dict[str, Any]) -> AnyModel:
-        """The model for a checkpoint to fill; large ones come without memory for weights (all on the meta device), others as they are."""
+        """The model for a checkpoint to fill; a large one may have all its weights on the meta device, which takes no memory."""
         return cls(settings, facts)
 
     @property
@@ -42,17 +41,15 @@ class Model(nn.Module):
 
     @abstractmethod
     def loss(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """The scalar loss of a batch and detached scalars to log. `generator` is the only source of chance."""
+        """The scalar loss of a batch and detached scalars to log. All random numbers come from `generator`."""
 
     def weigh(self, batch: Batch) -> Tensor:
-        """What the loss of a batch counts beside that of another part of the same one: a scalar, the weight that its mean is divided by."""
+        """The weight of the loss of one part of a batch beside that of another: a scalar, by which its mean is divided."""
         return batch.weight.sum()
 
     def freeze(self, *parts: nn.Module | None) -> None:
-        """Keep parts as they are: no gradients, and evaluation mode while the rest trains (batch norms would move otherwise)."""
-        for part in parts:
-            if part is not None:
-                self._frozen.append(part.requires_grad_(False).eval())
+        """Keep parts as they are: no gradients, and evaluation mode while all else trains (batch norms would change otherwise)."""
+        self._frozen += [part.requires_grad_(False).eval() for part in parts if part is not None]
 
     def train(self, mode: bool = True) -> "Model":
         """As torch does, but frozen parts stay in evaluation mode."""
@@ -62,5 +59,5 @@ class Model(nn.Module):
         return self
 
     def forward(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """`loss`, under the name that wrappers for many processes call."""
+        """`loss`, under the name that torch's wrappers call."""
         return self.loss(batch, generator)

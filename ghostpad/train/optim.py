@@ -1,4 +1,4 @@
-"""AdamW, its warm-up-stable-decay schedule, and the weight average: each a pure function of the step, so resume is exact."""
+"""AdamW, its warm-up-stable-decay schedule, and the weight average: schedules are pure functions of the step, so resume is exact."""
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ def learning_rate(step: int, settings: TrainSettings) -> float:
 class Ema:
     """An exponential average of the trainable weights.
 
-    The decay of step n is min(decay, (1+n)/(10+n)), so that a short run is not an average with its random start.
+    The decay of step n is min(decay, (1+n)/(10+n)), so that the random start counts little in a short run.
     """
 
     def __init__(self, model: nn.Module, decay: float):
@@ -37,7 +37,7 @@ class Ema:
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        """Take in the weights after step `step` (0, 1, ...)."""
+        """Average in the weights after step `step` (0, 1, ...)."""
         decay = min(self.decay, (1 + step) / (10 + step)) if self.decay else 0.0
         current = dict(model.named_parameters())
         for name, average in self.weights.items():
@@ -45,7 +45,7 @@ class Ema:
 
     @torch.no_grad()
     def swap(self, model: nn.Module) -> None:
-        """Give the model the averaged weights and keep its own in their place; once more undoes it."""
+        """Exchange the averaged weights and the model's own; a second call undoes it."""
         for name, weight in model.named_parameters():
             if name in self.weights:
                 own = weight.detach().clone()
@@ -53,12 +53,12 @@ class Ema:
                 self.weights[name].copy_(own)
 
     def load(self, weights: dict[str, Tensor]) -> None:
-        """Put back the average, whole, as an earlier process saved it."""
+        """Take the average, whole, as an earlier process saved it."""
         for name, value in weights.items():
             self.weights[name].copy_(shard_like(value, self.weights[name]))
 
     def state(self, model: nn.Module) -> dict[str, Tensor]:
-        """The model's state dict with the averaged weights in it."""
+        """The model's state dict with averaged weights."""
         return {name: self.weights.get(name, value) for name, value in model.state_dict().items()}
 
 
@@ -69,7 +69,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put back what `optimizer_tensors` gave, whole, laid out as the weights are."""
+    """Take the state that `optimizer_tensors` gave, whole, sharded as the weights are."""
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():

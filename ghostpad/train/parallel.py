@@ -1,8 +1,8 @@
-"""How a model lies in the processes that train it together: a copy in each (DDP), or a shard of every weight in each (FSDP2).
+"""A model in several processes that train it together: a copy in each (DDP), or a shard of every weight in each (FSDP2).
 
-With FSDP2 the weights, gradients, optimiser state and weight average of a process are 1/R of the model's; a layer is whole only while
-it computes. Shards are torch's DTensors under the model's own names, so a checkpoint is gathered to the same files whatever wrote it.
-accelerate shards on GPUs alone; torch's `fully_shard`, which it calls, also runs on CPUs (gloo), so it is called here.
+With FSDP2 each of R processes has 1/R of the weights, gradients, optimiser state and weight average; a layer is whole only while it
+computes. Shards are torch's DTensors under the model's own names, so that checkpoints are the same files as without them. accelerate
+shards on GPUs alone; torch's `fully_shard`, which it calls, also runs on CPUs (gloo), so it is called here.
 """
 
 import warnings
@@ -27,7 +27,7 @@ from ghostpad.train.settings import TrainSettings
 
 
 def start(settings: TrainSettings) -> Accelerator:
-    """The processes of this training, which are this one alone unless torchrun started it. Raises `SettingsError` for no such precision."""
+    """The processes of this training: one, unless torchrun started it. Raises `SettingsError` for a precision that the machine lacks."""
     from accelerate.state import AcceleratorState
 
     AcceleratorState._reset_state()  # accelerate keeps the first training's precision for the life of the process
@@ -39,34 +39,34 @@ def start(settings: TrainSettings) -> Accelerator:
 
 def layers(model: nn.Module) -> list[nn.Module]:
     """The layers that repeat: members of a `ModuleList`, or of a `Sequential` that has no torch module in it; no layer within a layer."""
-    found: list[nn.Module] = []
+    repeated: list[nn.Module] = []
     for child in model.children():
         own = [not type(part).__module__.startswith("torch.nn") for part in child.children()]
         repeats = isinstance(child, nn.ModuleList | nn.Sequential) and own and all(own)
-        found += list(child.children()) if repeats else layers(child)
-    return found
+        repeated += list(child.children()) if repeats else layers(child)
+    return repeated
 
 
 def recompute(model: nn.Module) -> None:
-    """Let every layer keep its inputs alone, and compute again what its gradients need."""
+    """Let every layer keep only its inputs, and compute again what its gradients need."""
     for layer in layers(model):
         layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)  # type: ignore[method-assign]
 
 
 def shard(model: nn.Module, accelerator: Accelerator) -> None:
-    """Give each process its part of every weight, in place; a layer is gathered whole when it computes."""
-    # torch warns of a layer whose output is a view; it matters to one who then writes into it, which nothing here does.
+    """Leave each process its part of every weight, in place; a layer is gathered when it computes."""
+    # torch warns of layers whose output is a view, which matters only if it is written into.
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
     mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
     for layer in layers(model):
         fully_shard(layer, mesh=mesh)
-        if callable(getattr(layer, "read", None)):  # what a layer of the denoiser makes of its context, once for all steps
+        if callable(getattr(layer, "read", None)):  # the keys and values of a denoiser's layer, computed outside its forward
             register_fsdp_forward_method(layer, "read")
     fully_shard(model, mesh=mesh)
 
 
 def callable_model(model: nn.Module, accelerator: Accelerator, optimizer: Any) -> tuple[Callable[..., Any], Any]:
-    """What to call for the loss, and the optimiser to step, of a model that lies where it should."""
+    """What to call for the loss, and the optimiser to step, of a model that is where it trains."""
     if isinstance(model, FSDPModule):
 
         def call(*inputs: Any) -> Any:
@@ -79,9 +79,9 @@ def callable_model(model: nn.Module, accelerator: Accelerator, optimizer: Any) -
 
 
 def in_parts(accelerator: Accelerator, model: Model, batch: Batch, seed: int, parts: int) -> Iterator[tuple[Batch, float, PartGenerator]]:
-    """This process's batch part by part on its device, with the share that each weighs of the whole batch's part, and its chance.
+    """This process's batch part by part on its device: each with its share of the weight of all, and a generator of its random numbers.
 
-    Chance comes from `seed`, the same in every process. All processes must call it.
+    `seed` is the same in every process. All processes must call it.
     """
     pieces, shares = [batch.part(part, parts) for part in range(parts)], [1.0]
     if parts > 1:
@@ -95,28 +95,28 @@ def in_parts(accelerator: Accelerator, model: Model, batch: Batch, seed: int, pa
 
 
 def no_sync(call: Any) -> AbstractContextManager[None]:
-    """The context of a backward pass after which more gradients are added: copies need to exchange only the sum; shards always do."""
+    """The context of a backward pass that is not the last of a step: copies exchange only the sum of gradients; shards always exchange."""
     waiting: AbstractContextManager[None] = call.no_sync() if hasattr(call, "no_sync") else nullcontext()
     return waiting
 
 
 def gather(tensors: Mapping[str, Tensor], keep: bool) -> dict[str, Tensor]:
-    """Copies on the CPU of tensors that may lie in shards, each whole; nothing unless `keep`. All processes must call it."""
-    found = {}
+    """Copies on the CPU of tensors that may be sharded, each whole; nothing unless `keep`. All processes must call it."""
+    copies = {}
     for name, value in tensors.items():
-        gathered = value.full_tensor() if isinstance(value, DTensor) else value
+        whole = value.full_tensor() if isinstance(value, DTensor) else value
         if keep:
-            found[name] = gathered.detach().cpu().contiguous().clone()
-    return found
+            copies[name] = whole.detach().cpu().contiguous().clone()
+    return copies
 
 
 def shard_like(value: Tensor, pattern: Tensor) -> Tensor:
-    """`value`, whole on every process, laid out as `pattern` is. All processes must call it."""
+    """`value`, whole in every process, sharded as `pattern` is. All processes must call it."""
     if isinstance(pattern, DTensor):
         return distribute_tensor(value.to(pattern.device), pattern.device_mesh, pattern.placements)
     return value.to(pattern.device)
 
 
 def scalar(value: Tensor) -> float:
-    """A scalar tensor as a number, which with shards is the sum or mean of all of them."""
+    """A scalar tensor as a number; of a sharded one, its sum or mean over the shards."""
     return float(value.full_tensor() if isinstance(value, DTensor) else value)

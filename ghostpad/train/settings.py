@@ -6,9 +6,9 @@ from pydantic import Field
 
 from ghostpad.base.settings import Settings
 
-RUNTIME_ONLY = frozenset({"parallel", "recompute", "accumulate", "checkpoint_every", "log_every", "validate_every", "workers"})
-"""Settings of training and data that say how a run is computed and not what: a run goes on under other values of them, and `run.json`
-leaves them out."""
+RUNTIME_ONLY = {"parallel", "recompute", "accumulate", "checkpoint_every", "log_every", "validate_every", "workers"}
+"""Settings of training and data that say how a run is computed and not what: a run may resume with other values, and `run.json` leaves
+them out."""
 
 
 class TrainSettings(Settings):
@@ -24,19 +24,14 @@ class TrainSettings(Settings):
     seed: int = Field(0, ge=0, description="seed of initial weights, batch order and noise")
     precision: Literal["no", "bf16", "fp16"] = Field("no", description="accelerate's mixed precision (fp16: on a GPU, and not with fsdp)")
     parallel: Literal["ddp", "fsdp"] = Field(
-        "ddp", description="what each process of torchrun holds: a copy of the model, or a shard of every weight (FSDP2)"
+        "ddp", description="what each process of torchrun has: a copy of the model, or a shard of every weight (FSDP2)"
     )
     recompute: bool = Field(
         False, description="compute layers again in the backward pass (gradient checkpointing): less memory, about a third more time"
     )
-    accumulate: int = Field(
-        1, ge=1, description="parts of a process's batch that are computed one after the other (gradient accumulation): memory for one part"
-    )
+    accumulate: int = Field(1, ge=1, description="parts in which a process computes its batch, to save memory (gradient accumulation)")
     threads: int = Field(
-        0,
-        ge=0,
-        description="CPU threads of torch (0: one or as many as torch would take, whichever is faster at the start; the run keeps them); "
-        "results repeat exactly only for one value",
+        0, ge=0, description="CPU threads (0: one or torch's default, the faster at the start); results repeat exactly for one value only"
     )
     checkpoint_every: int = Field(200, ge=1, description="steps between two checkpoints to resume from")
     log_every: int = Field(20, ge=1, description="steps between two log entries")

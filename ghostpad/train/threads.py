@@ -17,20 +17,20 @@ from ghostpad.feed.batch import Batch
 from ghostpad.train.model import Model
 
 FEW_STEPS, PAIRS = 100, 3
-"""A training of fewer steps takes one thread untimed; steps timed with each number, after one to warm up (guesses)."""
+"""A training of fewer steps takes one thread untimed; pairs of timed steps, after one to warm up (guesses)."""
 GAIN, HOPELESS = 0.9, 2.0
-"""More threads must take at most this share of one's time, as one suffers less from what starts later; beyond so many times as long, no
-more is timed (guesses)."""
+"""More threads must take at most this share of the time of one, which suffers less if the machine gets busy later; if they take this many
+times as long, timing stops (guesses)."""
 
 
 def recorded_threads(run: Path) -> int | None:
-    """The number that an earlier process chose for this run, if one did."""
+    """The number that an earlier process chose for this run, if any."""
     path = run / "threads.json"
     return int(read_json(path)["threads"]) if path.exists() else None
 
 
 def choose_threads(run: Path, model: Model, batch: Batch, steps: int) -> int:
-    """Choose for a training of `steps` steps like `batch`; writes the choice and what was timed. Neither weights nor draws change."""
+    """Choose for a training of `steps` steps like `batch`; writes the choice and the times. Neither weights nor random numbers change."""
     many = torch.get_num_threads()
     spent = {1: 0.0, many: 0.0}
     with torch.random.fork_rng(devices=()):

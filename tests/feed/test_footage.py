@@ -19,10 +19,10 @@ from ghostpad.base.records import VERDICTS, Video, actions_table, labels_table, 
 from ghostpad.base.settings import build_settings
 from ghostpad.corpus.folder import Corpus
 from ghostpad.feed.dataset import WindowDataset, batches
-from ghostpad.feed.footage import Footage, align, label_source, labelled_rows, load_footage, truth_rows, withheld_rows
+from ghostpad.feed.footage import Footage, align, label_source, load_footage, pseudo_label_rows, truth_rows, withheld_rows
+from ghostpad.feed.gather import split_videos
 from ghostpad.feed.order import Order
 from ghostpad.feed.settings import DataSettings
-from ghostpad.feed.split import split_videos
 from ghostpad.feed.window import WindowSpec
 from ghostpad.idm.settings import IdmRun
 
@@ -205,7 +205,7 @@ def judged_corpus(root: Path, source: str) -> Corpus:
 
 @pytest.mark.parametrize("power", [0.0, 1.0, 2.0])
 def test_dropped_rows_weigh_nothing_and_the_rest_by_confidence(tmp_path: Path, power: float) -> None:
-    rows = labelled_rows(judged_corpus(tmp_path, "idm-a"), "idm-a", DataSettings(confidence_power=power))(Corpus.open(tmp_path), "v")
+    rows = pseudo_label_rows(judged_corpus(tmp_path, "idm-a"), "idm-a", DataSettings(confidence_power=power))(Corpus.open(tmp_path), "v")
     assert rows is not None
     low, high = ROWS / (ROWS - 1 + 2**power), ROWS * 2**power / (ROWS - 1 + 2**power)  # twice as sure, and 1 on average
     assert rows.weight[:, slot("right_x")].tolist() == pytest.approx([low, low, 0, 0, low, high])
@@ -220,7 +220,7 @@ def test_soft_targets_are_the_probabilities_and_hard_ones_the_likelier_side(tmp_
     times_s, ones = np.arange(ROWS) / 10, np.ones((ROWS, 4), np.float32)
     corpus.write_actions("idm-a", "v", labels_table(times_s, pads, ones, known, np.ones(ROWS, np.float32)))
     for targets, south, east in (("soft", np.linspace(0, 1, ROWS), 0.3), ("hard", [0, 0, 0, 1, 1, 1], 0.0)):
-        found = labelled_rows(corpus, "idm-a", DataSettings(targets=targets))(corpus, "v")
+        found = pseudo_label_rows(corpus, "idm-a", DataSettings(targets=targets))(corpus, "v")
         assert found is not None
         values, still_known = pads_of(found.table)
         np.testing.assert_allclose(values[:, slot("south")], south, atol=1e-3)
@@ -232,16 +232,16 @@ def test_soft_targets_are_the_probabilities_and_hard_ones_the_likelier_side(tmp_
 
 def test_without_verdicts_nothing_is_dropped(tmp_path: Path) -> None:
     corpus = judged_corpus(tmp_path, "idm-b")
-    rows = labelled_rows(corpus, "idm-a", DataSettings(verdicts="none"))(corpus, "v")
+    rows = pseudo_label_rows(corpus, "idm-a", DataSettings(verdicts="none"))(corpus, "v")
     assert rows is not None and rows.weight[:, slot("right_x")].all()
 
 
 def test_verdicts_on_another_source_and_missing_ones_are_refused(tmp_path: Path) -> None:
     corpus = judged_corpus(tmp_path, "idm-b")
     with pytest.raises(FormatError, match="judge idm-b, not idm-a.*ghostpad filter"):
-        labelled_rows(corpus, "idm-a", DataSettings())
+        pseudo_label_rows(corpus, "idm-a", DataSettings())
     with pytest.raises(MissingError, match="did you mean 'default'"):
-        labelled_rows(corpus, "idm-a", DataSettings(verdicts="defaullt"))
+        pseudo_label_rows(corpus, "idm-a", DataSettings(verdicts="defaullt"))
 
 
 def test_which_labels_a_setting_names(tmp_path: Path) -> None:
@@ -311,9 +311,9 @@ def test_of_processes_that_want_the_same_pictures_one_decodes(small: Any, tmp_pa
     shutil.rmtree(corpus.root / "cache", ignore_errors=True)
     code = (
         "import sys; from pathlib import Path; import ghostpad.feed.pictures as p; from ghostpad.corpus.folder import Corpus;"
-        "from ghostpad.feed.window import WindowSpec; real = p._decoded\n"
-        "def told(*rest):\n    print('decoded'); return real(*rest)\n"
-        "p._decoded = told; corpus = Corpus.open(Path(sys.argv[1]))\n"
+        "from ghostpad.feed.window import WindowSpec; real = p.decode_array\n"
+        "def noting(*rest, **named):\n    print('decoded'); return real(*rest, **named)\n"
+        "p.decode_array = noting; corpus = Corpus.open(Path(sys.argv[1]))\n"
         "for video in corpus.list_videos(): print(p.pictures(corpus, video, WindowSpec((0, 1), (0,), 16, 16, True))[1].shape)"
     )
     both = [subprocess.Popen([sys.executable, "-c", code, str(corpus.root)], stdout=subprocess.PIPE, text=True) for _ in range(2)]

@@ -4,15 +4,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from ghostpad.base.errors import MissingError
 from ghostpad.base.files import read_json
+from ghostpad.base.records import VERDICTS, labels_table, pads_of
 from ghostpad.base.settings import load_settings
-from ghostpad.corpus.folder import Corpus
-from ghostpad.feed.gather import gather, known_slots
+from ghostpad.corpus.folder import Corpus, truth_table
+from ghostpad.feed.gather import gather, known_slots, split_videos
 from ghostpad.feed.settings import DataSettings
-from ghostpad.feed.split import split_videos
 from ghostpad.feed.window import WindowSpec
 from ghostpad.policy.settings import PolicyRun
 from ghostpad.policy.train import train_policy
@@ -44,6 +46,26 @@ def test_pseudo_labels_that_are_not_there_are_asked_for(small: Any) -> None:
         gather([wild], DataSettings(), SPEC)
     found = gather([wild], DataSettings(labels="none"), SPEC)
     assert found.groups == [] and found.sources == ["none"]
+
+
+def test_verdicts_that_drop_every_row_are_named(small: Any, tmp_path: Path) -> None:
+    novice, wild = Corpus.open(small.novice), Corpus.open(shutil.copytree(small.wild, tmp_path / "wild"))
+    ids = wild.ok_ids()
+    for id in ids:
+        table = truth_table(small.truth, id)
+        assert table is not None
+        pads, known = pads_of(table)
+        pts_s, rows = table.column("pts_s").to_numpy(), table.num_rows
+        spreads, sure = np.zeros((rows, 4), np.float32), np.ones(rows, np.float32)
+        wild.write_actions("idm-a", id, labels_table(pts_s, pads, spreads, known.all(axis=0), sure))
+    dropped = [{"video": id, "first_row": 0, "last_row": 10**6, "duration_s": 1.0, "keep": False, "reason": "idle"} for id in ids]
+    wild.write_verdicts("strict", pa.Table.from_pylist(dropped, VERDICTS), {"source": "idm-a"})
+    for corpora in ([wild], [novice, wild]):
+        with pytest.raises(
+            MissingError, match=r"the verdicts 'strict' drop every row of idm-a in .*'ghostpad filter' .*--data.verdicts none"
+        ):
+            gather(corpora, DataSettings(verdicts="strict"), SPEC)
+    assert gather([novice, wild], DataSettings(verdicts="none"), SPEC).minutes["pseudo_label_minutes"] > 0
 
 
 def test_a_run_says_what_it_learned_from_and_what_it_held_out(small: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,11 +20,11 @@ from ghostpad.base.records import Video, labels_table, table_facts
 from ghostpad.base.settings import Settings, build_settings
 from ghostpad.cli.main import main
 from ghostpad.corpus.folder import Corpus
-from ghostpad.feed.footage import labelled_rows
+from ghostpad.feed.footage import pseudo_label_rows
 from ghostpad.feed.settings import DataSettings
 from ghostpad.filters.apply import filter_corpus, judge
 from ghostpad.filters.confidence import Confidence, ConfidenceSettings
-from ghostpad.filters.contract import Filter, cuts_class, filter_names, make_filters, row_ends_s
+from ghostpad.filters.contract import Filter, cuts_class, make_filters, row_ends_s
 from ghostpad.filters.idle import Idle, IdleSettings
 
 FPS = 20
@@ -113,13 +113,11 @@ def test_rows_end_where_the_next_begins() -> None:
 def test_filters_are_found_by_their_files() -> None:
     folder = Path(__file__).parents[2] / "ghostpad" / "filters"
     files = {path.stem for path in folder.glob("*.py") if "\nFILTER = " in path.read_text()}
-    assert filter_names() == sorted(files) == [each.name for each in make_filters()]
-    assert list(cuts_class().model_fields) == filter_names()
+    assert [each.name for each in make_filters()] == list(cuts_class().model_fields) == sorted(files)
 
 
-@pytest.mark.parametrize("name", filter_names())
-def test_every_filter_keeps_the_contract(name: str) -> None:
-    found = next(each for each in make_filters() if each.name == name)
+@pytest.mark.parametrize("found", make_filters(), ids=lambda found: found.name)
+def test_every_filter_keeps_the_contract(found: Filter) -> None:
     assert isinstance(found, Filter) and isinstance(found.settings, Settings) and found.version >= 1
     rng = np.random.default_rng(1)
     for rows in (0, 1, 2, 333):
@@ -195,7 +193,7 @@ def test_another_cut_rewrites_verdicts_and_nothing_else(corpus: Corpus) -> None:
 
 def test_training_learns_from_kept_rows_only(corpus: Corpus) -> None:
     filter_corpus(corpus, SOURCE, make_filters())
-    found = labelled_rows(corpus, SOURCE, DataSettings())(corpus, "a")
+    found = pseudo_label_rows(corpus, SOURCE, DataSettings())(corpus, "a")
     assert found is not None
     assert np.flatnonzero(found.weight.any(axis=1)).tolist() == list(range(37, 100))
 

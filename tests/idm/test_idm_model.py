@@ -18,6 +18,7 @@ from ghostpad.base.records import pads_of
 from ghostpad.corpus.folder import Corpus, truth_table
 from ghostpad.feed.batch import Batch, WindowRef
 from ghostpad.feed.footage import Footage
+from ghostpad.feed.gather import Gathered
 from ghostpad.feed.settings import DataSettings
 from ghostpad.idm import load
 from ghostpad.idm.model import Idm, events_of
@@ -151,7 +152,7 @@ def test_known_games_differ_and_an_unknown_one_is_no_game(bound: Idm) -> None:
 @pytest.mark.parametrize("piece_rows", [1, 7, 40])
 def test_the_cut_into_pieces_does_not_show_with_a_game_either(bound: Idm, piece_rows: int) -> None:
     with torch.no_grad():
-        whole = bound.belief(bound.relate(bound.encode(FRAMES[None]), ["b"]))[0][0]
+        whole = bound.pads_of(bound.relate(bound.encode(FRAMES[None]), ["b"]))[0][0]
     np.testing.assert_allclose(read(bound, "b", piece_rows), whole.numpy(), atol=1e-5)
 
 
@@ -239,7 +240,9 @@ def test_siglip_trains_a_step_and_comes_back_without_its_folder(siglip_folder: P
     pads = np.zeros((39, PAD_DIM), np.float32)
     footage = Footage("v", np.arange(40) / 10, FRAMES.numpy(), pads, np.ones_like(pads))
     plan = TrainSettings(steps=1, threads=1, warmup_steps=0)
-    trained = train(Training(Idm, settings, {"slots": ["right_x"]}, [[footage]], [1.0], DataSettings(batch_size=2), plan, tmp_path / "run"))
+    trained = train(
+        Training(Idm, settings, {"slots": ["right_x"]}, Gathered([footage]), DataSettings(batch_size=2), plan, tmp_path / "run")
+    )
     shutil.rmtree(weights)
     again = load_model(tmp_path / "run", Idm)
     assert isinstance(trained, Idm) and isinstance(again, Idm) and again.facts["siglip_config"]["hidden_size"] == 16

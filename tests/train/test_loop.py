@@ -23,6 +23,7 @@ from ghostpad.base.pad import PAD_DIM
 from ghostpad.cli.main import main
 from ghostpad.feed.batch import Batch, WindowRef
 from ghostpad.feed.footage import Footage
+from ghostpad.feed.gather import Gathered
 from ghostpad.feed.settings import DataSettings
 from ghostpad.idm import load
 from ghostpad.idm.model import Idm
@@ -85,7 +86,7 @@ def footage(value: float = 0.5) -> Footage:
 def training(out: Path, *, value: float = 0.5, model: dict[str, Any] | None = None, **changes: Any) -> Training:
     tiny = IdmSettings(width_px=32, height_px=32, dim=8, heads=1, clip_rows=8, search_x_px=1, search_y_px=1, **(model or {}))
     settings = TrainSettings(**({"steps": 4, "threads": 1, "checkpoint_every": 2} | changes))
-    return Training(Idm, tiny, {"slots": ["right_x"]}, [[footage(value)]], [1.0], DataSettings(batch_size=2), settings, out)
+    return Training(Idm, tiny, {"slots": ["right_x"]}, Gathered([footage(value)]), DataSettings(batch_size=2), settings, out)
 
 
 @pytest.fixture
@@ -208,7 +209,7 @@ def test_other_pictures_are_other_data(tmp_path: Path) -> None:
 def test_nothing_to_learn_from_is_said(tmp_path: Path) -> None:
     plan = training(tmp_path / "run")
     with pytest.raises(TrainingError, match="nothing to learn from"):
-        train(Training(Idm, plan.settings, plan.facts, [[]], [1.0], plan.data, plan.train, plan.out))
+        train(Training(Idm, plan.settings, plan.facts, Gathered([]), plan.data, plan.train, plan.out))
     assert not (tmp_path / "run").exists()
 
 

@@ -11,6 +11,7 @@ import torch
 from ghostpad.base.files import read_json, write_json
 from ghostpad.base.pad import PAD_DIM
 from ghostpad.feed.footage import Footage
+from ghostpad.feed.gather import Gathered
 from ghostpad.feed.settings import DataSettings
 from ghostpad.idm.model import Idm
 from ghostpad.idm.settings import IdmSettings
@@ -34,7 +35,7 @@ def training(out: Path, **settings: Any) -> Training[Idm]:
     clip = Footage("clip", np.arange(21) / 10, rng.integers(0, 255, (21, 32, 32, 1), np.uint8), pads, weight)
     tiny = IdmSettings(width_px=32, height_px=32, dim=8, heads=1, clip_rows=8, search_x_px=1, search_y_px=1)
     return Training(
-        Idm, tiny, {"slots": ["right_x"]}, [[clip]], [1.0], DataSettings(batch_size=2), TrainSettings(**{"steps": 100} | settings), out
+        Idm, tiny, {"slots": ["right_x"]}, Gathered([clip]), DataSettings(batch_size=2), TrainSettings(**{"steps": 100} | settings), out
     )
 
 

@@ -14,6 +14,7 @@ from ghostpad.base.pad import PAD_DIM
 from ghostpad.feed.batch import collate
 from ghostpad.feed.dataset import WindowDataset
 from ghostpad.feed.footage import Footage
+from ghostpad.feed.gather import Gathered
 from ghostpad.feed.settings import DataSettings
 from ghostpad.idm.model import Idm
 from ghostpad.idm.settings import IdmSettings
@@ -37,7 +38,7 @@ def training(out: Path, held_out: list[Footage], batch_size: int = 2, **changes:
     tiny = IdmSettings(width_px=32, height_px=32, dim=8, heads=1, clip_rows=8, search_x_px=1, search_y_px=1, dropout=0.3, light=0.2)
     settings = TrainSettings(**({"steps": 7, "threads": 1, "checkpoint_every": 2, "validate_every": 3, "log_every": 1} | changes))
     data = DataSettings(batch_size=batch_size)
-    return Training(Idm, tiny, {"slots": ["right_x"]}, [[LEARNED]], [1.0], data, settings, out, held_out=held_out)
+    return Training(Idm, tiny, {"slots": ["right_x"]}, Gathered([LEARNED], held_out=held_out), data, settings, out)
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from ghostpad.policy.nitrogen.config import settings_of, siglip_config
 from ghostpad.policy.nitrogen.names import as_theirs, entry_of, problems_of
 from ghostpad.policy.nitrogen.plain import from_plain, to_plain
 from ghostpad.policy.settings import CHANGEABLE
-from ghostpad.train.checkpoint import claim, describe, load_model, publish
+from ghostpad.train.checkpoint import claim, load_model, publish
 
 LICENCES = ("NVIDIA License (NitroGen weights: non-commercial research only)", "Apache-2.0 (SigLIP 2)")
 """Licences in the facts of an imported policy and of everything made from it."""
@@ -80,7 +80,7 @@ def import_nitrogen(path: str | Path, out: Path, games: Mapping[str | None, int]
     origin = policy.facts["nitrogen"] | {"rest": to_plain(checkpoint.rest, str(checkpoint.path))}
     policy.facts = policy.facts | {"nitrogen": origin}
     with locked(out / ".lock"):
-        claim(out, describe(policy, {"imported_from": "NitroGen"}, file_sha256(checkpoint.path)))
+        claim(out, policy, {"imported_from": "NitroGen"}, file_sha256(checkpoint.path))
         if not (out / "model.safetensors").exists():
             publish(out, {name: value.contiguous() for name, value in policy.state_dict().items()})
     return policy
