@@ -40,11 +40,11 @@ def _test(game: str, player: str, minutes: float, seed: int, crf: int = 23) -> F
     return Footage(game, player, minutes, seed, crf, withheld=True)
 
 
-LABELLED_MINUTES = (1, 2.5, 5, 10, 20)
-"""Minutes of labels in Doom that the curve is drawn over."""
+RECORDED_MINUTES = (1, 2.5, 5, 10, 20)
+"""Recorded minutes of Doom that the curve is drawn over."""
 
 FOOTAGE: dict[str, Footage] = {
-    **{f"doom-{minutes:g}min": Footage("doom", "novice", minutes, 1) for minutes in LABELLED_MINUTES},
+    **{f"doom-{minutes:g}min": Footage("doom", "novice", minutes, 1) for minutes in RECORDED_MINUTES},
     "racing-5min": Footage("racing", "novice", 5, 1),
     "racing-10min": Footage("racing", "novice", 10, 1),
     "learner-5min": Footage("racing", "learner", 5, 1),
@@ -123,7 +123,7 @@ PARTS: dict[str, tuple[Arm, ...]] = {
     ),
     "curve": tuple(
         Arm(f"doom-{minutes:g}min", f"{minutes:g} min of labels", (f"doom-{minutes:g}min",), ("doom-expert",))
-        for minutes in LABELLED_MINUTES
+        for minutes in RECORDED_MINUTES
         if f"doom-{minutes:g}min" != GAMES["doom"][0]  # that one is the table's
     ),
     "ablation": (

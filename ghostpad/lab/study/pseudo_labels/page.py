@@ -1,7 +1,7 @@
-"""The page of the pseudo-label study: targets met or missed, curves over both kinds of minutes, comparisons, the conclusion.
+"""The page of the pseudo-label study: targets met or missed, curves over recorded and unlabelled minutes, comparisons, the conclusion.
 
-Reads the content of its results.json; writes one self-contained HTML file, readable on a phone, in light and dark. Only what is there
-is shown, and what is missing is named. About a second.
+Writes one self-contained HTML file, readable on a phone, in light and dark. Shows what is measured and names what is missing. About a
+second.
 """
 
 import os
@@ -35,7 +35,7 @@ def write_page(results: Json, page: str | os.PathLike[str]) -> Path:
         curves=list(_curves(results)),
         beside={domain: beside(results, domain) for domain in ("all", "supreme")},
         points=[
-            {**point, "title": game_spec(point["game"]).title, "of": results["domains"][point["domain"]]} for point in results["points"]
+            point | {"title": game_spec(point["game"]).title, "of": results["domains"][point["domain"]]} for point in results["points"]
         ],
         players=[(game_spec(game).title, player, one) for game, all in results["players"].items() for player, one in all.items()],
         titles={game: game_spec(game).title for _, game in JUDGED},
@@ -47,13 +47,11 @@ def write_page(results: Json, page: str | os.PathLike[str]) -> Path:
 
 def figure_words(one: Json | None) -> str:
     """A mean return with its standard error: `1,843 ± 29`."""
-    if one is None:
-        return "–"
-    return number(one["mean"], 1) + ("" if one["sem"] is None else f" ± {number(one['sem'], 1)}")
+    return "–" if one is None else f"{number(one['mean'], 1)} ± {number(one['sem'], 1)}"
 
 
 def beside(results: Json, domain: str) -> list[dict[str, Any]]:
-    """The agents of a domain beside the specialist of each game they play with as many recorded minutes: lines of a table."""
+    """The agents of a domain beside the specialist of each game they play with the same recorded minutes: lines of a table."""
     lines = []
     for point in results["points"]:
         if point["domain"] == domain:
@@ -66,19 +64,19 @@ def beside(results: Json, domain: str) -> list[dict[str, Any]]:
 
 def _curves(results: Json) -> Iterator[dict[str, Any]]:
     """The plots of each game that has points for them."""
+    scale = results["scale"]
     for domain, game in JUDGED:
         own = [point for point in results["points"] if (point["domain"], point["game"]) == (domain, game)]
-        scale = results["scale"]
         footage = [point for point in own if point["labelled"] == scale["centre"]]
         labels = [point for point in own if point["unlabelled"] in (0, scale["most"])]
+        between = [point for point in own if point["labelled"] != scale["centre"] and 0 < point["unlabelled"] < scale["most"]]
+        several, players = len({point["labelled"] for point in labels}) > 1, results["players"].get(game, {})
         if own:
             yield {
                 "title": game_spec(game).title,
-                "footage": Markup(curve_plot(footage, "unlabelled", results["players"].get(game, {}), scale["unlabelled"])),
-                "labels": Markup(curve_plot(labels, "labelled", results["players"].get(game, {}), scale["labelled"]))
-                if len({point["labelled"] for point in labels}) > 1
-                else None,
-                "pairs": Markup(pairs_plot(own, results["players"].get(game, {}), scale["unlabelled"])) if _has_pairs(own, scale) else None,
+                "footage": Markup(curve_plot(footage, "unlabelled", players, scale["unlabelled"])),
+                "labels": Markup(curve_plot(labels, "labelled", players, scale["labelled"])) if several else None,
+                "pairs": Markup(pairs_plot(own, players, scale["unlabelled"])) if between else None,
             }
 
 
@@ -107,13 +105,8 @@ def curve_plot(points: Sequence[Json], along: str, players: Json, ticks: Sequenc
     return svg(draw, 3.4)
 
 
-def _has_pairs(points: Sequence[Json], scale: Json) -> bool:
-    """Whether an agent was trained somewhere between the plots of the centre."""
-    return any(point["labelled"] != scale["centre"] and 0 < point["unlabelled"] < scale["most"] for point in points)
-
-
 def pairs_plot(points: Sequence[Json], players: Json, ticks: Sequence[float]) -> str:
-    """Mean returns of recorded pads + pseudo-labels along unlabelled minutes, a line an amount of recorded ones, darker with more."""
+    """Mean returns of recorded pads + pseudo-labels along unlabelled minutes, a line for each number of recorded ones, darker with more."""
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()

@@ -11,7 +11,7 @@ TESTS = ("novice", "expert")
 
 
 def table_text(report: Mapping[str, Any]) -> str:
-    """Oracles of the sticks, the expert's forward stick value by value, and how much of the trigger can be seen."""
+    """Oracles of the sticks, the expert's forward stick by value, and the visible share of the trigger."""
     doom, defend = report["doom"], report["doom-defend"]
     head = [f"{stick}, {name}" for stick in SLOTS for name in TESTS]
     rows = [
