@@ -1,11 +1,11 @@
-"""What a chunk costs: the reference's way, which repeats at every step what does not change, beside ours, in one process.
+"""What a chunk costs: the reference's schedule, which repeats at every step what does not change, beside ours, in one process.
 
     (a)         vision once; at each of 16 steps the mixer over its tokens, keys and values of every cross-attention, and the denoiser
     unpacked    vision, mixer, keys and values once; at each step only the denoiser
-    ours        the same, with what `Policy.quicken` does besides: packed layers (CPU), or compiled ones
+    ours        the same, after `Policy.quicken`: packed layers (CPU), or compiled ones
 
 All use the same weights, frame and noise. They take turns, because a machine's speed drifts. The reference computes its vision tower once a
-chunk too; its own code is not run, ours stands for it.
+chunk too; (a) is our code in its schedule, not its own code.
 """
 
 import time
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ghostpad.base.errors import SettingsError
 from ghostpad.base.progress import Advance
-from ghostpad.lab.bench.common import spread
+from ghostpad.lab.bench.common import ratios, spread
 from ghostpad.nn.flow import sample
 from ghostpad.nn.frames import SiglipEncoder
 from ghostpad.policy.model import Policy
@@ -27,7 +27,7 @@ REFERENCE_STEPS = 16
 """Steps of the reference's sampler (the released configuration)."""
 
 OUR_STEPS = (16, 8, 4)
-"""Steps that ours is measured at."""
+"""Steps at which ours is measured."""
 
 
 def time_chunks(policy: Policy, batch: int, repeats: int, advance: Advance, compile: bool = False, seed: int = 0) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def time_chunks(policy: Policy, batch: int, repeats: int, advance: Advance, comp
     deviation is |ours - (a)| over all numbers of the chunks, in the network's own units (a stick's range and a button are 1).
     """
     if not isinstance(policy.encoder, SiglipEncoder):
-        raise SettingsError("this policy has a conv encoder: the reference has no such thing to compare with")
+        raise SettingsError("this policy has a conv encoder, which the reference lacks: name a run with a SigLIP encoder")
     generator, device = torch.Generator().manual_seed(seed), policy.device
     side = policy.encoder.side_px
     pixels = (2 * torch.rand(batch, 1, 3, side, side, generator=generator) - 1).to(device)
@@ -51,18 +51,14 @@ def time_chunks(policy: Policy, batch: int, repeats: int, advance: Advance, comp
     ways += [partial(quick.sample_batch, pixels, noise, steps=steps, guidance=0.0) for steps in OUR_STEPS]
     chunks = [way() for way in ways]  # the first of each only warms up
     rounds = [[_seconds(way, advance) for way in ways] for _ in range(repeats)]
-    wanted, *others = zip(*rounds, strict=True)
-    found = [
-        {
-            "steps": steps,
-            "s": spread(times),
-            "faster": spread([a / b for a, b in zip(wanted, times, strict=True)]),
-            "deviation": _deviation(chunk, chunks[0]),
-        }
-        for steps, times, chunk in zip((REFERENCE_STEPS, *OUR_STEPS), others, chunks[1:], strict=True)
-    ]
-    reference = {"steps": REFERENCE_STEPS, "s": spread(wanted)}
-    return {"batch": batch, "repeats": repeats, "reference": reference, "unpacked": found[0], "ours": found[1:]}
+    reference_s, *others = zip(*rounds, strict=True)
+    ours = []
+    for steps, times_s, chunk in zip((REFERENCE_STEPS, *OUR_STEPS), others, chunks[1:], strict=True):
+        apart = (chunk.float() - chunks[0].float()).abs()
+        deviation = {"mean": apart.mean().item(), "max": apart.max().item()}
+        ours.append({"steps": steps, "s": spread(times_s), "faster": ratios(reference_s, times_s), "deviation": deviation})
+    reference = {"steps": REFERENCE_STEPS, "s": spread(reference_s)}
+    return {"batch": batch, "repeats": repeats, "reference": reference, "unpacked": ours[0], "ours": ours[1:]}
 
 
 def runs(repeats: int) -> int:
@@ -96,8 +92,3 @@ def _seconds(way: Callable[[], Tensor], advance: Advance) -> float:
     way().cpu()  # waits for a GPU
     advance(1)
     return time.perf_counter() - start
-
-
-def _deviation(found: Tensor, wanted: Tensor) -> dict[str, float]:
-    apart = (found.float() - wanted.float()).abs()
-    return {"mean": apart.mean().item(), "max": apart.max().item()}
