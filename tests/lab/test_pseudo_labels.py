@@ -52,10 +52,10 @@ def test_the_plan_asks_for_all_that_the_issue_asks_and_for_nothing_twice() -> No
     units = [unit for part in units_of(PARTS, FULL, SEEDS).values() for unit in part]
     assert len(units) == len(set(units)) == len({unit.name for unit in units})
     wanted = {
-        Unit(domain, arm, labelled, unlabelled, seed)
+        Unit(domain, arm, recorded, unlabelled, seed)
         for domain in ("doom", "racing")
         for arm in ARMS
-        for labelled in (1, 2.5, 5, 10)
+        for recorded in (1, 2.5, 5, 10)
         for unlabelled in ((0,) if arm == "truth" else (8, 30, 60))
         for seed in SEEDS
     }
@@ -66,9 +66,9 @@ def test_the_most_telling_units_come_first() -> None:
     centre, labels, *_ = units_of(PARTS, FULL, SEEDS).values()
     first = centre[: len(centre) // 3]
     assert {unit.seed for unit in first} == {0} and {unit.domain for unit in first} == {"doom", "racing"}
-    assert {unit.arm for unit in first} == set(ARMS) and {unit.labelled for unit in centre} == {5}
+    assert {unit.arm for unit in first} == set(ARMS) and {unit.recorded for unit in centre} == {5}
     assert {unit.unlabelled for unit in first} == {0, 8, 30, 60}
-    assert {unit.labelled for unit in labels} == {1, 2.5, 10}
+    assert {unit.recorded for unit in labels} == {1, 2.5, 10}
 
 
 @pytest.mark.parametrize("scale", [FULL, QUICK])

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ghostpad.base.errors import SettingsError
-from ghostpad.base.progress import Advance
+from ghostpad.base.progress import Advance, progress
 from ghostpad.lab.bench.common import ratios, spread
 from ghostpad.nn.flow import sample
 from ghostpad.nn.frames import SiglipEncoder
@@ -30,7 +30,7 @@ OUR_STEPS = (16, 8, 4)
 """Steps at which ours is measured."""
 
 
-def time_chunks(policy: Policy, batch: int, repeats: int, advance: Advance, compile: bool = False, seed: int = 0) -> dict[str, Any]:
+def time_chunks(policy: Policy, batch: int, repeats: int, compile: bool = False, seed: int = 0) -> dict[str, Any]:
     """Times of chunks for `batch` games at once and how far they are from (a), on the policy's device; JSON-able.
 
     reference   {"steps", "s": spread}
@@ -50,7 +50,8 @@ def time_chunks(policy: Policy, batch: int, repeats: int, advance: Advance, comp
     ways.append(partial(policy.sample_batch, pixels, noise, steps=REFERENCE_STEPS, guidance=0.0))
     ways += [partial(quick.sample_batch, pixels, noise, steps=steps, guidance=0.0) for steps in OUR_STEPS]
     chunks = [way() for way in ways]  # the first of each only warms up
-    rounds = [[_seconds(way, advance) for way in ways] for _ in range(repeats)]
+    with progress("measure", repeats * len(ways), "chunks") as advance:
+        rounds = [[_seconds(way, advance) for way in ways] for _ in range(repeats)]
     reference_s, *others = zip(*rounds, strict=True)
     ours = []
     for steps, times_s, chunk in zip((REFERENCE_STEPS, *OUR_STEPS), others, chunks[1:], strict=True):
@@ -61,22 +62,12 @@ def time_chunks(policy: Policy, batch: int, repeats: int, advance: Advance, comp
     return {"batch": batch, "repeats": repeats, "reference": reference, "unpacked": ours[0], "ours": ours[1:]}
 
 
-def runs(repeats: int) -> int:
-    """How many chunks `time_chunks` measures."""
-    return repeats * (2 + len(OUR_STEPS))
-
-
 @torch.no_grad()
 def recomputed(policy: Policy, pixels: Tensor, noise: Tensor, steps: int) -> Tensor:
     """Chunks [B, K, slots] as `Policy.sample_batch` makes them, by the reference's schedule."""
     images = policy.look(pixels)
     with policy.precision():
         return sample(lambda x, time: policy.velocity(x, time, policy.read(images)), noise.unsqueeze(1), steps).squeeze(1)
-
-
-def gpu_memory_mb() -> float | None:
-    """The most memory that torch has held on the GPU so far, MB; None without one."""
-    return torch.cuda.max_memory_allocated() / 1e6 if torch.cuda.is_available() else None
 
 
 def _twin(policy: Policy) -> Policy:

@@ -70,7 +70,7 @@ def sample_config(tiny: bool = False) -> Shape:
 
 
 def random_checkpoint(tiny: bool = False, seed: int = 0, shape: Shape | None = None) -> Checkpoint:
-    """A checkpoint in memory, float32, without weights of exactly zero or one, so that a policy's actions vary. `shape`: see `sample_config`."""
+    """A checkpoint in memory, float32; no weight is exactly zero or one, so a policy's actions vary. `shape` is of `sample_config`."""
     config, siglip = shape or sample_config(tiny)
     policy = Policy.on_meta(settings_of(config, {}, siglip, "a sample"), {"slots": list(SLOTS), "siglip_config": siglip})
     generator = torch.Generator().manual_seed(seed)

@@ -21,28 +21,18 @@ def write_page(results: Json, page: str | os.PathLike[str]) -> Path:
     """Write the page of `results`, as `ghostpad.lab.study.idm.tables.collect` gives them; returns its path."""
     generalists = [name for name in (results["generalist"][0] if results["generalist"] else {}) if name.startswith("all-")]
     curve = results["curve"]
-    return render_page(
-        Path(__file__),
-        page,
-        title="study of the IDM",
-        headline=headline(results),
-        targets=[row for row in results["table"] if row["target"] is not None],
-        more=[row for row in results["table"] if row["target"] is None and any(row["figures"].values())],
-        seeds=results["seeds"],
-        curve_plot=Markup(curve_plot(curve)) if any(point["turn"] for point in curve["points"]) else None,
-        curve=curve,
-        generalists=generalists,
-        generalist=[row for row in results["generalist"] if any(row[name]["figure"] for name in generalists)],
-        ablation=ablation_groups(results["ablation"]),
-        pedals=results["pedals"],
-        missing_parts=results["missing"],
-        seconds=results["seconds"],
-        settings=results["settings"],
-        figure=figure_words,
-        difference=difference_words,
-        spread=spread_words,
-        readable=readable,
-    )
+    content = dict(results) | {
+        "headline": headline(results),
+        "targets": [row for row in results["table"] if row["target"] is not None],
+        "more": [row for row in results["table"] if row["target"] is None and any(row["figures"].values())],
+        "curve_plot": Markup(curve_plot(curve)) if any(point["turn"] for point in curve["points"]) else None,
+        "generalists": generalists,
+        "generalist": [row for row in results["generalist"] if any(row[name]["figure"] for name in generalists)],
+        "ablation": ablation_groups(results["ablation"]),
+        "missing_parts": results["missing"],
+    }
+    words = {"figure": figure_words, "difference": difference_words, "spread": spread_words, "readable": readable}
+    return render_page(Path(__file__), page, title="study of the IDM", **content, **words)
 
 
 def headline(results: Json) -> str:

@@ -84,14 +84,6 @@ GAMES: dict[str, tuple[str, tuple[str, ...]]] = {
 BINDINGS = {"game": "one for all, with the game's name", "none": "one for all, without it"}
 """Generalists by `model.binding`."""
 
-_PLAIN = ("mirror=false", "light=0", "shift-px=0", "mask=0", "repeat=0", "rate-jitter=0")
-_DOOM, _DEFEND = (GAMES["doom"][0], ("doom-expert",)), (GAMES["defend"][0], ("defend-expert",))
-
-
-def _ablation(name: str, words: str, of: tuple[str, tuple[str, ...]], *settings: str) -> Arm:
-    return Arm(name, words, (of[0],), of[1], settings)
-
-
 HELD_OUT = {"defend": ("--data.validation-share=0.3",)}
 """A threshold for at most 2 % wrong presses needs at least 114 held-out presses without a mistake, two minutes of the novice."""
 
@@ -104,44 +96,40 @@ def _variant(game: str, variant: str) -> Arm:
     return Arm(f"{game}-{variant}", VARIANTS[variant], corpora, tests, settings, teacher=f"{game}-window")
 
 
-def _model(*words: str) -> tuple[str, ...]:
-    return tuple(f"--model.{word}" for word in words)
+def _ablation(name: str, words: str, *model: str) -> Arm:
+    """The window IDM of a game, whose name is the first word of the arm's, with other settings of the model."""
+    game = name.partition("-")[0]
+    settings = (*(f"--model.{one}" for one in model), *HELD_OUT.get(game, ()))
+    return Arm(name, words, (GAMES[game][0],), (f"{game}-expert",), settings)
 
+
+_ALL = (tuple(corpus for corpus, _ in GAMES.values()), tuple(test for _, tests in GAMES.values() for test in tests))
+_PLAIN = ("mirror=false", "light=0", "shift-px=0", "mask=0", "repeat=0", "rate-jitter=0")
 
 PARTS: dict[str, tuple[Arm, ...]] = {
     "table": tuple(_variant(game, variant) for variant in VARIANTS for game in GAMES),
-    "generalist": tuple(
-        Arm(
-            f"all-{binding}",
-            words,
-            tuple(corpus for corpus, _ in GAMES.values()),
-            tuple(test for _, tests in GAMES.values() for test in tests),
-            (f"--model.binding={binding}",),
-            longer=2,
-        )
-        for binding, words in BINDINGS.items()
-    ),
+    "generalist": tuple(Arm(f"all-{name}", words, *_ALL, (f"--model.binding={name}",), longer=2) for name, words in BINDINGS.items()),
     "curve": tuple(
         Arm(f"doom-{minutes:g}min", f"{minutes:g} recorded min", (f"doom-{minutes:g}min",), ("doom-expert",))
         for minutes in RECORDED_MINUTES
         if f"doom-{minutes:g}min" != GAMES["doom"][0]  # that one is the table's
     ),
     "ablation": (
-        _ablation("doom-no-motion", "without the motion branch", _DOOM, *_model("motion=false")),
-        _ablation("defend-no-events", "without the heads for onset and release", _DEFEND, *_model("event-weight=0"), *HELD_OUT["defend"]),
+        _ablation("doom-no-motion", "without the motion branch", "motion=false"),
+        _ablation("defend-no-events", "without the heads for onset and release", "event-weight=0"),
         Arm(
             "racing-learner", "half of the recorded minutes by a learner who keeps to the road", ("racing-5min", "learner-5min"),
             GAMES["racing"][1],
         ),
-        _ablation("doom-plain", "without augmentation", _DOOM, *_model(*_PLAIN)),
-        _ablation("doom-no-appearance", "without the pictures themselves, motion alone", _DOOM, *_model("appearance=false")),
-        _ablation("doom-short", "a shorter window", _DOOM, *_model("attention-rows=2", "convolution-rows=1")),
-        _ablation("doom-long", "a longer window", _DOOM, *_model("attention-rows=12")),
+        _ablation("doom-plain", "without augmentation", *_PLAIN),
+        _ablation("doom-no-appearance", "without the pictures themselves, motion alone", "appearance=false"),
+        _ablation("doom-short", "a shorter window", "attention-rows=2", "convolution-rows=1"),
+        _ablation("doom-long", "a longer window", "attention-rows=12"),
         Arm(
             "doom-reencoded", "trained on footage re-encoded at crf 32 as well", ("doom-5min",), ("doom-expert-crf32", "doom-expert"),
             ("--data.reencode-crf=32",),
         ),
-        _ablation("defend-no-motion", "without the motion branch", _DEFEND, *_model("motion=false"), *HELD_OUT["defend"]),
+        _ablation("defend-no-motion", "without the motion branch", "motion=false"),
     ),
     "pedals": (Arm("pedals-window", "steering and two pedals", ("pedals-5min",), ("pedals-expert",)),),
 }  # fmt: skip

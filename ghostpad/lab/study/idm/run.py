@@ -65,16 +65,13 @@ def study_idm(
     """
     study = Study(out, seed_numbers(seeds), parts_named(PARTS, only), steps, minutes_scale)
     claim_scaled(out, workers, steps, minutes_scale)
-    if page:
-        print(_write(study))
-        return
-    tasks = list(study_tasks(study))
-    print(estimate(tasks, workers), flush=True)
     try:
-        run_tasks(tasks, workers, out / "seconds.json")
+        if not page:
+            tasks = list(study_tasks(study))
+            print(estimate(tasks, workers), flush=True)
+            run_tasks(tasks, workers, out / "seconds.json")
     finally:
-        text = _write(study)
-    print(text)
+        print(_write(study))
 
 
 def _write(study: Study) -> str:

@@ -18,9 +18,9 @@ JUDGED = (("doom", "doom"), ("doom", "doom-supreme"), ("racing", "racing"))
 """Agents and the game they are judged in."""
 
 
-def find(results: Json, domain: str, arm: str, labelled: float, unlabelled: float, game: str) -> dict[str, Any] | None:
+def find(results: Json, domain: str, arm: str, recorded: float, unlabelled: float, game: str) -> dict[str, Any] | None:
     """The figure of a point, None where it is not measured."""
-    wanted = {"domain": domain, "arm": arm, "labelled": labelled, "unlabelled": unlabelled, "game": game}
+    wanted = {"domain": domain, "arm": arm, "recorded": recorded, "unlabelled": unlabelled, "game": game}
     return next((point["figure"] for point in results["points"] if all(point[key] == value for key, value in wanted.items())), None)
 
 
@@ -123,7 +123,7 @@ def _game(results: Json, domain: str, game: str) -> str:
     less = {minutes: find(results, domain, "pseudo", centre, minutes, game) for minutes in results["scale"]["unlabelled"]}
     if parts := [f"{minutes:g} minutes {figure_words(one)}" for minutes, one in less.items() if one and minutes < most]:
         said.append(f"With less footage: {', '.join(parts)}.")
-    other = {minutes: find(results, domain, "pseudo", minutes, most, game) for minutes in results["scale"]["labelled"]}
+    other = {minutes: find(results, domain, "pseudo", minutes, most, game) for minutes in results["scale"]["recorded"]}
     if parts := [
         f"{minutes:g} min {figure_words(alone)} alone, {figure_words(one)} with pseudo-labels under {most:g} more"
         for minutes, one in other.items()

@@ -48,15 +48,13 @@ class Domain:
     longer: int = 1
 
 
+_BOTH, _DOOM_SHARE = ("doom", "racing"), TRUTH_SHARE["doom"]
+
 DOMAINS: dict[str, Domain] = {
-    "doom": Domain("Doom", ("doom",), ("doom",), ("doom", "doom-supreme"), TRUTH_SHARE["doom"]),
+    "doom": Domain("Doom", ("doom",), ("doom",), ("doom", "doom-supreme"), _DOOM_SHARE),
     "racing": Domain("racing", ("racing",), ("racing",), ("racing",), TRUTH_SHARE["racing"]),
-    "all": Domain(
-        "one agent and one IDM for both games", ("doom", "racing"), ("doom", "racing"), ("doom", "doom-supreme", "racing"), "0.1", 2
-    ),
-    "supreme": Domain(
-        "Doom's unseen level, seen only unlabelled", ("doom",), ("doom-supreme",), ("doom-supreme", "doom"), TRUTH_SHARE["doom"]
-    ),
+    "all": Domain("one agent and one IDM for both games", _BOTH, _BOTH, ("doom", "doom-supreme", "racing"), "0.1", longer=2),
+    "supreme": Domain("Doom's second level, unlabelled", ("doom",), ("doom-supreme",), ("doom-supreme", "doom"), _DOOM_SHARE),
 }
 """Agents by what they learn: two specialists, a generalist, and one of a level whose pads nobody recorded."""
 
@@ -65,7 +63,7 @@ DOMAINS: dict[str, Domain] = {
 class Scale:
     """How much of everything: recorded and unlabelled minutes, recorded ones of the centre, steps, episodes of each test, settings."""
 
-    labelled: tuple[float, ...] = (1, 2.5, 5, 10)
+    recorded: tuple[float, ...] = (1, 2.5, 5, 10)
     unlabelled: tuple[float, ...] = (0, 8, 30, 60)
     centre: float = 5
     steps: int = 900
@@ -79,7 +77,7 @@ class Scale:
 
     @property
     def most(self) -> float:
-        """The most unlabelled minutes. All are recorded and pseudo-labelled; smaller amounts are the first of them."""
+        """The most unlabelled minutes. All are pseudo-labelled; smaller amounts are the first of them."""
         return max(self.unlabelled)
 
     @property
@@ -93,7 +91,7 @@ class Scale:
 
 
 QUICK = Scale(
-    labelled=(0.4,), unlabelled=(0, 0.2), centre=0.4, steps=4, idm_steps=4, episodes=2, domains=("doom",), tests=("doom",),
+    recorded=(0.4,), unlabelled=(0, 0.2), centre=0.4, steps=4, idm_steps=4, episodes=2, domains=("doom",), tests=("doom",),
     idm_settings=(
         "--model.width-px=64", "--model.height-px=48", "--model.dim=16", "--model.heads=2", "--model.clip-rows=16",
         "--data.batch-size=4", "--data.validation-share=0.5",
@@ -109,18 +107,18 @@ QUICK = Scale(
 
 @dataclass(frozen=True)
 class Unit:
-    """One training: a domain, an arm, recorded (`labelled`) and unlabelled minutes, and the training seed."""
+    """One training: a domain, an arm, recorded and unlabelled minutes, and the training seed."""
 
     domain: str
     arm: str
-    labelled: float
+    recorded: float
     unlabelled: float
     seed: int
 
     @property
     def name(self) -> str:
         """The name of its run and its evaluation, e.g. doom-pseudo-5-60-s0."""
-        return f"{self.domain}-{self.arm}-{self.labelled:g}-{self.unlabelled:g}-s{self.seed}"
+        return f"{self.domain}-{self.arm}-{self.recorded:g}-{self.unlabelled:g}-s{self.seed}"
 
     def steps(self, scale: Scale) -> int:
         """The optimiser steps of its training."""
@@ -129,7 +127,7 @@ class Unit:
 
     def starts_from(self, scale: Scale) -> "Unit | None":
         """The agent that this one is fine-tuned from: that of the recorded level with all of its footage."""
-        return Unit("doom", "pseudo", self.labelled, scale.most, self.seed) if self.arm == TUNED else None
+        return Unit("doom", "pseudo", self.recorded, scale.most, self.seed) if self.arm == TUNED else None
 
 
 def _centre(scale: Scale, seed: int) -> Iterator[Unit]:
@@ -143,9 +141,9 @@ def _centre(scale: Scale, seed: int) -> Iterator[Unit]:
 def _labels(scale: Scale, seed: int) -> Iterator[Unit]:
     """Fewer and more recorded minutes, without and with the most footage."""
     for domain in scale.domains:
-        for labelled in (labelled for labelled in scale.labelled if labelled != scale.centre):
-            yield Unit(domain, "pseudo", labelled, scale.most, seed)
-            yield Unit(domain, "truth", labelled, 0, seed)
+        for recorded in (recorded for recorded in scale.recorded if recorded != scale.centre):
+            yield Unit(domain, "pseudo", recorded, scale.most, seed)
+            yield Unit(domain, "truth", recorded, 0, seed)
 
 
 def _one_for_all(scale: Scale, seed: int) -> Iterator[Unit]:
@@ -158,10 +156,10 @@ def _transfer(scale: Scale, seed: int) -> Iterator[Unit]:
 
 def _pairs(scale: Scale, seed: int, arms: tuple[str, ...]) -> Iterator[Unit]:
     """These arms at every pair of minutes, those nearest to the centre first; other parts have some of them too."""
-    for labelled in sorted(scale.labelled, key=lambda minutes: minutes != scale.centre):
+    for recorded in sorted(scale.recorded, key=lambda minutes: minutes != scale.centre):
         for domain in scale.domains:
             for unlabelled in (minutes for minutes in sorted(scale.unlabelled, reverse=True) if minutes):
-                yield from (Unit(domain, arm, labelled, unlabelled, seed) for arm in arms)
+                yield from (Unit(domain, arm, recorded, unlabelled, seed) for arm in arms)
 
 
 PARTS: dict[str, Callable[[Scale, int], Iterator[Unit]]] = {

@@ -61,17 +61,14 @@ def study_pseudo_labels(
     """
     study = PseudoLabelStudy(out, seed_numbers(seeds), parts_named(PARTS, only), QUICK if quick else Scale())
     claim(out / "study.json", {"quick": quick}, below_one(workers=workers))
-    if page:
-        print(_write(study))
-        return
-    tasks = {part: list(planned_tasks(study, units)) for part, units in units_of(study.parts, study.scale, study.seeds).items()}
-    print(estimate(tasks, workers), flush=True)
     try:
-        once = {one.name: one for part in tasks.values() for one in part}
-        run_tasks(list(once.values()), workers, out / "seconds.json", keep_going=True)
+        if not page:
+            tasks = {part: list(planned_tasks(study, units)) for part, units in units_of(study.parts, study.scale, study.seeds).items()}
+            print(estimate(tasks, workers), flush=True)
+            once = {one.name: one for part in tasks.values() for one in part}
+            run_tasks(list(once.values()), workers, out / "seconds.json", keep_going=True)
     finally:
-        text = _write(study)
-    print(text)
+        print(_write(study))
 
 
 def _write(study: PseudoLabelStudy) -> str:
@@ -99,7 +96,7 @@ def planned_tasks(study: PseudoLabelStudy, units: list[Unit]) -> Iterator[Task]:
 def _train(study: PseudoLabelStudy, unit: Unit) -> Iterator[Task]:
     """What the training of a unit needs, and the training."""
     domain, scale, flags = DOMAINS[unit.domain], study.scale, list[object]()
-    novices = [_novice(study, game, unit.labelled) for game in domain.games]
+    novices = [_novice(study, game, unit.recorded) for game in domain.games]
     experts = [_expert(study, game) for game in domain.footage] if unit.arm != "truth" else []
     yield from (*novices, *experts)
     needs = [one.name for one in (*novices, *experts)]
@@ -115,7 +112,7 @@ def _train(study: PseudoLabelStudy, unit: Unit) -> Iterator[Task]:
         flags = ["--oracle", study.truth()]
     elif experts:
         idm = idm_name(unit)
-        yield from _labelled(study, unit, idm, [one.name for one in novices])
+        yield from _pseudo_labelled(study, unit, idm, [one.name for one in novices])
         weighed = ["--data.verdicts=none", "--data.confidence-power=0"] if unit.arm == "unfiltered" else [f"--data.verdicts={idm}"]
         settings += [f"--data.labels=@{study.run(idm)}", *weighed]
         settings += [f"--data.shuffle-seed={unit.seed}"] if unit.arm == "shuffled" else []
@@ -127,10 +124,10 @@ def _train(study: PseudoLabelStudy, unit: Unit) -> Iterator[Task]:
 
 def idm_name(unit: Unit) -> str:
     """The IDM that labels for a unit, shared by all with these games, recorded minutes and seed; its verdicts have the same name."""
-    return f"idm-{'-'.join(DOMAINS[unit.domain].games)}-{unit.labelled:g}-s{unit.seed}"
+    return f"idm-{'-'.join(DOMAINS[unit.domain].games)}-{unit.recorded:g}-s{unit.seed}"
 
 
-def _labelled(study: PseudoLabelStudy, unit: Unit, idm: str, novices: list[str]) -> Iterator[Task]:
+def _pseudo_labelled(study: PseudoLabelStudy, unit: Unit, idm: str, novices: list[str]) -> Iterator[Task]:
     """The unit's IDM, and its labels and verdicts under all of the footage."""
     domain, scale, run = DOMAINS[unit.domain], study.scale, study.run(idm)
     steps = scale.idm_steps * domain.longer

@@ -13,6 +13,7 @@ from typing import Any
 
 from ghostpad.base.files import read_json
 from ghostpad.base.table import text_table
+from ghostpad.cli.quality import number
 from ghostpad.games.players import normalized_return
 from ghostpad.lab.study.common import Json, mean_sd
 from ghostpad.lab.study.pseudo_labels.conclusion import conclusion, figure_words, targets
@@ -31,7 +32,7 @@ def collect(out: Path, scale: Scale, seeds: tuple[int, ...], seconds: Mapping[st
     kinds = {unit for part in units_of(PARTS, scale, (0,)).values() for unit in part}  # with whatever seed
     results: dict[str, Any] = {
         "settings": read_json(out / "study.json"),
-        "scale": {"labelled": scale.labelled, "unlabelled": scale.unlabelled, "centre": scale.centre, "most": scale.most}
+        "scale": {"recorded": scale.recorded, "unlabelled": scale.unlabelled, "centre": scale.centre, "most": scale.most}
         | {"steps": scale.steps, "idm_steps": scale.idm_steps, "episodes": scale.episodes, "transfer": scale.transfer},
         "arms": ARMS,
         "domains": {name: domain.words for name, domain in DOMAINS.items()},
@@ -60,7 +61,7 @@ def read_scores(out: Path) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def _order(unit: Unit) -> tuple[int, int, float, float]:
-    return list(DOMAINS).index(unit.domain), [*ARMS, TUNED].index(unit.arm), unit.labelled, unit.unlabelled
+    return list(DOMAINS).index(unit.domain), [*ARMS, TUNED].index(unit.arm), unit.recorded, unit.unlabelled
 
 
 def _points(scores: Scores, unit: Unit, seeds: Iterable[int]) -> Iterator[dict[str, Any]]:
@@ -119,9 +120,9 @@ def table_text(results: Json) -> str:
     rows = []
     for point in results["points"]:
         one = point["figure"]
-        sem, at = ("-" if one[key] is None else format(one[key], spec) for key, spec in (("sem", ".1f"), ("at", ".2f")))
-        minutes = [f"{point[kind]:g}" for kind in ("labelled", "unlabelled")]
-        rows.append([point["domain"], point["arm"], point["game"], *minutes, f"{one['mean']:.1f}", sem, str(len(one["by_seed"])), at])
+        minutes = [f"{point[kind]:g}" for kind in ("recorded", "unlabelled")]
+        figures = [f"{one['mean']:.1f}", f"{one['sem']:.1f}", str(len(one["by_seed"])), number(one["at"], ".2f")]
+        rows.append([point["domain"], point["arm"], point["game"], *minutes, *figures])
     lines = [text_table(("agents of", "arm", "plays", "recorded", "unlabelled", "mean return", "± s.e.", "seeds", "0...1"), rows, left=3)]
     for game, players in results["players"].items():
         lines.append(f"{game}: " + ", ".join(f"{player} {figure_words(one)}" for player, one in players.items()))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ghostpad.base.table import text_table
+from ghostpad.cli.quality import number
 from ghostpad.lab.study.visible.plan import NET, SLOTS
 
 TESTS = ("novice", "expert")
@@ -15,7 +16,7 @@ def table_text(report: Mapping[str, Any]) -> str:
     doom, defend = report["doom"], report["doom-defend"]
     head = [f"{stick}, {name}" for stick in SLOTS for name in TESTS]
     rows = [
-        (who, *(f"{_number(scores[name][stick])} ({_number(doom['rmse'][who][name][stick])})" for stick in SLOTS for name in TESTS))
+        (who, *(f"{number(scores[name][stick])} ({number(doom['rmse'][who][name][stick])})" for stick in SLOTS for name in TESTS))
         for who, scores in doom["r2"].items()
     ]
     free = ", ".join(f"{name} {_percent(doom['free_share'][name])}" for name in TESTS)
@@ -32,10 +33,6 @@ def table_text(report: Mapping[str, Any]) -> str:
         text_table(("doom-defend, visible", *asked), shares),
     ]
     return "\n\n".join(parts)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
 
 
 def _percent(share: float | None) -> str:
