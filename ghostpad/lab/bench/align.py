@@ -1,4 +1,4 @@
-"""`ghostpad lab bench align`: whether known lags are found again."""
+"""`ghostpad lab bench align`: whether known lags are recovered."""
 
 import tempfile
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def bench_align(
     out: Path | None = None,
     quick: bool = False,
 ) -> None:
-    """Record games, move their rows by known lags, and measure how often each lag is found again to within a frame.
+    """Record games, move their rows by known lags, and measure how often each lag is recovered to within a frame.
 
     Doom and racing, novice and expert, lags of -12 to 12 frames; once with a reference, footage of both games
     and players without lag from other seeds, and once without. Also measures how often a lag is reported for the rows of another video,
@@ -33,7 +33,7 @@ def bench_align(
 
     Args:
         minutes: Footage to record for each game, player and quality, and of each game and player for the reference.
-        seed: Random seed; another one gives other episodes.
+        seed: Random seed; another seed gives other episodes.
         step: Frames between the lags that are tried (without a reference only the first and the last).
         qualities: The x264 qualities (crf) to record in.
         out: The JSON file to write.
@@ -58,7 +58,7 @@ def bench_align(
 
 def recovery_text(results: Sequence[Recovery]) -> str:
     """The tables that the command prints: shares of videos x lags, and how often a lag was reported for another video's rows."""
-    head = ("game", "player", "crf", "tried", "found", "right of these", "right of all", "for wrong rows", "worst, frames")
+    head = ("game", "player", "crf", "tried", "reported", "right of these", "right of all", "for wrong rows", "worst, frames")
     tables = []
     for way, title in (("reference", "with a reference"), ("alone", "without")):
         if some := [one for one in results if one.way == way]:

@@ -1,4 +1,4 @@
-"""Whether known lags are found again: recorded games with their rows' stamps moved, in several qualities.
+"""Whether known lags are recovered: recorded games with their rows' stamps moved, in several qualities.
 
 Writes only recordings, into a folder. For every game, player and quality motion features are extracted once; the rows of all videos
 are then moved by each lag and measured as a corpus of that lag would be, with a reference and without. Rows of another video show
@@ -94,17 +94,16 @@ def recover(
             for way, by in readers.items():
                 one = results[by_player[id], way]
                 one.wrong_rows += 1
-                one.wrong_reported += not _wrong(features[id], rows[other], by).reason
+                one.wrong_reported += not _estimate(features[id], rows[other], by).reason
     return list(results.values())
 
 
 def _measured(features: dict[str, MotionFeatures], rows: dict[str, pa.Table], reader: Reader | None) -> dict[str, LagEstimate]:
-    if reader is not None:
-        return {id: estimate_by_reader(reader, features[id], rows[id], by="reference") for id in features}
-    return estimate_together({id: estimate_alone(features[id], rows[id]) for id in features}, lambda id: (features[id], rows[id]))
+    estimates = {id: _estimate(features[id], rows[id], reader) for id in features}
+    return estimates if reader is not None else estimate_together(estimates, lambda id: (features[id], rows[id]))
 
 
-def _wrong(features: MotionFeatures, rows: pa.Table, reader: Reader | None) -> LagEstimate:
+def _estimate(features: MotionFeatures, rows: pa.Table, reader: Reader | None) -> LagEstimate:
     return estimate_alone(features, rows) if reader is None else estimate_by_reader(reader, features, rows, by="reference")
 
 

@@ -24,7 +24,7 @@ def plain_frames(
     video: Path, width_px: int, height_px: int, pixels: str = "yuv420p", kept: Collection[float] | None = None
 ) -> Iterator[av.VideoFrame]:
     """Frames resized with the AREA kernel, the way PyAV's manual decodes: every frame on one thread. With `kept` only the frames with
-    these time stamps are resized and given."""
+    these time stamps are resized and yielded."""
     scaler = VideoReformatter()
     with av.open(str(video)) as container:
         stream = container.streams.video[0]

@@ -1,4 +1,4 @@
-"""The page of the study of the IDM: targets met and missed, recorded minutes needed, one IDM for all games, what each part brings.
+"""The page of the study of the IDM: targets met and missed, recorded minutes needed, one IDM for all games, ablations.
 
 Writes one self-contained HTML file, readable on a phone, in light and dark. Shows what is measured and names what is missing. About a
 second.
@@ -18,7 +18,7 @@ from ghostpad.view.plots import AMBER, BLUE, GREY, INK, readable, svg
 
 
 def write_page(results: Json, page: str | os.PathLike[str]) -> Path:
-    """Write the page of `results`, as `ghostpad.lab.study.idm.tables.collect` gives them; returns its path."""
+    """Write the page of the `results` of `ghostpad.lab.study.idm.tables.collect`; returns its path."""
     generalists = [name for name in (results["generalist"][0] if results["generalist"] else {}) if name.startswith("all-")]
     curve = results["curve"]
     content = dict(results) | {

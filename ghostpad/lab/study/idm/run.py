@@ -48,7 +48,7 @@ def study_idm(
     workers: int = 2,
     page: bool = False,
 ) -> None:
-    """Measure the IDM: against targets, baselines and smaller models, over labelled minutes, games and what each part brings.
+    """Measure the IDM against targets, baselines and smaller models, over recorded minutes, games and parts of the model.
 
     Writes --out/results.json, --out/report.html, and every corpus, run and evaluation on the way. Each step is a ghostpad command,
     printed as it starts. Interrupted or failed, it still writes the page of what is there: re-run to resume. An hour and a

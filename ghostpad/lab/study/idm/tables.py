@@ -1,7 +1,7 @@
 """The tables of the study of the IDM: reads its evaluation files and fills results.json, with what is missing by name.
 
-Figures are those of `ghostpad.lab.study.common`. Beside each R² stands the RMSE, and beside each calibration error that of a perfect
-forecaster; older evaluations have neither.
+Figures are those of `ghostpad.lab.study.common`. RMSE is shown beside each R², and a perfect forecaster's calibration error beside each
+ECE; older evaluations have neither.
 """
 
 import math
@@ -33,7 +33,7 @@ class Row:
 
     @property
     def beside(self) -> tuple[str, str] | None:
-        """What stands beside the measure, in words and by path: RMSE beside R², a perfect forecaster's calibration error beside ECE."""
+        """The measure shown beside it, in words and by path: RMSE beside R², a perfect forecaster's calibration error beside ECE."""
         if self.minus is None and self.path.endswith(".r2"):
             return "RMSE", _rmse(self.path)
         return ("a perfect forecaster", f"{self.path}_floor") if self.path == f"{_FIRE}.ece" else None
@@ -74,7 +74,7 @@ ROWS = (
 GENERALIST_WITHIN = 0.03
 """How far the generalist may stay behind each specialist (target, set before anything was measured)."""
 MINUTES_R2, MINUTES_TARGET = 0.9, 3.0
-"""The turn stick's R² that should be reached with so many recorded minutes (target, set before anything was measured)."""
+"""The turn stick's R² to be reached with this many recorded minutes (target, set before anything was measured)."""
 
 _R2 = {"turn": _TURN, "forward": _FORWARD, "steering": _STEER}
 _SHARED = {f"{name} R²": path for name, path in _R2.items()} | {"press F1": f"{_FIRE}.onset_f1_50ms", "AP": f"{_FIRE}.ap"}
@@ -110,8 +110,8 @@ def look(report: Json, path: str) -> Any:
 
 def by_seed(reports: Evaluations, arm: str, test: str, path: str) -> dict[int, float]:
     """A measure of an arm by training seed, those that have it."""
-    found = {seed: look(report, path) for seed, report in sorted(reports.get((arm, test), {}).items())}
-    return {seed: float(value) for seed, value in found.items() if value is not None}
+    values = {seed: look(report, path) for seed, report in sorted(reports.get((arm, test), {}).items())}
+    return {seed: float(value) for seed, value in values.items() if value is not None}
 
 
 def measured(reports: Evaluations, arm: str, test: str, path: str) -> dict[str, Any] | None:

@@ -26,7 +26,7 @@ _WIDE, _GAP, _TITLE, _PAPER, _INK = 420, 12, 30, (16, 19, 26), (232, 236, 243)
 
 
 def write_page(results: Mapping[str, Any], corpora: Mapping[str, Path], page: Path) -> Path:
-    """Write the page of `results`, as `ghostpad.lab.study.masks.tables.collect` gives them; `corpora` are the tests by what is seen."""
+    """Write the page of the `results` of `ghostpad.lab.study.masks.tables.collect`; `corpora` are the tests by what is seen."""
     picture = frames_picture(corpora)
     with atomic_path(page.with_suffix(".png")) as temporary:
         picture.save(temporary)

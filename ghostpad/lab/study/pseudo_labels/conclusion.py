@@ -90,7 +90,7 @@ def conclusion(results: Json) -> list[str]:
     first += f" Missed: {'; '.join(missed)}." if missed else ""
     paragraphs = [first + (f" Not to be judged, as scripted players or common seeds are missing: {'; '.join(open_)}." if open_ else "")]
     paragraphs += [_game(results, domain, game) for domain, game in JUDGED]
-    paragraphs += [said for said in (_generalist(results), _transfer(results)) if said]
+    paragraphs += [one for one in (_generalist(results), _transfer(results)) if one]
     left, seeds = sum(len(names) for names in results["missing"].values()), len(results["seeds"])
     if left:
         paragraphs.append(f"{left} of {sum(results['asked'].values())} units are not done yet, so this may change.")
@@ -113,34 +113,34 @@ def _game(results: Json, domain: str, game: str) -> str:
     truth, pseudo = arms["truth"], arms["pseudo"]
     if not (truth and pseudo):
         return f"{title}: not measured yet."
-    said = [
+    sentences = [
         f"{title}: from {centre:g} recorded minutes alone an agent returns {figure_words(truth)}; with an IDM's pseudo-labels under "
         f"{most:g} more minutes it returns {figure_words(pseudo)}, {_against(pseudo, truth, 'recorded pads alone')}."
     ]
     for arm, words, baseline, baseline_words in _CONTROLS:
         if (one := arms[arm]) and (beside := arms[baseline]):
-            said.append(f"{words} {figure_words(one)}, {_against(one, beside, baseline_words)}.")
+            sentences.append(f"{words} {figure_words(one)}, {_against(one, beside, baseline_words)}.")
     less = {minutes: find(results, domain, "pseudo", centre, minutes, game) for minutes in results["scale"]["unlabelled"]}
     if parts := [f"{minutes:g} minutes {figure_words(one)}" for minutes, one in less.items() if one and minutes < most]:
-        said.append(f"With less footage: {', '.join(parts)}.")
+        sentences.append(f"With less footage: {', '.join(parts)}.")
     other = {minutes: find(results, domain, "pseudo", minutes, most, game) for minutes in results["scale"]["recorded"]}
     if parts := [
         f"{minutes:g} min {figure_words(alone)} alone, {figure_words(one)} with pseudo-labels under {most:g} more"
         for minutes, one in other.items()
         if one and minutes != centre and (alone := find(results, domain, "truth", minutes, 0, game))
     ]:
-        said.append(f"From other amounts of recorded footage: {'; '.join(parts)}.")
-    return " ".join(said)
+        sentences.append(f"From other amounts of recorded footage: {'; '.join(parts)}.")
+    return " ".join(sentences)
 
 
 def _generalist(results: Json) -> str | None:
     """What one agent for all games gains or loses beside the specialists, None where it is not measured."""
-    said = []
+    sentences = []
     for domain, game in JUDGED:
         one, own = (_arms(results, whose, game)["pseudo"] for whose in ("all", domain))
         if one and own:
-            said.append(f"in {game_spec(game).title} {figure_words(one)}, {_against(one, own, 'the specialist')}")
-    return f"One agent and one IDM for both games return {'; '.join(said)}." if said else None
+            sentences.append(f"in {game_spec(game).title} {figure_words(one)}, {_against(one, own, 'the specialist')}")
+    return f"One agent and one IDM for both games return {'; '.join(sentences)}." if sentences else None
 
 
 def _transfer(results: Json) -> str | None:
@@ -148,13 +148,13 @@ def _transfer(results: Json) -> str | None:
     scale, game = results["scale"], "doom-supreme"
     before = _arms(results, "doom", game)["pseudo"]
     words = {"tuned": "that agent fine-tuned", "pseudo": "an agent trained from scratch", "oracle": "one trained with the true pads"}
-    said = [
+    sentences = [
         f"{who} returns {figure_words(one)}, {_against(one, before, 'the agent of the first level')}"
         for arm, who in words.items()
         if before and (one := find(results, "supreme", arm, scale["centre"], scale["transfer"], game))
     ]
     title = game_spec(game).title
-    return f"{title}, seen only unlabelled for {scale['transfer']:g} minutes: {'; '.join(said)}." if said else None
+    return f"{title}, seen only unlabelled for {scale['transfer']:g} minutes: {'; '.join(sentences)}." if sentences else None
 
 
 def figure_words(one: Json) -> str:

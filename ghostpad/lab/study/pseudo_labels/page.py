@@ -24,7 +24,7 @@ _MARKS = {"truth": "s", "pseudo": "o", "shuffled": "X", "unfiltered": "D", "orac
 
 
 def write_page(results: Json, page: str | os.PathLike[str]) -> Path:
-    """Write the page of `results`, as `ghostpad.lab.study.pseudo_labels.tables.collect` gives them; returns its path."""
+    """Write the page of the `results` of `ghostpad.lab.study.pseudo_labels.tables.collect`; returns its path."""
     return render_page(
         Path(__file__),
         page,

@@ -107,12 +107,12 @@ def figure(rows: Mapping[int, Json], scale: Mapping[int, tuple[float, float]]) -
 
 def _players(scores: Scores) -> dict[str, dict[str, Any]]:
     """game: {player: figure}."""
-    found: dict[str, dict[str, Any]] = {}
+    players: dict[str, dict[str, Any]] = {}
     for game in sorted({game for _, game in scores}):
         for player in ("random", "novice", "expert"):
             if rows := _by_seed(scores, player, game):
-                found.setdefault(game, {})[player] = figure(rows, _scale(scores, game))
-    return found
+                players.setdefault(game, {})[player] = figure(rows, _scale(scores, game))
+    return players
 
 
 def table_text(results: Json) -> str:
@@ -135,6 +135,5 @@ def table_text(results: Json) -> str:
 
 def _ratio_text(target: Json) -> str:
     """The number that the verdict goes by."""
-    if target["raw"] is not None:
-        return f"{target['raw']:.2f}"
-    return "-" if target["scaled"] is None else f"{target['scaled']:.2f} (of the way from random to expert)"
+    by_scale = target["raw"] is None and target["scaled"] is not None
+    return f"{target['scaled']:.2f} (of the way from random to expert)" if by_scale else number(target["raw"], ".2f")

@@ -131,11 +131,11 @@ def _by_value(
     free: NDArray[np.bool_],
 ) -> list[dict[str, Any]]:
     """The expert's rows by the value of its forward stick, furthest ahead first."""
-    found, (truth, turn) = [], sticks.T
+    lines, (truth, turn) = [], sticks.T
     wrong = {who: (one - truth) ** 2 for who, one in shown.items()}
     for value in np.unique(truth.round(3)):
         rows = np.abs(truth - value) < 1e-3
-        found.append(
+        lines.append(
             {
                 "value": float(value),
                 "share": float(rows.mean()),
@@ -149,7 +149,7 @@ def _by_value(
                 },
             }
         )
-    return found
+    return lines
 
 
 def trigger_shares(player: str, seeds: Iterable[int], advance: Advance = lambda amount: None) -> dict[str, Any]:

@@ -26,11 +26,11 @@ def table_text(report: Mapping[str, Any]) -> str:
         read = [f"{one['turn']:.2f}", f"{net['mean']:.2f}", _percent(net["error_share"])]
         values.append([f"{one['value']:.2f}", _percent(one["share"]), _percent(one["free_share"]), held, way, *read])
     shares = [(player, *(f"{_percent(one['visible_share'])} of {one['n']}" for one in each.values())) for player, each in defend.items()]
-    asked = [name.replace("_", " ") for name in next(iter(defend.values()))]
+    names = [name.replace("_", " ") for name in next(iter(defend.values()))]
     parts = [
         text_table(("Doom, R2 (RMSE) of an oracle", *head), rows) + f"\nfree rows: {free}",
         text_table(("expert forward", "rows", "free", "held", "way ahead", "|turn|", "net reads", "of its error"), values),
-        text_table(("doom-defend, visible", *asked), shares),
+        text_table(("doom-defend, visible", *names), shares),
     ]
     return "\n\n".join(parts)
 
