@@ -138,7 +138,7 @@ def file_sha256(path: str | os.PathLike[str]) -> str:
 
 
 def safe_name(name: str) -> str:
-    """`name` if it can name a file of ours. Raises `SettingsError` if it is empty, too long, starts with a dot or holds a slash or colon."""
+    """`name` if it can name a file of ours. Raises `SettingsError` if it is empty, too long, or holds a leading dot, a slash or a colon."""
     if not name or name.startswith(".") or any(sign in name for sign in "/\\:\0") or len(name.encode()) > 200:
         raise SettingsError(f"'{name}' cannot name a file: use letters, digits, '-' and '_'")
     return name

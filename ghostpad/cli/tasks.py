@@ -35,13 +35,20 @@ def claim(path: Path, facts: Mapping[str, Any], problems: Sequence[str]) -> None
 
 @dataclass(frozen=True)
 class Task:
-    """A command by name: the stage that its time counts for, its words, the tasks it needs, and a file that exists once it is done."""
+    """A command by name: the stage that its time counts for, its words, the tasks it needs, a file that exists once it is done, and about
+    how many seconds it takes."""
 
     name: str
     stage: str
     words: tuple[str, ...]
     needs: tuple[str, ...] = ()
     done: Path | None = None
+    seconds: float = 0.0
+
+
+def seconds_by_stage(times: Path) -> dict[str, float]:
+    """What each stage has taken so far by the file of times of `run_tasks`, in seconds of one core."""
+    return {stage: round(sum(spent.values()), 1) for stage, spent in read_json(times).items()} if times.exists() else {}
 
 
 def run_tasks(tasks: Sequence[Task], workers: int, times: Path, keep_going: bool = False) -> dict[str, float]:
@@ -80,7 +87,7 @@ def run_tasks(tasks: Sequence[Task], workers: int, times: Path, keep_going: bool
                     write_json(times, seconds)
     if failures:
         raise GhostpadError("\n".join(failures))
-    return {stage: round(sum(spent.values()), 1) for stage, spent in seconds.items()}
+    return seconds_by_stage(times)
 
 
 def _run(task: Task) -> float:

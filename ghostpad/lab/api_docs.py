@@ -19,7 +19,7 @@ from ghostpad.idm.model import Idm
 from ghostpad.policy import from_nitrogen
 from ghostpad.policy.model import Policy
 
-WIDTH = 100  # columns of a signature before it goes on in the next line
+WIDTH = 100  # columns at which a signature is wrapped
 
 _HEAD = f"""# Python API
 
@@ -43,7 +43,7 @@ def api_page() -> str:
     """The whole page as markdown."""
     functions = {f"ghostpad.{name}": getattr(ghostpad, name) for name in ghostpad.__all__}
     functions["ghostpad.policy.from_nitrogen"] = from_nitrogen
-    parts = [_HEAD, *(_entry("##", title, found) for title, found in functions.items() if inspect.isfunction(found))]
+    parts = [_HEAD, *(_entry("##", title, one) for title, one in functions.items() if inspect.isfunction(one))]
     for cls, methods in CLASSES.items():
         parts.append(f"## {cls.__name__}\n\n`{cls.__module__}.{cls.__name__}`\n\n{_text(cls)}")
         parts += [_entry("###", f"{cls.__name__}.{name}", getattr(cls, name)) for name in methods.split()]
@@ -57,9 +57,9 @@ def _entry(level: str, title: str, function: Any) -> str:
     return f"{level} {title}\n\n```python\n{textwrap.fill(line, WIDTH, subsequent_indent='    ')}\n```\n\n{_text(function)}"
 
 
-def _text(found: Any) -> str:
-    """A docstring as markdown: examples and lists in columns stand in blocks of their own."""
-    text = re.sub(r"^>>> (?s:.*?)(?=\n\n|\Z)", r"```pycon\n\g<0>\n```", inspect.getdoc(found) or "", flags=re.MULTILINE)
+def _text(documented: Any) -> str:
+    """A docstring as markdown, with examples and columns in blocks of their own."""
+    text = re.sub(r"^>>> (?s:.*?)(?=\n\n|\Z)", r"```pycon\n\g<0>\n```", inspect.getdoc(documented) or "", flags=re.MULTILINE)
     return re.sub(r"(?<=\n\n)\S+ {2,}\S(?s:.*?)(?=\n\n|\Z)", r"```text\n\g<0>\n```", text) + "\n"
 
 

@@ -6,14 +6,14 @@ GROUPS: Groups = {
     "Studies": {
         "study idm": Command("ghostpad.lab.study.idm.run", "study_idm", "the IDM against targets, baselines and parts of itself"),
         "study masks": Command("ghostpad.lab.study.masks.run", "study_masks", "what a drawn controller does to an IDM, masked or not"),
-        "study pseudo-labels": Command("ghostpad.lab.study.pseudo_labels.run", "study_pseudo_labels", "what pseudo-labels bring an agent"),
-        "study visible": Command("ghostpad.lab.study.visible.run", "study_visible", "what pictures can tell at most, by oracles"),
+        "study pseudo-labels": Command("ghostpad.lab.study.pseudo_labels.run", "study_pseudo_labels", "what agents gain by pseudo-labels"),
+        "study visible": Command("ghostpad.lab.study.visible.run", "study_visible", "the most that pictures can show, by oracles"),
     },
     "Made-up data": {
         "record": Command("ghostpad.lab.made_up.record", "lab_record", "record with a drawn controller, a lag, or as NitroGen shards"),
     },
     "Benchmarks": {
-        "bench align": Command("ghostpad.lab.bench.align", "bench_align", "how well known lags are found, by game, player and quality"),
+        "bench align": Command("ghostpad.lab.bench.align", "bench_align", "how well known lags are measured, by game, player and quality"),
         "bench index": Command("ghostpad.lab.bench.index", "bench_index", "what indexing a shard costs beside tar -tzf"),
         "bench label": Command("ghostpad.lab.bench.label", "bench_label", "what labelling costs beside plain decoding"),
         "bench policy": Command("ghostpad.lab.bench.policy", "bench_policy", "what a chunk of actions costs beside the reference"),

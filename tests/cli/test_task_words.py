@@ -21,7 +21,7 @@ def demo_tasks(out: Path) -> list[Task]:
 
 def pseudo_label_tasks(out: Path) -> list[Task]:
     study = PseudoLabelStudy(out, (0,), tuple(PARTS), Scale())
-    return [one.task for units in units_of(PARTS, study.scale, study.seeds).values() for one in planned_tasks(study, units)]
+    return [task for units in units_of(PARTS, study.scale, study.seeds).values() for task in planned_tasks(study, units)]
 
 
 @pytest.mark.parametrize("tasks_of", [demo_tasks, pseudo_label_tasks])

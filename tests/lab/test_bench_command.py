@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ghostpad.cli.main import main
-from ghostpad.lab.bench.label_timing import decode_plainly
+from ghostpad.lab.bench.common import plain_frames
 from ghostpad.lab.made_up.videos import repeat_video, write_sample
 from ghostpad.video.decode import decode_frames
 
@@ -30,7 +30,8 @@ def test_the_plain_way_resizes_the_frames_that_labelling_reads(tmp_path: Path) -
     write_sample(video, width_px=64, height_px=48, fps=60, frames=30)
     for rate_hz in (None, 20):
         kept = {frame.pts_s for frame in decode_frames(video, gray=True, rate_hz=rate_hz)}
-        assert decode_plainly(video, kept, 32, 24) == len(kept) == (30 if rate_hz is None else 10)
+        frames = [frame.to_ndarray().shape for frame in plain_frames(video, 32, 24, "gray", kept)]
+        assert frames == [(24, 32)] * len(kept) and len(kept) == (30 if rate_hz is None else 10)
 
 
 def test_impossible_repeats_and_absent_videos_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

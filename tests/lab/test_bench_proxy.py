@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from ghostpad.cli.main import main
-from ghostpad.lab.bench.proxy import decode_plainly, time_proxy
+from ghostpad.lab.bench.common import plain_frames
+from ghostpad.lab.bench.proxy import time_proxy
 from ghostpad.lab.made_up.videos import write_sample
 
 
@@ -23,7 +24,7 @@ def test_the_bench_gives_every_number(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_both_ways_see_every_frame(tmp_path: Path) -> None:
     write_sample(tmp_path / "a.mp4", width_px=64, height_px=48, fps=60, frames=30)
-    assert decode_plainly(tmp_path / "a.mp4", 32, 24) == 30
+    assert [(frame.width, frame.height) for frame in plain_frames(tmp_path / "a.mp4", 32, 24)] == [(32, 24)] * 30
     assert time_proxy(tmp_path / "a.mp4", tmp_path, 24, 1)["video"]["frames"] == 30
 
 

@@ -52,10 +52,10 @@ def test_the_plan_asks_for_all_that_the_issue_asks_and_for_nothing_twice() -> No
     units = [unit for part in units_of(PARTS, FULL, SEEDS).values() for unit in part]
     assert len(units) == len(set(units)) == len({unit.name for unit in units})
     wanted = {
-        Unit(domain, arm, labelled, unlabelled, seed)
+        Unit(domain, arm, recorded, unlabelled, seed)
         for domain in ("doom", "racing")
         for arm in ARMS
-        for labelled in (1, 2.5, 5, 10)
+        for recorded in (1, 2.5, 5, 10)
         for unlabelled in ((0,) if arm == "truth" else (8, 30, 60))
         for seed in SEEDS
     }
@@ -66,16 +66,16 @@ def test_the_most_telling_units_come_first() -> None:
     centre, labels, *_ = units_of(PARTS, FULL, SEEDS).values()
     first = centre[: len(centre) // 3]
     assert {unit.seed for unit in first} == {0} and {unit.domain for unit in first} == {"doom", "racing"}
-    assert {unit.arm for unit in first} == set(ARMS) and {unit.labelled for unit in centre} == {5}
+    assert {unit.arm for unit in first} == set(ARMS) and {unit.recorded for unit in centre} == {5}
     assert {unit.unlabelled for unit in first} == {0, 8, 30, 60}
-    assert {unit.labelled for unit in labels} == {1, 2.5, 10}
+    assert {unit.recorded for unit in labels} == {1, 2.5, 10}
 
 
 @pytest.mark.parametrize("scale", [FULL, QUICK])
 def test_every_command_comes_after_what_it_needs_and_every_setting_exists(scale: Scale, tmp_path: Path, read_flags: Any) -> None:
     one, given = study(tmp_path, scale), set[str]()
     for units in units_of(PARTS, scale, SEEDS).values():
-        for task in (planned.task for planned in planned_tasks(one, units)):
+        for task in planned_tasks(one, units):
             assert set(task.needs) <= given, task
             given.add(task.name)
             if task.words[0] == "train":
@@ -89,7 +89,7 @@ def test_every_command_comes_after_what_it_needs_and_every_setting_exists(scale:
 def test_arms_differ_only_in_what_they_are_named_for(tmp_path: Path) -> None:
     def words(arm: str) -> set[str]:
         unit = Unit("racing", arm, 5, 60, 1)
-        (task,) = [one.task for one in planned_tasks(study(tmp_path), [unit]) if one.task.name == unit.name]
+        (task,) = [one for one in planned_tasks(study(tmp_path), [unit]) if one.name == unit.name]
         return {word.replace(unit.name, "RUN") for word in task.words}
 
     pseudo = words("pseudo")
@@ -102,7 +102,7 @@ def test_arms_differ_only_in_what_they_are_named_for(tmp_path: Path) -> None:
 
 
 def test_a_tuned_agent_starts_from_the_one_that_learned_from_labels(tmp_path: Path) -> None:
-    tasks = {one.task.name: one.task for one in planned_tasks(study(tmp_path), [Unit("supreme", "tuned", 5, 30, 2)])}
+    tasks = {one.name: one for one in planned_tasks(study(tmp_path), [Unit("supreme", "tuned", 5, 30, 2)])}
     task, first = tasks["supreme-tuned-5-30-s2"], "doom-pseudo-5-60-s2"
     assert task.words[task.words.index("--init") + 1] == str(tmp_path / "runs" / first) and first in task.needs
     assert "--train.steps=300" in task.words and f"--data.labels=@{tmp_path}/runs/idm-doom-5-s2" in task.words
@@ -111,7 +111,7 @@ def test_a_tuned_agent_starts_from_the_one_that_learned_from_labels(tmp_path: Pa
 
 def test_units_share_recordings_idms_and_labels(tmp_path: Path) -> None:
     units = [unit for unit in units_of(["centre"], FULL, (0,))["centre"] if unit.domain == "doom"]
-    tasks = {one.task.name: one.task for one in planned_tasks(study(tmp_path), units)}
+    tasks = {one.name: one for one in planned_tasks(study(tmp_path), units)}
     stages = [task.stage for task in tasks.values()]
     assert {stage: stages.count(stage) for stage in ("record", "train idm", "label", "filter")} == {
         "record": 2, "train idm": 1, "label": 1, "filter": 1,
@@ -127,7 +127,7 @@ def test_what_is_evaluated_is_not_planned_again(tmp_path: Path) -> None:
     for unit in centre[:3]:
         put(tmp_path, unit.name, {"doom": 1.0})
     after = list(planned_tasks(one, centre))
-    assert not {unit.name for unit in centre[:3]} & {planned.task.name for planned in after}
+    assert not {unit.name for unit in centre[:3]} & {task.name for task in after}
     assert estimate({"centre": after}, 2).startswith("centre: 11 agents")
 
 
@@ -204,8 +204,8 @@ def test_the_conclusion_also_speaks_of_labelled_minutes_of_the_generalist_and_of
     told = "\n".join(conclusion(collect(tmp_path, FULL, SEEDS, {})))
     assert "From other amounts of recorded footage: 1 min 80 ± 6 alone, 120 ± 6 with pseudo-labels under 60 more." in told
     assert "One agent and one IDM for both games return in Racing: steering only 91 ± 6, 61 ± 8 less than the specialist." in told
-    assert "supreme, seen only unlabelled for 30 minutes: that agent tuned to it returns 510 ± 6, no more than the noise away from" in told
-    assert "one trained anew with the true pads returns 900 ± 6, 400 ± 8 more than the agent of the first level." in told
+    assert "supreme, seen only unlabelled for 30 minutes: that agent fine-tuned returns 510 ± 6, no more than the noise away from" in told
+    assert "one trained with the true pads returns 900 ± 6, 400 ± 8 more than the agent of the first level." in told
 
 
 def test_the_grid_is_the_labels_alone_and_the_controls_are_the_rest() -> None:

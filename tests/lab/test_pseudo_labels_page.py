@@ -14,15 +14,15 @@ def figure(mean: float, at: float | None = 0.5) -> dict[str, Any]:
 
 
 def point(
-    arm: str, mean: float, unlabelled: float = 60, labelled: float = 5, domain: str = "racing", game: str = "racing"
+    arm: str, mean: float, unlabelled: float = 60, recorded: float = 5, domain: str = "racing", game: str = "racing"
 ) -> dict[str, Any]:
-    return {"domain": domain, "arm": arm, "labelled": labelled, "unlabelled": unlabelled, "game": game, "figure": figure(mean)}
+    return {"domain": domain, "arm": arm, "recorded": recorded, "unlabelled": unlabelled, "game": game, "figure": figure(mean)}
 
 
 @pytest.fixture
 def results() -> dict[str, Any]:
     """Content of a results.json in which something of everything is there."""
-    scale = {"labelled": [1, 5], "unlabelled": [0, 8, 60], "centre": 5, "most": 60, "steps": 900, "idm_steps": 500, "episodes": 20}
+    scale = {"recorded": [1, 5], "unlabelled": [0, 8, 60], "centre": 5, "most": 60, "steps": 900, "idm_steps": 500, "episodes": 20}
     target = {
         "game": "racing",
         "words": "recorded + pseudo-labels over recorded alone",
@@ -97,9 +97,9 @@ def test_the_generalist_stands_beside_the_specialist_and_the_tuned_agent_beside_
 
 
 def test_every_arm_and_player_is_drawn(results: dict[str, Any]) -> None:
-    points = [one for one in results["points"] if one["domain"] == "racing" and one["labelled"] == 5]
+    points = [one for one in results["points"] if one["domain"] == "racing" and one["recorded"] == 5]
     drawn = curve_plot(points, "unlabelled", results["players"]["racing"], (0, 8, 60))
     assert all(name in drawn for name in ("truth", "pseudo", "oracle", "random", "expert", "unlabelled minutes (5 recorded)"))
     assert "shuffled" not in drawn
     most = [one for one in results["points"][:6] if one["unlabelled"] in (0, 60)]
-    assert "recorded minutes (60 unlabelled)" in curve_plot(most, "labelled", {}, (1, 5))
+    assert "recorded minutes (60 unlabelled)" in curve_plot(most, "recorded", {}, (1, 5))

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from ghostpad.base.errors import GhostpadError, SettingsError
 from ghostpad.games.spec import game_spec, player_names
 from ghostpad.idm.settings import IdmRun
-from ghostpad.lab.study.common import evaluation_file
+from ghostpad.lab.study.common import evaluation_file, read_evaluations
 from ghostpad.lab.study.idm.plan import FOOTAGE, PARTS, evaluations
 from ghostpad.lab.study.idm.run import Study, estimate, study_idm, study_tasks
-from ghostpad.lab.study.idm.tables import collect, crossing, curve_of, read_evaluations, table_text
+from ghostpad.lab.study.idm.tables import collect, crossing, curve_of, table_text
 
 SEEDS = (0, 1, 2)
 
@@ -81,9 +81,9 @@ def test_every_setting_of_every_arm_exists_and_every_corpus_can_be_recorded(read
 
 def test_the_estimate_counts_what_is_left(tmp_path: Path) -> None:
     one = study(tmp_path, ("table",))
-    assert estimate(one, list(study_tasks(one)), 2).startswith("36 trainings and 96 evaluations to do, about ")
+    assert estimate(list(study_tasks(one)), 2).startswith("36 trainings and 96 evaluations to do, about ")
     put(tmp_path, "doom-window", "doom-expert", {0: report(0.9)})
-    assert estimate(one, list(study_tasks(one)), 2).startswith("36 trainings and 95 evaluations to do, about ")
+    assert estimate(list(study_tasks(one)), 2).startswith("36 trainings and 95 evaluations to do, about ")
 
 
 def test_what_would_not_work_or_mix_is_refused_before_any_work(tmp_path: Path) -> None:

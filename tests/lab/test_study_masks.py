@@ -54,7 +54,7 @@ def test_other_episodes_are_refused(study: MaskStudy, tmp_path: Path) -> None:
     other = MaskStudy(tmp_path, (0,), 2, 1.0)
     shutil.copytree(study.corpus(LEARN, CLEAN), other.corpus(LEARN, CLEAN))
     record_corpus("racing", "novice", minutes=0.1, seed=4, out=other.corpus(LEARN, MASKED), overlay=Overlay())
-    with pytest.raises(FormatError, match="other episodes"):
+    with pytest.raises(FormatError, match="different episodes"):
         check_same_play(other, LEARN)
     shutil.rmtree(other.corpus(LEARN, MASKED))
     copy_without_boxes(study.corpus(LEARN, CLEAN), other.corpus(LEARN, MASKED))
@@ -62,7 +62,7 @@ def test_other_episodes_are_refused(study: MaskStudy, tmp_path: Path) -> None:
     table = changed.actions(RECORDED, id)
     assert table is not None
     changed.write_actions(RECORDED, id, table.slice(1))
-    with pytest.raises(FormatError, match="played otherwise"):
+    with pytest.raises(FormatError, match="played differently"):
         check_same_play(other, LEARN)
 
 
@@ -90,7 +90,7 @@ def test_commands_follow_what_they_need_and_no_test_was_learned_from(tmp_path: P
         read_flags(IdmRun(), arm.settings)
         train, *tests = readings(study, arm, 0)
         assert f"learn-{arm.corpus}" in train.words[2] and [task.needs for task in tests] == [(train.name,)] * len(TESTS)
-    assert study.truth(UNMASKED) == study.truth(MASKED) != study.truth(CLEAN)
+    assert study.withheld(UNMASKED) == study.withheld(MASKED) != study.withheld(CLEAN)
 
 
 def test_measures_are_those_of_the_labels(small: Any, idm_run: Path, tmp_path: Path) -> None:

@@ -1,22 +1,48 @@
-"""What benchmarks share: numbers that must be 1 or more, spreads over repeated runs, and what the machine is."""
+"""What benchmarks share: plain decoding as a baseline, spreads over repeated runs, the machine, and the report."""
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from statistics import median
+from typing import Any
+
+import av
+from av.video.reformatter import VideoReformatter
 
 from ghostpad.base.errors import SettingsError
+from ghostpad.base.files import write_json
+from ghostpad.cli.arguments import below_one
 
 
 def check_counts(**counts: int) -> None:
     """Raise `SettingsError`, listing every problem, unless each is 1 or more."""
-    if problems := [f"{name} is {value}: it must be 1 or more" for name, value in counts.items() if value < 1]:
+    if problems := below_one(**counts):
         raise SettingsError(problems)
 
 
-def spread(values: Sequence[float]) -> dict[str, float]:
+def plain_frames(
+    video: Path, width_px: int, height_px: int, pixels: str = "yuv420p", kept: Collection[float] | None = None
+) -> Iterator[av.VideoFrame]:
+    """Frames resized with the AREA kernel, the way PyAV's manual decodes: every frame on one thread. With `kept` only the frames with
+    these time stamps are resized and yielded."""
+    scaler = VideoReformatter()
+    with av.open(str(video)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        for frame in container.decode(stream):
+            if kept is None or (frame.pts is not None and frame.time_base and float(frame.pts * frame.time_base) in kept):
+                yield scaler.reformat(frame, width_px, height_px, pixels, interpolation="AREA", threads=1)
+
+
+def spread(values: Iterable[float]) -> dict[str, float]:
     """The least, the median and the largest of some values."""
-    return {"min": min(values), "median": median(values), "max": max(values)}
+    ordered = sorted(values)
+    return {"min": ordered[0], "median": median(ordered), "max": ordered[-1]}
+
+
+def ratios(values: Iterable[float], to: Iterable[float]) -> dict[str, float]:
+    """The spread of `values` divided by those of `to`, run by run, for as many runs as both have."""
+    return spread(value / other for value, other in zip(values, to, strict=False))
 
 
 def spread_words(values: Mapping[str, float], spec: str = ".2f") -> str:
@@ -25,7 +51,13 @@ def spread_words(values: Mapping[str, float], spec: str = ".2f") -> str:
 
 
 def processor() -> str:
-    """The processor's name as the system tells it."""
-    told = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.partition(":")[2].strip() for line in told if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+    """The processor's name by the system."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())
+
+
+def show(report: Any, out: Path | None, text: str) -> None:
+    """Write a report as JSON, if `out` names a file, and print its lines."""
+    if out is not None:
+        write_json(out, report)
+    print(text)

@@ -1,8 +1,8 @@
 """`ghostpad lab bench index`: what indexing a shard of labels costs beside `tar -tzf` on it, and its memory.
 
 Writes nothing but a temporary shard and corpus. Both ways are timed in turn by wall clock and by CPU time, each in processes of its own
-(tar unpacks with a gzip beside it; the index unpacks in a thread), so that both pay for their start, 0.4 s for the index (measured here).
-Two figures of the index: a game of one video in fifty, and every game once, where reading every parquet file comes on top.
+(tar runs a gzip; the index unpacks in a thread), so that both include their start, 0.4 s for the index (measured). The index is timed for
+a game of one video in fifty, and once for every game, where it also reads every parquet file.
 """
 
 import os
@@ -10,20 +10,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ghostpad.base.files import write_json
-from ghostpad.base.progress import progress
-from ghostpad.lab.bench.common import check_counts, spread, spread_words
+from ghostpad.base.progress import Advance, progress
+from ghostpad.lab.bench.common import check_counts, ratios, show, spread, spread_words
 from ghostpad.lab.made_up.nitrogen_shards import SampleChunk, sample_files, write_shard
 
 VIDEO_CHUNKS = 50
-"""Chunks of a made-up video. They are made one by one for one video; the shard repeats them under other names."""
+"""Chunks of a made-up video. They are made for one video; the shard repeats them under other names."""
 
 RARE = 50
-"""One video in so many is of the game "rare"; a real shard has about 90 games (measured by others)."""
+"""One video in 50 is of the game "rare"; a real shard has about 90 games (measured by others)."""
 
 WAYS = ("tar -tzf", "a rare game", "every game")
 """What is timed."""
@@ -32,7 +31,7 @@ WAYS = ("tar -tzf", "a rare game", "every game")
 def bench_index(*, shard: Path | None = None, repeats: int = 5, out: Path | None = None, quick: bool = False) -> None:
     """Measure indexing a shard of NitroGen's labels beside `tar -tzf` on it, and the memory that 100,000 chunks take.
 
-    Prints wall and CPU time as a ratio to tar (median, least and largest), for a game that one video in fifty is of and for every game, and
+    Prints wall and CPU time as a ratio to tar (median, least and largest), for a game of one video in fifty and for every game, and
     the peak memory. Takes about five minutes and 500 MB of disk.
 
     Args:
@@ -51,17 +50,15 @@ def bench_index(*, shard: Path | None = None, repeats: int = 5, out: Path | None
             ways = time_ways(shard, folder, repeats, advance)
         (folder / "memory").mkdir()
         report = {"bytes": shard.stat().st_size, "ways": ways, "memory": weigh(folder / "memory", 100 if quick else 100_000)}
-    if out is not None:
-        write_json(out, report)
-    print(bench_text(report))
+    show(report, out, bench_text(report))
 
 
 def bench_text(report: dict[str, Any]) -> str:
     """The lines that the command prints of its report."""
     lines = [f"a shard of {report['bytes'] / 1e6:.1f} MB; ratios are to tar -tzf, median (least to largest):"]
-    for way, told in report["ways"].items():
-        wall, cpu = (f"{told[f'{clock}_s']['median']:.2f} s, {spread_words(told[f'{clock}_ratio'])}" for clock in ("wall", "cpu"))
-        lines.append(f"  {way:>11}: wall {wall}; CPU {cpu}; {told['peak_mb']:.0f} MB")
+    for way, timed in report["ways"].items():
+        wall, cpu = (f"{timed[f'{clock}_s']['median']:.2f} s, {spread_words(timed[f'{clock}_ratio'])}" for clock in ("wall", "cpu"))
+        lines.append(f"  {way:>11}: wall {wall}; CPU {cpu}; {timed['peak_mb']:.0f} MB")
     memory = report["memory"]
     lines.append(f"  {memory['chunks']} chunks of 60 rows: {memory['peak_mb']:.0f} MB at most, {memory['wall_s']:.0f} s")
     return "\n".join(lines)
@@ -80,28 +77,24 @@ def _videos(count: int, rows: int) -> Iterator[tuple[str, bytes]]:
             yield name.replace("bench", f"bench{video}"), body
 
 
-def time_ways(shard: Path, folder: Path, repeats: int, advance: Callable[[float], None]) -> dict[str, Any]:
+def time_ways(shard: Path, folder: Path, repeats: int, advance: Advance) -> dict[str, Any]:
     """By way: least, median and largest wall and CPU seconds, peak memory in MB of the largest run, and the ratios to `tar -tzf`."""
-    found: dict[str, list[tuple[float, float, float]]] = {way: [] for way in WAYS}
+    runs: dict[str, list[tuple[float, float, float]]] = {way: [] for way in WAYS}
     for repeat in range(repeats):
         for way in WAYS if repeat == 0 else WAYS[:-1]:  # the last takes long and varies little
-            found[way].append(_run(_command(way, shard, folder / f"{repeat}-{WAYS.index(way)}")))
+            runs[way].append(_run(_command(way, shard, folder / f"{repeat}-{WAYS.index(way)}")))
             advance(1)
-    plain = found[WAYS[0]]
-    return {
-        way: {
-            "wall_s": spread([run[0] for run in runs]),
-            "cpu_s": spread([run[1] for run in runs]),
-            "peak_mb": max(run[2] for run in runs),
-            "wall_ratio": spread([run[0] / base[0] for run, base in zip(runs, plain, strict=False)]),
-            "cpu_ratio": spread([run[1] / base[1] for run, base in zip(runs, plain, strict=False)]),
-        }
-        for way, runs in found.items()
-    }
+    report: dict[str, Any] = {}
+    plain_wall_s, plain_cpu_s, _ = zip(*runs[WAYS[0]], strict=True)
+    for way, own in runs.items():
+        wall_s, cpu_s, peak_mb = zip(*own, strict=True)
+        report[way] = {"wall_s": spread(wall_s), "cpu_s": spread(cpu_s), "peak_mb": max(peak_mb)}
+        report[way] |= {"wall_ratio": ratios(wall_s, plain_wall_s), "cpu_ratio": ratios(cpu_s, plain_cpu_s)}
+    return report
 
 
 def weigh(folder: Path, chunks: int) -> dict[str, float]:
-    """Peak memory in MB, and seconds, of indexing that many small chunks with all their rows."""
+    """Peak memory in MB, and seconds, of indexing `chunks` small chunks with all their rows."""
     shard = folder / "SHARD_0000.tar.gz"
     make_shard(shard, chunks, 60)
     wall_s, cpu_s, peak_mb = _run(_command("every game", shard, folder / "corpus"))

@@ -1,21 +1,12 @@
 """`ghostpad lab bench label`: what labelling costs on this machine."""
 
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ghostpad.base.files import write_json
 from ghostpad.base.progress import progress
-from ghostpad.lab.bench.common import check_counts, processor, spread_words
+from ghostpad.lab.bench.common import check_counts, show, spread_words
 from ghostpad.lab.made_up.videos import repeat_video, write_sample
-from ghostpad.video.probe import probe_video
-
-if TYPE_CHECKING:
-    from ghostpad.idm.model import Idm
-
-RATES_HZ = (None, 20.0)
-"""Every frame, and a rate that agents are commonly run at."""
 
 
 def bench_label(
@@ -36,14 +27,14 @@ def bench_label(
     """
     check_counts(repeats=repeats)
     from ghostpad.idm import load
-    from ghostpad.lab.bench.label_timing import random_idm  # here, because torch takes seconds to import
+    from ghostpad.lab.bench.label_timing import random_idm, time_all, time_memory  # here, because torch takes seconds to import
 
     reader = random_idm() if idm is None else load(idm)
-    with tempfile.TemporaryDirectory(prefix="ghostpad-bench-") as folder:
-        report = _time(reader, video or _sample(Path(folder), quick), repeats) | {"memory": _weigh(Path(folder), quick)}
-    if out is not None:
-        write_json(out, report)
-    print(bench_text(report))
+    with tempfile.TemporaryDirectory(prefix="ghostpad-bench-") as temporary:
+        folder = Path(temporary)
+        report = time_all(reader, video or _sample(folder, quick), repeats)
+        report["memory"] = time_memory(_long_videos(folder, (2, 20) if quick else (120, 7200)))
+    show(report, out, bench_text(report))
 
 
 def bench_text(report: dict[str, Any]) -> str:
@@ -76,35 +67,9 @@ def _sample(folder: Path, quick: bool) -> Path:
     return path
 
 
-def _time(reader: "Idm", video: Path, repeats: int) -> dict[str, Any]:
-    import torch
-
-    from ghostpad.lab.bench.label_timing import time_labelling, time_model
-
-    about = probe_video(video)
-    with progress("measure", len(RATES_HZ) * repeats, "pairs of runs") as advance:
-        rates = time_labelling(reader, video, RATES_HZ, repeats, advance)
-    model_ms, gpu = {"cpu": time_model(reader, video, repeats)}, None
-    if torch.cuda.is_available():
-        gpu = torch.cuda.get_device_name()
-        model_ms["gpu"] = time_model(reader.cuda(), video, repeats)
-    size = {"width_px": about.width_px, "height_px": about.height_px, "frames": about.frames}
-    return {
-        "machine": {"processor": processor(), "gpu": gpu, "torch": torch.__version__, "av": version("av")},
-        "video": size | {"fps": float(about.fps), "codec": about.codec, "bits_per_s": video.stat().st_size * 8 / about.duration_s},
-        "rates": rates,
-        "model_ms_a_row": model_ms,
-    }
-
-
-def _weigh(folder: Path, quick: bool) -> dict[str, float]:
-    from ghostpad.lab.bench.label_timing import peak_memory_mb
-
-    lengths_s = (2, 20) if quick else (120, 7200)
+def _long_videos(folder: Path, lengths_s: tuple[int, ...]) -> dict[int, Path]:
     write_sample(folder / "two-seconds.mp4", width_px=64, height_px=48, fps=60, frames=120)
-    videos = [folder / f"{seconds}.mp4" for seconds in lengths_s]
-    for path, seconds in zip(videos, lengths_s, strict=True):
+    videos = {seconds: folder / f"{seconds}.mp4" for seconds in lengths_s}
+    for seconds, path in videos.items():
         repeat_video(folder / "two-seconds.mp4", path, seconds // 2)
-    with progress("memory", sum(lengths_s) / 60, "minutes") as advance:
-        short_mb, long_mb = peak_memory_mb(videos, advance)
-    return {"short_s": lengths_s[0], "long_s": lengths_s[1], "short_mb": short_mb, "long_mb": long_mb}
+    return videos

@@ -1,66 +1,80 @@
 """What labelling costs beside plain decoding, in CPU time on one core, and whether its memory stays flat.
 
-Reads one video; writes nothing but temporary files. The plain way is PyAV as its manual shows it, decoding every frame and resizing
-the kept ones to the IDM's size with the AREA kernel, on one thread. Both ways are timed in turn, several times, by the CPU time
-of the whole process (all its threads), so that other programs on the machine disturb little.
+Reads one video. The plain way (`plain_frames`) decodes every frame and resizes the kept ones to the IDM's size. Both ways are timed in
+turn, several times, by the CPU time of the whole process (all its threads), so that other programs on the machine disturb little.
 """
 
 import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from importlib.metadata import version
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
+import torch
 
-from ghostpad.base.progress import Advance
+from ghostpad.base.progress import Advance, progress
 from ghostpad.idm.model import Idm
 from ghostpad.idm.settings import IdmSettings
 from ghostpad.idm.stream import predict_rows, torch_threads
-from ghostpad.lab.bench.common import spread
+from ghostpad.lab.bench.common import plain_frames, processor, ratios, spread
 from ghostpad.video.decode import decode_frames
 from ghostpad.video.probe import probe_video
 
 SLOTS = ["south", "right_trigger", "left_x", "left_y", "right_x", "right_y"]
 """The slots of an IDM with random weights: two buttons and both sticks."""
 
+RATES_HZ = (None, 20.0)
+"""Every frame, and a rate that agents are commonly run at."""
+
 
 def random_idm(settings: IdmSettings | None = None) -> Idm:
-    """An IDM of default settings that has learned nothing: it costs what a trained one does."""
+    """An IDM of default settings with random weights: it costs what a trained one does."""
     return Idm(settings or IdmSettings(), {"slots": SLOTS}).eval()
 
 
-def time_labelling(idm: Idm, video: Path, rates: Sequence[float | None], repeats: int, advance: Advance) -> dict[str, Any]:
-    """By rate ("all" for every frame, or "20 Hz"): rows, CPU seconds of both ways, and the ratio of each pair of runs.
+def time_all(idm: Idm, video: Path, repeats: int) -> dict[str, Any]:
+    """The machine, the video, labelling at each rate, and the IDM alone on the CPU and, if there is one, the GPU; JSON-able."""
+    about = probe_video(video)
+    with progress("measure", len(RATES_HZ) * repeats, "pairs of runs") as advance:
+        rates = {"all" if rate is None else f"{rate:g} Hz": time_labelling(idm, video, rate, repeats, advance) for rate in RATES_HZ}
+    model_ms, gpu = {"cpu": time_model(idm, video, repeats)}, None
+    if torch.cuda.is_available():
+        gpu = torch.cuda.get_device_name()
+        model_ms["gpu"] = time_model(idm.cuda(), video, repeats)
+    size = {"width_px": about.width_px, "height_px": about.height_px, "frames": about.frames}
+    return {
+        "machine": {"processor": processor(), "gpu": gpu, "torch": torch.__version__, "av": version("av")},
+        "video": size | {"fps": float(about.fps), "codec": about.codec, "bits_per_s": video.stat().st_size * 8 / about.duration_s},
+        "rates": rates,
+        "model_ms_a_row": model_ms,
+    }
 
-    Each measure is its least, median and largest value over `repeats` runs. `idm` is moved to the CPU.
-    """
-    found = {}
-    for rate_hz in rates:
-        reader = _at_rate(idm.cpu(), rate_hz)
-        spec = reader.window
-        kept = {frame.pts_s for frame in decode_frames(video, width_px=8, height_px=8, gray=True, rate_hz=rate_hz)}
-        plain_s, label_s = [], []
-        with one_core():
-            for _ in range(repeats):
-                plain_s.append(_cpu_s(lambda: decode_plainly(video, kept, spec.width_px, spec.height_px)))  # noqa: B023  (called here)
-                label_s.append(_cpu_s(lambda: reader.label(video)))  # noqa: B023
-                advance(1)
-        found["all" if rate_hz is None else f"{rate_hz:g} Hz"] = {
-            "rows": len(kept) - 1,
-            "plain_cpu_s": spread(plain_s),
-            "label_cpu_s": spread(label_s),
-            "ratio": spread([label / plain for label, plain in zip(label_s, plain_s, strict=True)]),
-        }
-    return found
+
+def time_labelling(idm: Idm, video: Path, rate_hz: float | None, repeats: int, advance: Advance) -> dict[str, Any]:
+    """At a rate (None for every frame): rows, CPU seconds of both ways, and the ratio of each pair of runs, as spreads over `repeats`
+    runs. `idm` is moved to the CPU and keeps the rate."""
+    idm.cpu().settings = idm.settings.model_copy(update={"rate_hz": rate_hz})
+    kept = {frame.pts_s for frame in decode_frames(video, width_px=8, height_px=8, gray=True, rate_hz=rate_hz)}
+
+    def plain() -> None:
+        for frame in plain_frames(video, idm.window.width_px, idm.window.height_px, "gray", kept):
+            np.ascontiguousarray(frame.to_ndarray())
+
+    plain_s, label_s = [], []
+    with one_core():
+        for _ in range(repeats):
+            plain_s.append(_cpu_s(plain))
+            label_s.append(_cpu_s(lambda: idm.label(video)))
+            advance(1)
+    return {"rows": len(kept) - 1, "plain_cpu_s": spread(plain_s), "label_cpu_s": spread(label_s), "ratio": ratios(label_s, plain_s)}
 
 
 def time_model(idm: Idm, video: Path, repeats: int) -> dict[str, float]:
@@ -68,40 +82,29 @@ def time_model(idm: Idm, video: Path, repeats: int) -> dict[str, float]:
     spec = idm.window
     frames = decode_frames(video, width_px=spec.width_px, height_px=spec.height_px, gray=True)
     images = [frame.image[..., None] for frame in islice(frames, 241)]
+    clock = time.perf_counter if idm.bins.is_cuda else time.process_time
+    times_ms = []
     with torch_threads(1):
-        found = []
         for _ in range(repeats + 1):  # the first warms up
-            began = time.perf_counter() if idm.bins.is_cuda else time.process_time()
+            began = clock()
             for _ in predict_rows(idm, images):
                 pass
-            found.append(((time.perf_counter() if idm.bins.is_cuda else time.process_time()) - began) * 1000 / (len(images) - 1))
-    return spread(found[1:])
+            times_ms.append((clock() - began) * 1000 / (len(images) - 1))
+    return spread(times_ms[1:])
 
 
-def decode_plainly(video: Path, kept: set[float], width_px: int, height_px: int) -> int:
-    """Decode every frame of a video with PyAV alone, resize those with the time stamps `kept`; returns how many those were."""
-    scaler, count = VideoReformatter(), 0
-    with av.open(str(video)) as container:
-        stream = container.streams.video[0]
-        stream.codec_context.thread_count = 1
-        for frame in container.decode(stream):
-            if frame.pts is not None and frame.time_base and float(frame.pts * frame.time_base) in kept:
-                image = scaler.reformat(frame, width_px, height_px, "gray", interpolation="AREA", threads=1).to_ndarray()
-                count += len(np.ascontiguousarray(image)) > 0
-    return count
+def time_memory(videos: Mapping[int, Path]) -> dict[str, float]:
+    """Seconds of a short and a long video, {seconds: file}, and peak memory in MB of labelling each in a process of its own.
 
-
-def peak_memory_mb(videos: Sequence[Path], advance: Advance) -> list[float]:
-    """Peak memory in MB of labelling each of some videos in a process of its own; `advance` hears of every minute labelled.
-
-    The IDM is a tiny one with the slots of `random_idm`: what grows with a video is its rows, whoever computes them.
+    The IDM is a tiny one with the slots of `random_idm`: what grows with a video is its rows, whatever predicts them.
     """
-    found = []
-    for video in videos:
-        with ProcessPoolExecutor(1, get_context("spawn")) as process:
-            found.append(process.submit(_label_and_weigh, video).result())
-        advance(probe_video(video).duration_s / 60)
-    return found
+    report: dict[str, float] = {}
+    with progress("memory", sum(videos) / 60, "minutes") as advance:
+        for name, (seconds, path) in zip(("short", "long"), videos.items(), strict=True):
+            with ProcessPoolExecutor(1, get_context("spawn")) as process:
+                report |= {f"{name}_s": seconds, f"{name}_mb": process.submit(_label_and_weigh, path).result()}
+            advance(seconds / 60)
+    return report
 
 
 @contextmanager
@@ -116,11 +119,6 @@ def one_core() -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
-
-
-def _at_rate(idm: Idm, rate_hz: float | None) -> Idm:
-    idm.settings = idm.settings.model_copy(update={"rate_hz": rate_hz})
-    return idm
 
 
 def _cpu_s(act: Callable[[], object]) -> float:

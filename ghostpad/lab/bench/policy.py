@@ -3,9 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from ghostpad.base.files import write_json
-from ghostpad.base.progress import progress
-from ghostpad.lab.bench.common import check_counts, processor, spread_words
+from ghostpad.lab.bench.common import check_counts, processor, show, spread_words
 
 
 def bench_policy(
@@ -27,41 +25,30 @@ def bench_policy(
 
     Args:
         run: The run folder of a policy with a SigLIP encoder to measure instead, such as an imported NitroGen.
-        batch: Games that look at once.
+        batch: Games played at once.
         repeats: How often each way is measured.
         threads: CPU threads of torch.
         bf16: Compute everything in bfloat16.
-        compile: Compile what takes the time in ours (torch.compile); the first chunk then takes minutes.
+        compile: Compile the slow parts of ours (torch.compile); the first chunk then takes minutes.
         out: The JSON file to write.
         quick: A tiny policy: shows that it works, measures little.
     """
     check_counts(batch=batch, repeats=repeats, threads=threads)
     import torch  # here, because it takes seconds to import
 
-    from ghostpad.lab.bench.policy_timing import gpu_memory_mb, runs, time_chunks
+    from ghostpad.lab.bench.policy_timing import time_chunks
     from ghostpad.lab.made_up.nitrogen_policy import random_policy
     from ghostpad.policy import load as load_policy
 
     torch.set_num_threads(threads)
     policy = random_policy(tiny=quick) if run is None else load_policy(run)
     policy.to("cuda" if torch.cuda.is_available() else "cpu").quicken(bf16=bf16)
-    with progress("measure", runs(repeats), "chunks") as advance:
-        report = time_chunks(policy, batch, repeats, advance, compile)
-    report |= {
-        "weights": sum(weight.numel() for weight in policy.parameters()),
-        "bf16": bf16,
-        "compiled": compile,
-        "machine": {
-            "processor": processor(),
-            "threads": threads,
-            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-            "torch": torch.__version__,
-        },
-        "gpu_memory_mb": gpu_memory_mb(),
-    }
-    if out is not None:
-        write_json(out, report)
-    print(bench_text(report))
+    report = time_chunks(policy, batch, repeats, compile)
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    report |= {"weights": sum(weight.numel() for weight in policy.parameters()), "bf16": bf16, "compiled": compile}
+    report |= {"machine": {"processor": processor(), "threads": threads, "gpu": gpu, "torch": torch.__version__}}
+    report |= {"gpu_memory_mb": torch.cuda.max_memory_allocated() / 1e6 if gpu else None}
+    show(report, out, bench_text(report))
 
 
 def bench_text(report: dict[str, Any]) -> str:

@@ -1,11 +1,11 @@
-"""What a chunk costs: the reference's way, which repeats at every step what does not change, beside ours, in one process.
+"""What a chunk costs: the reference's schedule, which repeats at every step what does not change, beside ours, in one process.
 
     (a)         vision once; at each of 16 steps the mixer over its tokens, keys and values of every cross-attention, and the denoiser
     unpacked    vision, mixer, keys and values once; at each step only the denoiser
-    ours        the same, with what `Policy.quicken` does besides: packed layers (CPU), or compiled ones
+    ours        the same, after `Policy.quicken`: packed layers (CPU), or compiled ones
 
 All use the same weights, frame and noise. They take turns, because a machine's speed drifts. The reference computes its vision tower once a
-chunk too; its own code is not run, ours stands for it.
+chunk too; (a) is our code in its schedule, not its own code.
 """
 
 import time
@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from ghostpad.base.errors import SettingsError
-from ghostpad.base.progress import Advance
-from ghostpad.lab.bench.common import spread
+from ghostpad.base.progress import Advance, progress
+from ghostpad.lab.bench.common import ratios, spread
 from ghostpad.nn.flow import sample
 from ghostpad.nn.frames import SiglipEncoder
 from ghostpad.policy.model import Policy
@@ -27,10 +27,10 @@ REFERENCE_STEPS = 16
 """Steps of the reference's sampler (the released configuration)."""
 
 OUR_STEPS = (16, 8, 4)
-"""Steps that ours is measured at."""
+"""Steps at which ours is measured."""
 
 
-def time_chunks(policy: Policy, batch: int, repeats: int, advance: Advance, compile: bool = False, seed: int = 0) -> dict[str, Any]:
+def time_chunks(policy: Policy, batch: int, repeats: int, compile: bool = False, seed: int = 0) -> dict[str, Any]:
     """Times of chunks for `batch` games at once and how far they are from (a), on the policy's device; JSON-able.
 
     reference   {"steps", "s": spread}
@@ -40,7 +40,7 @@ def time_chunks(policy: Policy, batch: int, repeats: int, advance: Advance, comp
     deviation is |ours - (a)| over all numbers of the chunks, in the network's own units (a stick's range and a button are 1).
     """
     if not isinstance(policy.encoder, SiglipEncoder):
-        raise SettingsError("this policy has a conv encoder: the reference has no such thing to compare with")
+        raise SettingsError("this policy has a conv encoder, which the reference lacks: name a run with a SigLIP encoder")
     generator, device = torch.Generator().manual_seed(seed), policy.device
     side = policy.encoder.side_px
     pixels = (2 * torch.rand(batch, 1, 3, side, side, generator=generator) - 1).to(device)
@@ -50,24 +50,16 @@ def time_chunks(policy: Policy, batch: int, repeats: int, advance: Advance, comp
     ways.append(partial(policy.sample_batch, pixels, noise, steps=REFERENCE_STEPS, guidance=0.0))
     ways += [partial(quick.sample_batch, pixels, noise, steps=steps, guidance=0.0) for steps in OUR_STEPS]
     chunks = [way() for way in ways]  # the first of each only warms up
-    rounds = [[_seconds(way, advance) for way in ways] for _ in range(repeats)]
-    wanted, *others = zip(*rounds, strict=True)
-    found = [
-        {
-            "steps": steps,
-            "s": spread(times),
-            "faster": spread([a / b for a, b in zip(wanted, times, strict=True)]),
-            "deviation": _deviation(chunk, chunks[0]),
-        }
-        for steps, times, chunk in zip((REFERENCE_STEPS, *OUR_STEPS), others, chunks[1:], strict=True)
-    ]
-    reference = {"steps": REFERENCE_STEPS, "s": spread(wanted)}
-    return {"batch": batch, "repeats": repeats, "reference": reference, "unpacked": found[0], "ours": found[1:]}
-
-
-def runs(repeats: int) -> int:
-    """How many chunks `time_chunks` measures."""
-    return repeats * (2 + len(OUR_STEPS))
+    with progress("measure", repeats * len(ways), "chunks") as advance:
+        rounds = [[_seconds(way, advance) for way in ways] for _ in range(repeats)]
+    reference_s, *others = zip(*rounds, strict=True)
+    ours = []
+    for steps, times_s, chunk in zip((REFERENCE_STEPS, *OUR_STEPS), others, chunks[1:], strict=True):
+        apart = (chunk.float() - chunks[0].float()).abs()
+        deviation = {"mean": apart.mean().item(), "max": apart.max().item()}
+        ours.append({"steps": steps, "s": spread(times_s), "faster": ratios(reference_s, times_s), "deviation": deviation})
+    reference = {"steps": REFERENCE_STEPS, "s": spread(reference_s)}
+    return {"batch": batch, "repeats": repeats, "reference": reference, "unpacked": ours[0], "ours": ours[1:]}
 
 
 @torch.no_grad()
@@ -76,11 +68,6 @@ def recomputed(policy: Policy, pixels: Tensor, noise: Tensor, steps: int) -> Ten
     images = policy.look(pixels)
     with policy.precision():
         return sample(lambda x, time: policy.velocity(x, time, policy.read(images)), noise.unsqueeze(1), steps).squeeze(1)
-
-
-def gpu_memory_mb() -> float | None:
-    """The most memory that torch has held on the GPU so far, MB; None without one."""
-    return torch.cuda.max_memory_allocated() / 1e6 if torch.cuda.is_available() else None
 
 
 def _twin(policy: Policy) -> Policy:
@@ -96,8 +83,3 @@ def _seconds(way: Callable[[], Tensor], advance: Advance) -> float:
     way().cpu()  # waits for a GPU
     advance(1)
     return time.perf_counter() - start
-
-
-def _deviation(found: Tensor, wanted: Tensor) -> dict[str, float]:
-    apart = (found.float() - wanted.float()).abs()
-    return {"mean": apart.mean().item(), "max": apart.max().item()}

@@ -1,23 +1,20 @@
 """`ghostpad lab bench proxy`: what small copies cost beside plain decoding and resizing of the same video.
 
-Writes nothing but temporary files. The plain way is PyAV as its manual shows it: every frame decoded and resized to the size of the copy,
-on one thread, with the same kernel. Both ways are timed in turn, by the CPU time of the process (all its threads) and by the clock.
+Writes nothing but temporary files. The plain way decodes every frame and resizes it to the size of the copy, on one thread, with the same
+kernel (`plain_frames`). Both ways are timed in turn, by the CPU time of the process (all its threads) and by the clock.
 """
 
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import av
-from av.video.reformatter import VideoReformatter
-
-from ghostpad.base.files import write_json
-from ghostpad.base.progress import progress
+from ghostpad.base.progress import Advance, progress
 from ghostpad.games.episode import record_episode
 from ghostpad.games.spec import make_game, make_player
-from ghostpad.lab.bench.common import check_counts, spread, spread_words
+from ghostpad.lab.bench.common import check_counts, plain_frames, ratios, show, spread, spread_words
 from ghostpad.lab.made_up.videos import repeat_video, write_sample
 from ghostpad.video.paint import Boxes
 from ghostpad.video.probe import probe_video
@@ -31,7 +28,7 @@ def bench_proxy(*, video: Path | None = None, px: int = 256, repeats: int = 5, o
     """Measure the rate at which small copies are made as a share of the rate of plain decoding and resizing.
 
     The plain way decodes every frame with PyAV on one thread and resizes it to the size of the copy. The share (median, least and largest
-    of the pairs of runs) is given by CPU time and by the clock, where the encoder works beside the decoder on a second core, with
+    of the pairs of runs) is by CPU time and by the clock, where the encoder works beside the decoder on a second core, with
     and without a mask. Takes about three minutes.
 
     Args:
@@ -53,19 +50,17 @@ def bench_proxy(*, video: Path | None = None, px: int = 256, repeats: int = 5, o
                 mask = (int(wide * (1 - _MASK_SHARE)), int(high * (1 - _MASK_SHARE)), wide, high)
                 reports[name] = time_proxy(path, folder, px, repeats, advance=advance)
                 reports[f"{name}, masked"] = time_proxy(path, folder, px, repeats, (mask,), advance)
-    if out is not None:
-        write_json(out, reports)
-    print(bench_text(reports))
+    show(reports, out, bench_text(reports))
 
 
 def bench_text(reports: dict[str, Any]) -> str:
     """The lines that the command prints of its report."""
     lines = ["the rate of making small copies as a share of decoding and resizing alone, median (least to largest):"]
-    for name, told in reports.items():
-        video, proxy = told["video"], told["proxy"]
+    for name, report in reports.items():
+        video, proxy = report["video"], report["proxy"]
         size = f"{video['width_px']}x{video['height_px']} {video['codec']} to {proxy['width_px']}x{proxy['height_px']}"
-        shares = "; ".join(f"{clock} {spread_words(told[f'{clock}_rate_share'])}" for clock in ("cpu", "wall"))
-        rate = video["frames"] / told["proxy_cpu_s"]["median"]
+        shares = "; ".join(f"{clock} {spread_words(report[f'{clock}_rate_share'])}" for clock in ("cpu", "wall"))
+        rate = video["frames"] / report["proxy_cpu_s"]["median"]
         lines.append(f"  {name} ({size}): {shares}; {rate:.0f} frames per CPU-second")
     return "\n".join(lines)
 
@@ -83,21 +78,7 @@ def _videos(folder: Path, quick: bool) -> dict[str, Path]:
     return {"made-up video": made, "Doom": game}
 
 
-def decode_plainly(video: Path, width_px: int, height_px: int) -> int:
-    """Decode every frame of a video and resize it; the number of frames."""
-    scaler, frames = VideoReformatter(), 0
-    with av.open(str(video)) as container:
-        stream = container.streams.video[0]
-        stream.codec_context.thread_count = 1
-        for frame in container.decode(stream):
-            scaler.reformat(frame, width_px, height_px, "yuv420p", interpolation="AREA", threads=1)
-            frames += 1
-    return frames
-
-
-def time_proxy(
-    video: Path, folder: Path, px: int, repeats: int, mask: Boxes = (), advance: Callable[[float], None] = lambda done: None
-) -> dict[str, Any]:
+def time_proxy(video: Path, folder: Path, px: int, repeats: int, mask: Boxes = (), advance: Advance = lambda done: None) -> dict[str, Any]:
     """The video, seconds of CPU and of the clock of both ways, and the rate of the copy as a share of the plain one's, pair by pair.
 
     Each measure is its least, median and largest value over `repeats` pairs of runs, of which the second half runs in the other order.
@@ -105,24 +86,22 @@ def time_proxy(
     about = probe_video(video)
     width_px, height_px = proxy_size(about.width_px, about.height_px, px)
     ways: dict[str, Callable[[], object]] = {
-        "plain": lambda: decode_plainly(video, width_px, height_px),
+        "plain": lambda: deque(plain_frames(video, width_px, height_px), maxlen=0),
         "proxy": lambda: make_proxy(video, folder / "proxy.mp4", px=px, mask=mask),
     }
-    found: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
+    runs: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
     for repeat in range(repeats):
         for way in list(ways) if repeat % 2 == 0 else reversed(ways):
             began = time.process_time(), time.perf_counter()
             ways[way]()
-            found[way].append((time.process_time() - began[0], time.perf_counter() - began[1]))
+            runs[way].append((time.process_time() - began[0], time.perf_counter() - began[1]))
         advance(1)
+    size = {"width_px": about.width_px, "height_px": about.height_px}
     report: dict[str, Any] = {
-        "video": {
-            "width_px": about.width_px, "height_px": about.height_px, "frames": about.frames, "fps": float(about.fps), "codec": about.codec,
-        },
+        "video": size | {"frames": about.frames, "fps": float(about.fps), "codec": about.codec},
         "proxy": {"width_px": width_px, "height_px": height_px, "masked": bool(mask), "bytes": (folder / "proxy.mp4").stat().st_size},
-    }  # fmt: skip
+    }
     for at, clock in enumerate(("cpu", "wall")):
-        plain, proxy = ([run[at] for run in found[way]] for way in ways)
-        report |= {f"plain_{clock}_s": spread(plain), f"proxy_{clock}_s": spread(proxy)}
-        report[f"{clock}_rate_share"] = spread([before / after for before, after in zip(plain, proxy, strict=True)])
+        plain, proxy = ([run[at] for run in runs[way]] for way in ways)
+        report |= {f"plain_{clock}_s": spread(plain), f"proxy_{clock}_s": spread(proxy), f"{clock}_rate_share": ratios(plain, proxy)}
     return report

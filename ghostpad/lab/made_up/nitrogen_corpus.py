@@ -1,13 +1,12 @@
-"""Recorded games as shards in NitroGen's layout, whose truth is known: what every reader, mask and lag estimate can be checked on.
+"""Recorded games as shards in NitroGen's layout with known true rows, to check readers, masks and lag estimates.
 
     <out>/SHARD_0000.tar.gz       <video>/<video>_chunk_NNNN/{metadata.json, actions_raw.parquet}, chunks of 20 s
-    <out>/videos/<video>.mp4      the footage, a second name of the truth's
-    <out>/truth/                  a corpus of the same videos whose rows stand at their own frames
+    <out>/videos/<video>.mp4      the footage, hard links to the truth's
+    <out>/truth/                  a corpus of the same videos with each row at its own frame
 
-Layout as the dataset card has it: resolution is [height, width], the overlay box x, y, width, height in its pixels, the game area
-relative corners, `end_frame` inclusive. The last chunk of a video is shorter. As in the dataset, some videos also have processed rows, in
-the game's own layout, for all of their chunks. A killed recording goes on with the first episode that is not finished, and the shard is
-written last; the same command gives the same bytes.
+The layout is in `nitrogen_shards`. The last chunk of a video is shorter. As in the dataset, some videos also have processed rows, in the
+game's own layout, for all of their chunks. A killed recording resumes with the first unfinished episode, and the shard is written last; the
+same command gives the same bytes.
 """
 
 import json
@@ -27,7 +26,7 @@ from ghostpad.base.records import ACTIONS, Video, actions_table, pads_of
 from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.corpus.record import keep_settings, lagged
 from ghostpad.games.overlay import swapped
-from ghostpad.lab.made_up.nitrogen_shards import CHUNK_S, parquet_bytes, write_shard
+from ghostpad.lab.made_up.nitrogen_shards import CHUNK_S, chunk_metadata, parquet_bytes, stick_column, write_shard
 
 TRUTH = "truth"
 """The folder of the corpus with the true rows."""
@@ -43,7 +42,7 @@ class Shard:
     lag_frames  k: row i of the labels is what the picture shows k frames later
     label_fps   rows a second, in chunks of a whole number of rows; None: one a frame
     processed_share  of the videos, spread evenly over them
-    swaps       the player's bindings, which processed rows are without
+    swaps       the player's bindings, which processed rows undo
     """
 
     out: Path
@@ -54,7 +53,7 @@ class Shard:
     swaps: tuple[tuple[str, str], ...] = ()
 
     def check(self, *, keep: bool = False) -> None:
-        """Raise `SettingsError` for values that cannot be, or if the shard there was made with others; `keep` these from now on."""
+        """Raise `SettingsError` for impossible values, or if the shard there was made with others; with `keep` write these down."""
         if self.label_fps is not None and not 1 <= self.label_fps <= 1000:
             raise SettingsError(f"label-fps is {self.label_fps}: it must be from 1 to 1000 rows a second")
         if not 0 <= self.processed_share <= 1:
@@ -65,23 +64,20 @@ class Shard:
 
 
 def write_nitrogen(shard: Shard) -> Path:
-    """Write a shard and a name for each of its videos in `<out>/videos`; gives the shard's path. Raises as `Shard.check`."""
+    """Write a shard and link its videos in `<out>/videos`; returns the shard's path. Raises as `Shard.check`."""
     shard.check(keep=True)
     corpus = Corpus.open(shard.out / TRUTH)
-    for video in _ok(corpus):
+    videos = [video for video in corpus.list_videos() if video.status == "ok"]
+    for video in videos:
         link_or_copy(corpus.path_of(video), shard.out / "videos" / f"{video.id}.mp4")
     path = shard.out / "SHARD_0000.tar.gz"
-    write_shard(path, _members(corpus, shard))
+    write_shard(path, _members(corpus, videos, shard))
     return path
 
 
-def _ok(corpus: Corpus) -> list[Video]:
-    return [video for video in corpus.list_videos() if video.status == "ok"]
-
-
-def _members(corpus: Corpus, shard: Shard) -> Iterator[tuple[str, bytes]]:
+def _members(corpus: Corpus, videos: Sequence[Video], shard: Shard) -> Iterator[tuple[str, bytes]]:
     label_fps, share = shard.label_fps, shard.processed_share
-    for index, video in enumerate(_ok(corpus)):
+    for index, video in enumerate(videos):
         table = corpus.actions(RECORDED, video.id)
         if table is None:
             continue
@@ -93,15 +89,17 @@ def _members(corpus: Corpus, shard: Shard) -> Iterator[tuple[str, bytes]]:
             kinds = {"actions_processed": _unswapped(table, shard.swaps)} | kinds
         frames = np.rint(table.column("pts_s").to_numpy() * float(rate)).astype(int)
         first, end = (int(frames[0]), int(frames[-1]) + 1) if len(frames) else (0, 0)
-        for number in range(first // _chunk_frames(rate), -(-end // _chunk_frames(rate))):
-            start, stop = max(first, number * _chunk_frames(rate)), min(end, (number + 1) * _chunk_frames(rate))
+        long = round(CHUNK_S * rate)  # frames of a chunk
+        for number in range(first // long, -(-end // long)):
+            start, stop = max(first, number * long), min(end, (number + 1) * long)
             stop = start + (stop - start) // _whole(rate) * _whole(rate)
             if start >= stop:
                 continue
             folder = f"{video.id}/{video.id}_chunk_{number:04d}"
             for name, rows in kinds.items():
                 yield f"{folder}/{name}.parquet", parquet_bytes(_columns(rows.slice(start - first, stop - start)))
-            yield f"{folder}/metadata.json", json.dumps(_metadata(video, _CONTROLLERS[shard.style], rate, number, start, stop)).encode()
+            about = _metadata(video, _CONTROLLERS[shard.style], rate, number, range(start, stop))
+            yield f"{folder}/metadata.json", json.dumps(about).encode()
 
 
 def _at_rate(table: pa.Table, rate: Fraction, label_fps: Fraction) -> tuple[Fraction, pa.Table]:
@@ -122,46 +120,27 @@ def _unswapped(table: pa.Table, swaps: Sequence[tuple[str, str]]) -> pa.Table:
     return actions_table(table.column("pts_s").to_numpy(), swapped(pads, back), swapped(known, back))
 
 
-def _chunk_frames(rate: Fraction) -> int:
-    return round(CHUNK_S * rate)
-
-
 def _whole(rate: Fraction) -> int:
-    """Rows whose duration is a short decimal number, so that a shorter chunk states the same rate as the others."""
+    """A number of rows with a duration of few decimals, so that a shorter chunk states the same rate as the others."""
     rows = rate.numerator
     for factor in (2, 5):
         while rows % factor == 0:
             rows //= factor
-    return rows if rows <= rate else 1  # rather an uneven rate in the last chunk than to lose more than a second
+    return rows if rows <= rate else 1  # an uneven rate in the last chunk is better than losing over a second
 
 
-def _metadata(video: Video, controller: str, rate: Fraction, number: int, start: int, stop: int) -> dict[str, Any]:
-    return {
-        "uuid": f"{video.id}_chunk_{number:04d}_actions",
-        "chunk_id": f"{number:04d}",
-        "chunk_size": stop - start,
-        "original_video": {
-            "resolution": [video.height_px, video.width_px],
-            "video_id": video.id,
-            "source": "ghostpad",
-            "url": f"videos/{video.id}.mp4",
-            "start_time": float(start / rate),
-            "end_time": float(stop / rate),
-            "duration": float((stop - start) / rate),
-            "start_frame": start,
-            "end_frame": stop - 1,
-        },
-        "game": (video.game or "").replace("-", "_"),
-        "controller_type": controller,
-        "bbox_controller_overlay": video.overlay_px,
-        "bbox_game_area": {"xtl": 0.0, "ytl": 0.0, "xbr": 1.0, "ybr": 1.0},
-    }
+def _metadata(video: Video, controller: str, rate: Fraction, number: int, frames: range) -> dict[str, Any]:
+    size = [video.height_px, video.width_px]
+    about = {"resolution": size, "video_id": video.id, "source": "ghostpad", "url": f"videos/{video.id}.mp4"}
+    game = (video.game or "").replace("-", "_")
+    facts = {"game": game, "controller_type": controller, "bbox_controller_overlay": video.overlay_px}
+    return chunk_metadata(about, number, frames, frames.start / rate, len(frames) / rate, facts)
 
 
 def _columns(table: pa.Table) -> pa.Table:
-    """Rows as the dataset has them: 17 buttons as int32, two sticks as lists [x, y]; what the game does not read is 0."""
+    """Rows as the dataset has them: 17 buttons as int32, two sticks as lists [x, y]; slots that the game does not read are 0."""
     columns = {name: table.column(name).cast(pa.int32()).fill_null(0) for name in DATASET_BUTTONS}
     for side in ("left", "right"):
         axes = [table.column(f"{side}_{axis}").cast(pa.float64()).fill_null(0.0).to_numpy() for axis in "xy"]
-        columns[f"j_{side}"] = pa.FixedSizeListArray.from_arrays(np.stack(axes, 1).reshape(-1), 2).cast(pa.list_(pa.float64()))
+        columns[f"j_{side}"] = stick_column(np.stack(axes, 1))
     return pa.table(columns)

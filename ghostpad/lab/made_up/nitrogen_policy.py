@@ -1,4 +1,4 @@
-"""Made-up checkpoints of NitroGen: its shapes, random weights. For benchmarks and tests, which thus need no download and no licence.
+"""Made-up checkpoints with NitroGen's shapes and random weights, for benchmarks and tests without a download or licence.
 
 `python -m ghostpad.lab.made_up.nitrogen_policy ng.pt` writes one of the released size (2 GB, half a minute), `--tiny` one of 2 MB.
 """
@@ -57,25 +57,20 @@ TINY_HEADS = 2
 def sample_config(tiny: bool = False) -> Shape:
     """The `ckpt_config` and the vision tower's shape of the released checkpoint, or of one with every width and depth cut."""
     config = copy.deepcopy(RELEASED)
-    shape: dict[str, Any] = {
-        "hidden_size": 1024,
-        "intermediate_size": 4096,
-        "num_hidden_layers": 24,
-        "num_attention_heads": 16,
-        "image_size": 256,
-    }
+    sizes: tuple[int, ...] = (1024, 4096, 24, 16, 256)
     if tiny:
-        shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": TINY_HEADS, "image_size": 32}
+        sizes = (32, 64, 2, TINY_HEADS, 32)
         config["model_cfg"] |= {"vision_encoder_name": "", "vision_hidden_size": 32, "hidden_size": 32, "max_seq_len": 32}
         blocks = {"num_attention_heads": TINY_HEADS, "attention_head_dim": 32 // TINY_HEADS}
         config["model_cfg"]["diffusion_model_cfg"] |= blocks | {"num_layers": 4, "output_dim": 32}
         config["model_cfg"]["vl_self_attention_cfg"] |= blocks | {"num_layers": 2}
         config["tokenizer_cfg"] |= {"num_visual_tokens_per_frame": 4, "max_sequence_length": 4}
-    return config, plain_config(transformers_package().SiglipVisionConfig(**shape, patch_size=16))
+    names = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "image_size")
+    return config, plain_config(transformers_package().SiglipVisionConfig(**dict(zip(names, sizes, strict=True)), patch_size=16))
 
 
 def random_checkpoint(tiny: bool = False, seed: int = 0, shape: Shape | None = None) -> Checkpoint:
-    """A checkpoint in memory, float32, of which no weight is zero or one: a policy of it moves. `shape` as `sample_config` gives it."""
+    """A checkpoint in memory, float32; no weight is exactly zero or one, so a policy's actions vary. `shape` is of `sample_config`."""
     config, siglip = shape or sample_config(tiny)
     policy = Policy.on_meta(settings_of(config, {}, siglip, "a sample"), {"slots": list(SLOTS), "siglip_config": siglip})
     generator = torch.Generator().manual_seed(seed)

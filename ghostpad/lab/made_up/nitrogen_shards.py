@@ -1,21 +1,24 @@
-"""Made-up shards in NitroGen's layout, with actions drawn at random: for tests and for `ghostpad lab bench index`. Holds nobody's data.
+"""NitroGen's layout, and made-up shards in it with random actions: for tests and for `ghostpad lab bench index`. Holds nobody's data.
 
 Layout as in the dataset card: `SHARD_XXXX/<video>/<video>_chunk_NNNN/` with metadata.json, actions_raw.parquet and for some chunks
-actions_processed.parquet; 17 buttons as int32 and two columns of lists [x, y].
+actions_processed.parquet; 17 buttons as int32 and two columns of lists [x, y]. Resolution is [height, width], the overlay box x, y, width,
+height in its pixels, the game area relative corners, `end_frame` inclusive.
 """
 
 import gzip
 import io
 import json
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from ghostpad.base.files import atomic_path
 from ghostpad.base.pad import DATASET_BUTTONS
@@ -25,7 +28,7 @@ CHUNK_S = 20  # seconds a chunk lasts in the dataset
 
 @dataclass(frozen=True)
 class SampleChunk:
-    """A chunk of a made-up video; `number` is its place in units of 20 s."""
+    """A chunk of a made-up video, which begins at `number` x 20 s."""
 
     video: str = "aaaaaaaaaaa"
     number: int = 0
@@ -40,34 +43,18 @@ class SampleChunk:
         return f"{self.video}/{self.video}_chunk_{self.number:04d}"
 
     def metadata(self) -> dict[str, Any]:
-        """What its metadata.json holds."""
-        rate = self.rows / self.duration_s
+        """The content of its metadata.json."""
         start_s = self.number * CHUNK_S
+        first = round(start_s * self.rows / self.duration_s)
         twitch = self.video[:1] == "v" and self.video[1:].isdigit()
         url = f"https://www.twitch.tv/videos/{self.video[1:]}" if twitch else f"https://www.youtube.com/watch?v={self.video}"
-        return {
-            "uuid": f"{self.video}_chunk_{self.number:04d}_actions",
-            "chunk_id": f"{self.number:04d}",
-            "chunk_size": self.rows,
-            "original_video": {
-                "resolution": [1080, 1920],
-                "video_id": self.video,
-                "source": "twitch" if twitch else "youtube",
-                "url": url,
-                "start_time": start_s,
-                "end_time": start_s + self.duration_s,
-                "duration": self.duration_s,
-                "start_frame": round(start_s * rate),
-                "end_frame": round(start_s * rate) + self.rows - 1,
-            },
-            "game": self.game,
-            "controller_type": "xboxone",
-            "bbox_controller_overlay": [1500, 800, 360, 240],
-            "bbox_game_area": {"xtl": 0.0, "ytl": 0.0, "xbr": 1.0, "ybr": 1.0},
-        }
+        source = "twitch" if twitch else "youtube"
+        video = {"resolution": [1080, 1920], "video_id": self.video, "source": source, "url": url}
+        facts = {"game": self.game, "controller_type": "xboxone", "bbox_controller_overlay": [1500, 800, 360, 240]}
+        return chunk_metadata(video, self.number, range(first, first + self.rows), start_s, self.duration_s, facts)
 
     def table(self) -> pa.Table:
-        """Its actions: buttons held for a while now and then, a left stick that wanders, a right one that mostly rests."""
+        """Its actions: buttons sometimes held for a while, a left stick often moved, a right one rarely."""
         rng = np.random.default_rng([self.number, *self.video.encode()])
         columns: dict[str, pa.Array] = {}
         for name in DATASET_BUTTONS:
@@ -76,7 +63,7 @@ class SampleChunk:
         for name, active in (("j_left", 0.5), ("j_right", 0.1)):
             moving = np.cumsum(rng.random((self.rows, 1)) < 0.02) % 10 < 10 * active
             sticks = np.round(rng.uniform(-1, 1, (self.rows, 2)), 3) * moving[:, None]
-            columns[name] = pa.FixedSizeListArray.from_arrays(sticks.reshape(-1), 2).cast(pa.list_(pa.float64()))
+            columns[name] = stick_column(sticks)
         return pa.table(columns)
 
     def files(self) -> list[tuple[str, bytes]]:
@@ -85,6 +72,32 @@ class SampleChunk:
         members = [(f"{self.folder}/actions_processed.parquet", table)] if self.processed else []
         members.append((f"{self.folder}/actions_raw.parquet", table))
         return [*members, (f"{self.folder}/metadata.json", json.dumps(self.metadata()).encode())]
+
+
+def chunk_metadata(
+    video: Mapping[str, Any], number: int, frames: range, start_s: Fraction | float, duration_s: Fraction | float, facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The content of a chunk's metadata.json. `video`: resolution, video_id, source and url; `facts`: the game and its controller."""
+    return {
+        "uuid": f"{video['video_id']}_chunk_{number:04d}_actions",
+        "chunk_id": f"{number:04d}",
+        "chunk_size": len(frames),
+        "original_video": {
+            **video,
+            "start_time": float(start_s),
+            "end_time": float(start_s + duration_s),  # type: ignore[arg-type]
+            "duration": float(duration_s),
+            "start_frame": frames.start,
+            "end_frame": frames.stop - 1,
+        },
+        **facts,
+        "bbox_game_area": {"xtl": 0.0, "ytl": 0.0, "xbr": 1.0, "ybr": 1.0},
+    }
+
+
+def stick_column(sticks: NDArray[np.float64]) -> pa.Array:
+    """A stick [rows, 2] as the dataset has it: lists [x, y]."""
+    return pa.FixedSizeListArray.from_arrays(sticks.reshape(-1), 2).cast(pa.list_(pa.float64()))
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
@@ -103,10 +116,7 @@ def tar_bytes(files: Iterable[tuple[str, bytes]], prefix: str = "SHARD_0000/") -
     """A tar archive of some members, `prefix` before every name; the same bytes every time."""
     sink = io.BytesIO()
     with tarfile.open(fileobj=sink, mode="w") as archive:
-        for name, body in files:
-            about = tarfile.TarInfo(prefix + name)
-            about.size = len(body)
-            archive.addfile(about, io.BytesIO(body))
+        _add_members(archive, files, prefix)
     return sink.getvalue()
 
 
@@ -117,7 +127,11 @@ def write_shard(path: Path, files: Iterable[tuple[str, bytes]], prefix: str = "S
         gzip.GzipFile(temporary, "wb", compresslevel=6, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w|") as archive,
     ):
-        for name, body in files:
-            about = tarfile.TarInfo(prefix + name)
-            about.size = len(body)
-            archive.addfile(about, io.BytesIO(body))
+        _add_members(archive, files, prefix)
+
+
+def _add_members(archive: tarfile.TarFile, files: Iterable[tuple[str, bytes]], prefix: str) -> None:
+    for name, body in files:
+        member = tarfile.TarInfo(prefix + name)
+        member.size = len(body)
+        archive.addfile(member, io.BytesIO(body))

@@ -1,4 +1,4 @@
-"""`ghostpad lab record`: footage with known faults and facts: a drawn controller, a lag, swapped buttons, or NitroGen's layout."""
+"""`ghostpad lab record`: footage with a known drawn controller, lag or swapped buttons, as a corpus or in NitroGen's layout."""
 
 from fractions import Fraction
 from functools import partial
@@ -36,28 +36,28 @@ def lab_record(
     """Record as 'ghostpad record' does, with a controller drawn in, a lag, swapped buttons, or as shards in NitroGen's layout.
 
     Adds videos/<id>.mp4, actions/recorded/<id>.parquet and rows of videos.parquet to the corpus at --out; with --as-nitrogen writes
-    SHARD_0000.tar.gz and videos/ there. Stopped, the same command goes on with the next episode.
+    SHARD_0000.tar.gz and videos/ there. Safe to interrupt: re-run to resume.
 
     Args:
-        minutes: Footage to record, in minutes of play (not of waiting).
-        seed: Where all chance comes from: another seed gives other episodes.
+        minutes: Minutes of play to record.
+        seed: Random seed; another seed gives other episodes.
         out: The corpus to add to.
-        withhold: Keep the true pads out of the corpus, as if this were footage from elsewhere.
-        truth: Where withheld pads go, a folder outside the corpus [default: <out>-truth].
-        crf: Quality of the video, x264's scale: 0 is exact, 23 ordinary, 51 worst.
+        withhold: Keep the recorded pads out of the corpus, as if this were footage from elsewhere.
+        truth: The folder for withheld pads, outside the corpus [default: <out>-truth].
+        crf: Video quality on x264's scale: 0 lossless, 23 ordinary, 51 worst.
         overlay: Draw this controller into the picture, as creators do.
-        corner: Where it stands.
-        opacity: How solid it is, above 0 and up to 1.
-        lag_frames: How many frames later the picture shows what the rows say (below 0: earlier); rows that no frame shows are left out.
+        corner: The corner of the picture where it is drawn.
+        opacity: Its opacity, above 0 and up to 1.
+        lag_frames: Frames by which the picture is later than the rows (below 0: earlier); rows without a frame are left out.
         rebind: Buttons that the player has swapped, such as south=east,west=north; needs --overlay.
         as_nitrogen: Write NitroGen's layout: SHARD_0000.tar.gz and videos/, with the true rows in a corpus truth/ beside them.
         label_fps: With --as-nitrogen, rows a second of the labels, such as 59.94 or 60000/1001 [default: one a frame].
         processed_share: With --as-nitrogen, the share of videos that also have processed rows, in the game's own layout.
     """
     if not as_nitrogen and (label_fps or processed_share):
-        raise SettingsError("--label-fps and --processed-share are of NitroGen's layout: add --as-nitrogen")
+        raise SettingsError("--label-fps and --processed-share belong to NitroGen's layout: add --as-nitrogen")
     if as_nitrogen and (overlay == "none" or withhold):
-        raise SettingsError("--as-nitrogen needs --overlay xbox or ps5, which its labels tell of, and goes without --withhold")
+        raise SettingsError("--as-nitrogen needs --overlay xbox or ps5, which its metadata names, and excludes --withhold")
     aside = aside_of(out, withhold, truth)
     rate, drawn = _rate(label_fps), _overlay(overlay, corner, opacity, rebind)
     _check_lag(lag_frames, game, minutes)
@@ -78,11 +78,8 @@ def _overlay(style: str, corner: str, opacity: float, rebind: str) -> Overlay | 
         if rebind:
             raise SettingsError("--rebind changes what a drawn controller shows: add --overlay xbox or ps5")
         return None
-    swaps = []
-    for pair in filter(None, rebind.split(",")):
-        one, _, other = pair.partition("=")
-        swaps.append((one.strip(), other.strip()))
-    return Overlay(style, corner, opacity, tuple(swaps))
+    pairs = [pair.partition("=") for pair in filter(None, rebind.split(","))]
+    return Overlay(style, corner, opacity, tuple((one.strip(), other.strip()) for one, _, other in pairs))
 
 
 def _check_lag(lag_frames: int, game: str, minutes: float) -> None:

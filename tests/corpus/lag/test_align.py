@@ -388,7 +388,7 @@ def test_the_check_runs_and_prints_a_line_for_each_kind(recordings: dict[str, Co
     started = copied(recordings["doom"], tmp_path / "reference")  # recording goes on with what is there
     reader = reference_of(["doom"], ["novice"], FEW["doom"], 78, started.root)["doom"]
     found = recover("doom", ["expert"], 28, (-6, 6), 1 / 3, 1, tmp_path / "c", reader, lambda done: None)
-    assert [(one.way, one.tried, one.told, one.right, one.wrong_rows) for one in found] == [
+    assert [(one.way, one.tried, one.reported, one.right, one.wrong_rows) for one in found] == [
         ("reference", 2, 2, 2, 0),
         ("alone", 2, 2, 2, 0),
     ]

@@ -1,7 +1,7 @@
-"""The page of a study of the IDM: targets met and missed, labels needed, one IDM for all games, what each part brings.
+"""The page of the study of the IDM: targets met and missed, recorded minutes needed, one IDM for all games, ablations.
 
-Reads the content of a study's results.json; writes one self-contained HTML file, readable on a phone, in light and dark. Only what
-is there is shown, and what is missing is named. About a second.
+Writes one self-contained HTML file, readable on a phone, in light and dark. Shows what is measured and names what is missing. About a
+second.
 """
 
 import os
@@ -18,48 +18,37 @@ from ghostpad.view.plots import AMBER, BLUE, GREY, INK, readable, svg
 
 
 def write_page(results: Json, page: str | os.PathLike[str]) -> Path:
-    """Write the page of `results`, as `ghostpad.lab.study.idm.tables.collect` gives them; returns its path."""
+    """Write the page of the `results` of `ghostpad.lab.study.idm.tables.collect`; returns its path."""
     generalists = [name for name in (results["generalist"][0] if results["generalist"] else {}) if name.startswith("all-")]
     curve = results["curve"]
-    return render_page(
-        Path(__file__),
-        page,
-        title="study of the IDM",
-        headline=headline(results),
-        targets=[row for row in results["table"] if row["target"] is not None],
-        more=[row for row in results["table"] if row["target"] is None and any(row["figures"].values())],
-        seeds=results["seeds"],
-        curve_plot=Markup(curve_plot(curve)) if any(point["turn"] for point in curve["points"]) else None,
-        curve=curve,
-        generalists=generalists,
-        generalist=[row for row in results["generalist"] if any(row[name]["figure"] for name in generalists)],
-        ablation=ablation_groups(results["ablation"]),
-        pedals=results["pedals"],
-        missing_parts=results["missing"],
-        seconds=results["seconds"],
-        settings=results["settings"],
-        figure=figure_words,
-        difference=difference_words,
-        spread=spread_words,
-        readable=readable,
-    )
+    content = dict(results) | {
+        "headline": headline(results),
+        "targets": [row for row in results["table"] if row["target"] is not None],
+        "more": [row for row in results["table"] if row["target"] is None and any(row["figures"].values())],
+        "curve_plot": Markup(curve_plot(curve)) if any(point["turn"] for point in curve["points"]) else None,
+        "generalists": generalists,
+        "generalist": [row for row in results["generalist"] if any(row[name]["figure"] for name in generalists)],
+        "ablation": ablation_groups(results["ablation"]),
+        "missing_parts": results["missing"],
+    }
+    words = {"figure": figure_words, "difference": difference_words, "spread": spread_words, "readable": readable}
+    return render_page(Path(__file__), page, title="study of the IDM", **content, **words)
 
 
 def headline(results: Json) -> str:
-    """How many targets are met, and which are not, in one or two sentences; never more than is there."""
-    verdicts = {row["words"]: row["verdict"] for row in results["table"] if row["target"] is not None}
-    known = {name: one for name, one in verdicts.items() if one is not None}
-    if not known:
+    """How many targets are met, and which are not, in up to three sentences, of what is measured."""
+    rows = [row for row in results["table"] if row["target"] is not None]
+    verdicts = [row["verdict"] for row in rows if row["verdict"] is not None]
+    if not verdicts:
         return "Nothing is measured yet."
-    met = sum(one == "met" for one in known.values())
-    open_ = "" if len(known) == len(verdicts) else f" {len(verdicts) - len(known)} more are not measured yet."
-    missed = [f"{name} ({_number(results, name)})" for name, one in known.items() if one == "missed"]
-    missed += [f"{name} (no threshold keeps it)" for name, one in known.items() if one == "no threshold"]
-    return f"{met} of {len(known)} targets are met.{' Not: ' + '; '.join(missed) + '.' if missed else ''}{open_}"
+    missed = [f"{row['words']} ({_number(row)})" for row in rows if row["verdict"] == "missed"]
+    missed += [f"{row['words']} (no threshold keeps it)" for row in rows if row["verdict"] == "no threshold"]
+    unmeasured = f" {len(rows) - len(verdicts)} more are not measured yet." if len(verdicts) < len(rows) else ""
+    met = f"{verdicts.count('met')} of {len(verdicts)} targets are met."
+    return f"{met}{' Not: ' + '; '.join(missed) + '.' if missed else ''}{unmeasured}"
 
 
-def _number(results: Json, name: str) -> str:
-    row = next(row for row in results["table"] if row["words"] == name)
+def _number(row: Json) -> str:
     window = row["figures"]["window"]
     return f"{number(window['mean']) if window else 'never'} for {'≥' if row['at_least'] else '≤'} {row['target']:g}"
 
@@ -76,10 +65,8 @@ def ablation_groups(lines: Sequence[Json]) -> list[dict[str, Any]]:
     for line in lines:
         if line["measures"]:
             groups.setdefault(line["test"], []).append(line)
-    return [
-        {"test": test, "lines": rows, "names": list(dict.fromkeys(name for row in rows for name in row["measures"]))}
-        for test, rows in groups.items()
-    ]
+    names = {test: list(dict.fromkeys(name for row in rows for name in row["measures"])) for test, rows in groups.items()}
+    return [{"test": test, "lines": rows, "names": names[test]} for test, rows in groups.items()]
 
 
 def curve_plot(curve: Json) -> str:
@@ -91,14 +78,8 @@ def curve_plot(curve: Json) -> str:
         lowest = 0.0
         for name, colour in (("turn", BLUE), ("forward", AMBER)):
             there = [point for point in points if point[name] is not None]
-            axes.plot(
-                [point["minutes"] for point in there],
-                [point[name]["mean"] for point in there],
-                "-",
-                color=colour,
-                lw=2,
-                label=f"{name} stick",
-            )
+            means = [point[name]["mean"] for point in there]
+            axes.plot([point["minutes"] for point in there], means, "-", color=colour, lw=2, label=f"{name} stick")
             for point in there:
                 values = list(point[name]["by_seed"].values())
                 axes.plot([point["minutes"]] * len(values), values, "o", ms=5, color=colour, mec="white", mew=0.8)

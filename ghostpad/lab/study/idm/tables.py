@@ -1,7 +1,7 @@
-"""What the study of the IDM found: reads its evaluation files and fills the tables of results.json, with what is missing by name.
+"""The tables of the study of the IDM: reads its evaluation files and fills results.json, with what is missing by name.
 
-Figures are those of `ghostpad.lab.study.common`. Beside each R² stands the RMSE, and beside each calibration error that of a perfect
-forecaster; evaluations of before they were measured have none.
+Figures are those of `ghostpad.lab.study.common`. RMSE is shown beside each R², and a perfect forecaster's calibration error beside each
+ECE; older evaluations have neither.
 """
 
 import math
@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ghostpad.base.files import read_json
 from ghostpad.base.table import text_table
-from ghostpad.lab.study.common import evaluation_file, figure, figure_words, less, verdict
-from ghostpad.lab.study.idm.plan import GAMES, LABELLED_MINUTES, PARTS, VARIANTS, evaluations
-
-Evaluations = Mapping[tuple[str, str], Mapping[int, Mapping[str, Any]]]
-"""(arm, test): {training seed: report of `ghostpad eval idm`}."""
+from ghostpad.lab.study.common import Evaluations, Json, figure, figure_words, less, missing, read_evaluations, verdict
+from ghostpad.lab.study.idm.plan import GAMES, PARTS, RECORDED_MINUTES, VARIANTS, evaluations
 
 
 @dataclass(frozen=True)
@@ -34,14 +33,19 @@ class Row:
 
     @property
     def beside(self) -> tuple[str, str] | None:
-        """What stands beside the measure, in words and by its path: RMSE beside R², a perfect forecaster's calibration error beside ECE."""
+        """The measure shown beside it, in words and by path: RMSE beside R², a perfect forecaster's calibration error beside ECE."""
         if self.minus is None and self.path.endswith(".r2"):
-            return "RMSE", self.path.removesuffix("r2") + "rmse"
+            return "RMSE", _rmse(self.path)
         return ("a perfect forecaster", f"{self.path}_floor") if self.path == f"{_FIRE}.ece" else None
 
 
 _TURN, _FORWARD, _STEER, _FIRE = "idm.sticks.right_x.r2", "idm.sticks.left_y.r2", "idm.sticks.left_x.r2", "idm.buttons.right_trigger"
 _KEPT = "risk.buttons.right_trigger"
+
+
+def _rmse(r2_path: str) -> str:
+    return r2_path.removesuffix("r2") + "rmse"
+
 
 ROWS = (
     Row("Doom, turn stick, R²", "doom", "doom-expert", _TURN, 0.95),
@@ -70,42 +74,33 @@ ROWS = (
 GENERALIST_WITHIN = 0.03
 """How far the generalist may stay behind each specialist (target, set before anything was measured)."""
 MINUTES_R2, MINUTES_TARGET = 0.9, 3.0
-"""The turn stick's R² that should be reached with so many recorded minutes (target, set before anything was measured)."""
+"""The turn stick's R² to be reached with this many recorded minutes (target, set before anything was measured)."""
 
 _R2 = {"turn": _TURN, "forward": _FORWARD, "steering": _STEER}
 _SHARED = {f"{name} R²": path for name, path in _R2.items()} | {"press F1": f"{_FIRE}.onset_f1_50ms", "AP": f"{_FIRE}.ap"}
-_SHARED |= {f"{name} RMSE": path.removesuffix("r2") + "rmse" for name, path in _R2.items()}
+_SHARED |= {f"{name} RMSE": _rmse(path) for name, path in _R2.items()}
 _EVEN_SPREAD = 3**-0.5  # of a stick that could be anywhere, as in `ghostpad.idm.confidence`
 
 
 def collect(out: Path, seeds: tuple[int, ...], seconds: Mapping[str, float]) -> dict[str, Any]:
     """The content of results.json from the evaluations that are there, with any training seed; `seeds` are those that should be there."""
-    found = read_evaluations(out)
-    there = sorted({seed for reports in found.values() for seed in reports})
-    curve = curve_of(found)
+    reports = read_evaluations(out)
+    curve = curve_of(reports)
+    wanted = {part: [(arm.name, test, seed) for _, arm, test, seed in evaluations((part,), seeds)] for part in PARTS}
     return {
         "settings": read_json(out / "study.json"),
-        "seeds": there,
-        "table": [*(_table_row(found, row) for row in ROWS), _minutes_row(curve)],
-        "generalist": _generalist(found),
+        "seeds": sorted({seed for by_seed in reports.values() for seed in by_seed}),
+        "table": [*(_table_row(reports, row) for row in ROWS), _minutes_row(curve)],
+        "generalist": _generalist(reports),
         "curve": curve,
-        "ablation": _ablation(found),
-        "pedals": _pedals(found),
-        "missing": {part: missing for part in PARTS if (missing := _missing(out, part, seeds))},
+        "ablation": _ablation(reports),
+        "pedals": _pedals(reports),
+        "missing": {part: names for part in PARTS if (names := missing(reports, wanted[part]))},
         "seconds": dict(seconds),
     }
 
 
-def read_evaluations(out: Path) -> dict[tuple[str, str], dict[int, dict[str, Any]]]:
-    """Every evaluation of a study that is there."""
-    found: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
-    for path in sorted((out / "eval").glob("*/*.json")):
-        test, _, seed = path.stem.rpartition("-s")
-        found.setdefault((path.parent.name, test), {})[int(seed)] = read_json(path)
-    return found
-
-
-def look(report: Mapping[str, Any], path: str) -> Any:
+def look(report: Json, path: str) -> Any:
     """The value at a dotted path, None where anything on the way is not there."""
     value: Any = report
     for name in path.split("."):
@@ -113,40 +108,44 @@ def look(report: Mapping[str, Any], path: str) -> Any:
     return value
 
 
-def by_seed(found: Evaluations, arm: str, test: str, path: str) -> dict[int, float]:
+def by_seed(reports: Evaluations, arm: str, test: str, path: str) -> dict[int, float]:
     """A measure of an arm by training seed, those that have it."""
-    reports = found.get((arm, test), {})
-    return {seed: float(value) for seed in sorted(reports) if (value := look(reports[seed], path)) is not None}
+    values = {seed: look(report, path) for seed, report in sorted(reports.get((arm, test), {}).items())}
+    return {seed: float(value) for seed, value in values.items() if value is not None}
 
 
-def measured(found: Evaluations, arm: str, test: str, path: str) -> dict[str, Any] | None:
+def measured(reports: Evaluations, arm: str, test: str, path: str) -> dict[str, Any] | None:
     """The figure of an arm's measure on a test."""
-    values = by_seed(found, arm, test, path)
-    first = found[arm, test][min(values)] if values else {}
+    values = by_seed(reports, arm, test, path)
+    first = reports[arm, test][min(values)] if values else {}
     return figure(values, look(first, path.replace("idm.", "intervals.", 1)) if path.startswith("idm.") else None)
 
 
-def _table_row(found: Evaluations, row: Row) -> dict[str, Any]:
+def _line(words: str, test: str, target: float | None, at_least: bool, figures: Json) -> dict[str, Any]:
+    """A line of the table whose measure has nothing beside it."""
+    line: dict[str, Any] = {"words": words, "test": test, "target": target, "at_least": at_least, "figures": figures}
+    return line | {"verdict": verdict(figures["window"], target, at_least), "no_threshold": [], "beside": None, "baselines": {}}
+
+
+def _table_row(reports: Evaluations, row: Row) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for variant in VARIANTS:
         arm = f"{row.game}-{variant}"
         if row.minus is None:
-            figures[variant] = measured(found, arm, row.test, row.path)
+            figures[variant] = measured(reports, arm, row.test, row.path)
         else:
-            figures[variant] = figure(less(by_seed(found, arm, row.test, row.path), by_seed(found, arm, row.minus, row.path)))
-    reports = found.get((f"{row.game}-window", row.test), {})
-    line: dict[str, Any] = {"words": row.words, "test": row.test, "target": row.target, "at_least": row.at_least, "figures": figures}
-    by_threshold = row.path.startswith("risk.") and reports
-    line["no_threshold"] = sorted(set(reports) - set(by_seed(found, f"{row.game}-window", row.test, row.path))) if by_threshold else []
-    line["verdict"] = verdict(figures["window"], row.target, row.at_least)
-    if line["verdict"] is None and line["no_threshold"] and row.target is not None:
-        line["verdict"] = "no threshold"
-    line["beside"] = row.beside and {"words": row.beside[0], "figure": measured(found, f"{row.game}-window", row.test, row.beside[1])}
-    line["baselines"] = _baselines(reports, row)
-    return line
+            figures[variant] = figure(less(by_seed(reports, arm, row.test, row.path), by_seed(reports, arm, row.minus, row.path)))
+    line, own = _line(row.words, row.test, row.target, row.at_least, figures), f"{row.game}-window"
+    if row.path.startswith("risk."):
+        line["no_threshold"] = sorted(set(reports.get((own, row.test), {})) - set(by_seed(reports, own, row.test, row.path)))
+        if line["verdict"] is None and line["no_threshold"] and row.target is not None:
+            line["verdict"] = "no threshold"
+    if row.beside:
+        line["beside"] = {"words": row.beside[0], "figure": measured(reports, own, row.test, row.beside[1])}
+    return line | {"baselines": _baselines(reports.get((own, row.test), {}), row)}
 
 
-def _baselines(reports: Mapping[int, Mapping[str, Any]], row: Row) -> dict[str, float | None]:
+def _baselines(reports: Mapping[int, Json], row: Row) -> dict[str, float | None]:
     """What trivial answers score, which no training seed changes."""
     if not reports or not row.path.startswith("idm.") or row.minus is not None:
         return {}
@@ -154,19 +153,19 @@ def _baselines(reports: Mapping[int, Mapping[str, Any]], row: Row) -> dict[str, 
     return {name: look(report, row.path.replace("idm.", f"baselines.{name}.", 1)) for name in report["baselines"]}
 
 
-def curve_of(found: Evaluations) -> dict[str, Any]:
+def curve_of(reports: Evaluations) -> dict[str, Any]:
     """R² and RMSE of both sticks over recorded minutes, and where the turn stick reaches 0.9, seed by seed."""
     points: list[dict[str, Any]] = []
     turn: dict[int, list[tuple[float, float]]] = {}
-    for minutes in LABELLED_MINUTES:
+    paths = {"turn": _TURN, "forward": _FORWARD, "turn_rmse": _rmse(_TURN), "forward_rmse": _rmse(_FORWARD)}
+    for minutes in RECORDED_MINUTES:
         name = f"doom-{minutes:g}min"
         arm = "doom-window" if name == GAMES["doom"][0] else name
-        paths = {"turn": _TURN, "forward": _FORWARD, "turn_rmse": f"{_TURN[:-2]}rmse", "forward_rmse": f"{_FORWARD[:-2]}rmse"}
-        points.append({"minutes": minutes} | {name: measured(found, arm, "doom-expert", path) for name, path in paths.items()})
-        for seed, value in by_seed(found, arm, "doom-expert", _TURN).items():
+        points.append({"minutes": minutes} | {name: measured(reports, arm, "doom-expert", path) for name, path in paths.items()})
+        for seed, value in by_seed(reports, arm, "doom-expert", _TURN).items():
             turn.setdefault(seed, []).append((minutes, value))
     # A seed counts once it has every point: the crossing could lie in the gap of one that is missing.
-    complete = {seed: line for seed, line in turn.items() if len(line) == len(LABELLED_MINUTES)}
+    complete = {seed: line for seed, line in turn.items() if len(line) == len(RECORDED_MINUTES)}
     reached = {seed: at for seed, line in complete.items() if (at := crossing(line, MINUTES_R2)) is not None}
     never = sorted(set(complete) - set(reached))
     return {"points": points, "reached": figure(reached), "never": never, "r2": MINUTES_R2, "target_minutes": MINUTES_TARGET}
@@ -185,20 +184,13 @@ def crossing(line: Iterable[tuple[float, float]], level: float) -> float | None:
     return None
 
 
-def _minutes_row(curve: Mapping[str, Any]) -> dict[str, Any]:
-    line: dict[str, Any] = {"words": f"recorded minutes of Doom needed for turn R² {MINUTES_R2}", "test": "doom-expert"}
-    line |= {
-        "target": MINUTES_TARGET,
-        "at_least": False,
-        "figures": {"window": curve["reached"]},
-        "no_threshold": [],
-        "beside": None,
-        "baselines": {},
-    }
-    return line | {"verdict": "missed" if curve["never"] else verdict(curve["reached"], MINUTES_TARGET, at_least=False)}
+def _minutes_row(curve: Json) -> dict[str, Any]:
+    words = f"recorded minutes of Doom needed for turn R² {MINUTES_R2}"
+    line = _line(words, "doom-expert", MINUTES_TARGET, False, {"window": curve["reached"]})
+    return line | ({"verdict": "missed"} if curve["never"] else {})
 
 
-def _generalist(found: Evaluations) -> list[dict[str, Any]]:
+def _generalist(reports: Evaluations) -> list[dict[str, Any]]:
     """One IDM for all games beside the specialist of each, on every test and measure that the table has, RMSE below each R²."""
     lines = []
     for row in ROWS:
@@ -207,42 +199,40 @@ def _generalist(found: Evaluations) -> list[dict[str, Any]]:
         paths = {row.words: row.path} | ({row.words.replace("R²", row.beside[0]): row.beside[1]} if row.beside else {})
         for words, path in paths.items():
             own = f"{row.game}-window"
-            line: dict[str, Any] = {"words": words, "test": row.test, "specialist": measured(found, own, row.test, path)}
+            line: dict[str, Any] = {"words": words, "test": row.test, "specialist": measured(reports, own, row.test, path)}
             for arm in PARTS["generalist"]:
-                gap = figure(less(by_seed(found, arm.name, row.test, path), by_seed(found, own, row.test, path)))
+                gap = figure(less(by_seed(reports, arm.name, row.test, path), by_seed(reports, own, row.test, path)))
                 judged = verdict(gap, -GENERALIST_WITHIN) if path == row.path else None
-                line[arm.name] = {"figure": measured(found, arm.name, row.test, path), "difference": gap, "verdict": judged}
+                line[arm.name] = {"figure": measured(reports, arm.name, row.test, path), "difference": gap, "verdict": judged}
             lines.append(line)
     return lines
 
 
-def _ablation(found: Evaluations) -> list[dict[str, Any]]:
+def _ablation(reports: Evaluations) -> list[dict[str, Any]]:
     """What each change does to the window IDM of its game, measure by measure."""
     lines = []
     for arm in PARTS["ablation"]:
-        full = f"{arm.name.partition('-')[0]}-window"
         for test in arm.tests:
             measures = {}
             for words, path in _SHARED.items():
-                own, whole = by_seed(found, arm.name, test, path), by_seed(found, full, test, path)
+                own, full = (by_seed(reports, name, test, path) for name in (arm.name, f"{arm.name.partition('-')[0]}-window"))
                 if own:
-                    same = {seed: whole[seed] for seed in own if seed in whole}
-                    measures[words] = {"figure": figure(own), "full": figure(same), "difference": figure(less(own, whole))}
+                    same = {seed: full[seed] for seed in own if seed in full}
+                    measures[words] = {"figure": figure(own), "full": figure(same), "difference": figure(less(own, full))}
             lines.append({"arm": arm.name, "words": arm.words, "test": test, "measures": measures})
     return lines
 
 
-def _pedals(found: Evaluations) -> list[dict[str, Any]]:
-    """Steering and pedals of the first seed: how well they are read, and how sure of itself the IDM is (0...1)."""
-    reports = found.get(("pedals-window", "pedals-expert"), {})
+def _pedals(reports: Evaluations) -> list[dict[str, Any]]:
+    """Steering and pedals of the first seed: how well they are predicted, and the IDM's mean confidence (0...1)."""
+    by_seed = reports.get(("pedals-window", "pedals-expert"), {})
     lines = []
-    for kind in ("sticks", "buttons") if reports else ():
-        report = reports[min(reports)]
+    for kind in ("sticks", "buttons") if by_seed else ():
+        report = by_seed[min(by_seed)]
         for name, score in report["idm"][kind].items():
             bins = look(report, f"calibration.{kind}.{name}") or []
             sure = [1 - min(1, one["spread"] / _EVEN_SPREAD) if kind == "sticks" else abs(2 * one["p"] - 1) for one in bins]
-            rows = sum(one["n"] for one in bins)
-            confidence = sum(value * one["n"] for value, one in zip(sure, bins, strict=True)) / rows if rows else None
+            confidence = float(np.average(sure, weights=[one["n"] for one in bins])) if bins else None
             lines.append({"slot": name, "confidence": confidence, **{key: score.get(key) for key in _PEDAL_MEASURES}})
     return lines
 
@@ -250,23 +240,16 @@ def _pedals(found: Evaluations) -> list[dict[str, Any]]:
 _PEDAL_MEASURES = ("r2", "rmse", "ap", "prevalence", "onset_f1_50ms", "accuracy", "ece")
 
 
-def _missing(out: Path, part: str, seeds: tuple[int, ...]) -> list[str]:
-    wanted = evaluations((part,), seeds)
-    return [
-        f"{arm.name} on {test}, seed {seed}" for _, arm, test, seed in wanted if not evaluation_file(out, arm.name, test, seed).exists()
-    ]
-
-
-def table_text(results: Mapping[str, Any]) -> str:
+def table_text(results: Json) -> str:
     """The table for a terminal: the window IDM beside the target, the other variants behind it."""
-    first, *rest = VARIANTS
+    first, *others = VARIANTS
     rows = []
     for row in results["table"]:
         target = "" if row["target"] is None else f"{'≥' if row['at_least'] else '≤'} {row['target']:g}"
-        window, *others = (figure_words(row["figures"].get(variant)) for variant in VARIANTS)
+        window, *figures = (figure_words(row["figures"].get(variant)) for variant in VARIANTS)
         beside = f"{row['beside']['words']} {figure_words(row['beside']['figure'])}" if row["beside"] else ""
-        rows.append((row["words"], target, window, row["verdict"] or "", beside, *others))
-    lines = [text_table(("", "target", first, "", "beside it", *rest), rows)]
+        rows.append((row["words"], target, window, row["verdict"] or "", beside, *figures))
+    lines = [text_table(("", "target", first, "", "beside it", *others), rows)]
     if results["missing"]:
         lines.append("not done yet: " + ", ".join(f"{len(names)} evaluations of {part}" for part, names in results["missing"].items()))
     return "\n".join(lines)

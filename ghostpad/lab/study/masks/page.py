@@ -1,7 +1,6 @@
-"""The page of `ghostpad lab study masks`: three frames of the same moment, and what each IDM made of each footage.
+"""The page of `ghostpad lab study masks`: three frames of the same moment, and the measures of each IDM on each test.
 
-Reads the content of its results.json and a frame of three test corpora; writes one self-contained HTML file and, beside it, the
-picture of the frames as a PNG. About a second.
+Reads a frame of three test corpora; writes one self-contained HTML file and, beside it, the picture of the frames as a PNG. About a second.
 """
 
 from collections.abc import Mapping
@@ -21,13 +20,13 @@ from ghostpad.view.page import jpeg
 from ghostpad.view.scene import font
 
 AT_S = 4.0
-"""The moment that is shown, seconds into a game's first test video (a guess: something is being done by then)."""
+"""The moment that is shown, seconds into a game's first test video (a guess: the player is acting by then)."""
 
 _WIDE, _GAP, _TITLE, _PAPER, _INK = 420, 12, 30, (16, 19, 26), (232, 236, 243)
 
 
 def write_page(results: Mapping[str, Any], corpora: Mapping[str, Path], page: Path) -> Path:
-    """Write the page of `results`, as `ghostpad.lab.study.masks.tables.collect` gives them; `corpora` are the tests by what is seen."""
+    """Write the page of the `results` of `ghostpad.lab.study.masks.tables.collect`; `corpora` are the tests by what is seen."""
     picture = frames_picture(corpora)
     with atomic_path(page.with_suffix(".png")) as temporary:
         picture.save(temporary)
@@ -45,7 +44,9 @@ def write_page(results: Mapping[str, Any], corpora: Mapping[str, Path], page: Pa
 
 def frames_picture(corpora: Mapping[str, Path]) -> Image.Image:
     """A row of frames for each game: one moment as every corpus, by name, shows it to an IDM."""
-    rows = [[_frame(Corpus.open(path), game) for path in corpora.values()] for game in _games(corpora)]
+    opened = [Corpus.open(path) for path in corpora.values()]
+    games = sorted({video.game or "" for video in opened[0].list_videos()})
+    rows = [[_frame(corpus, game) for corpus in opened] for game in games]
     sizes = [(_WIDE, round(_WIDE * row[0].shape[0] / row[0].shape[1])) for row in rows]
     width = len(corpora) * (_WIDE + _GAP) + _GAP
     image = Image.new("RGB", (width, _TITLE + _GAP + sum(high + _GAP for _, high in sizes)), _PAPER)
@@ -60,18 +61,10 @@ def frames_picture(corpora: Mapping[str, Path]) -> Image.Image:
     return image
 
 
-def _games(corpora: Mapping[str, Path]) -> list[str]:
-    first = Corpus.open(next(iter(corpora.values())))
-    return sorted({video.game or "" for video in first.list_videos()})
-
-
 def _frame(corpus: Corpus, game: str) -> NDArray[np.uint8]:
     video = next(video for video in corpus.list_videos() if video.game == game)
     path = corpus.path_of(video)
-    found: NDArray[np.uint8] | None = None
     for frame in decode_frames(path, mask=video_mask(video, path)):
-        found = frame.image
         if frame.pts_s >= AT_S:
             break
-    assert found is not None, "a recorded video has frames"
-    return found
+    return frame.image  # the last one of a shorter video

@@ -3,28 +3,28 @@
 from dataclasses import dataclass
 
 CLEAN, MASKED, UNMASKED = TESTS = ("clean", "masked", "unmasked")
-"""What is seen of the controller: none was drawn, its mask, itself."""
+"""What is seen of the controller: nothing, as none was drawn; its mask; itself."""
 
 GAMES = ("doom-defend", "racing")
-"""A trigger and a turn stick seen from within, a steering stick seen from above."""
+"""A trigger and a turn stick in first person, a steering stick seen from above."""
 
 LEARN, TEST = "learn", "test"
-"""What a corpus is for; its folder is called <this>-<what is seen>."""
+"""Uses of a corpus; its folder is called <use>-<what is seen>."""
 
 MINUTES: dict[str, dict[str, float]] = {LEARN: {"novice": 6.0}, TEST: {"expert": 2.0, "novice": 1.5}}
-"""Minutes of each game by player. Six minutes of a novice teach either game well enough to be spoilt (a guess)."""
+"""Minutes of each game by player. Six minutes of a novice are enough to learn either game (a guess)."""
 
 SEEDS = {LEARN: 401, TEST: 451}
-"""No training saw a test's seed. A run of 300 steps on these was looked at before `STEPS` was 400; nothing else was chosen on them."""
+"""No training saw a test's seed. `STEPS` was raised from 300 to 400 after a run on these; nothing else was chosen on them."""
 
 OVERLAY, STEPS = "xbox", 400
-"""The controller that is drawn, as large and in the corner as `ghostpad record` does it, and the optimiser steps of a training: with 300,
+"""The controller that is drawn, in `ghostpad lab record`'s default size and corner, and the optimiser steps of a training: with 300,
 racing's steering is hardly learned, from pictures or from the controller (R2 0.4, measured)."""
 
 
 @dataclass(frozen=True)
 class Arm:
-    """An IDM: its name, what it learned from in words, what is seen there of the controller, and settings that differ."""
+    """An IDM: its name, a description of its footage, what is seen there of the controller, and settings that differ."""
 
     name: str
     words: str

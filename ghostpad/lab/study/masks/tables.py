@@ -1,7 +1,7 @@
-"""What the study of masks found: what an IDM reads in a test, figures of every arm and test, and the tables.
+"""The tables of the study of masks: measures of an IDM on a test, and figures of every arm and test.
 
 A figure is as in `ghostpad.lab.study.common`. Macro AP is the mean average precision over all that is pressed: the buttons, and each
-direction of a stick, which counts as pressed beyond `PUSHED` and is ranked by the stick's read value.
+direction of a stick, which counts as pressed beyond `PUSHED` and is ranked by the stick's predicted value.
 """
 
 from collections.abc import Mapping
@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ghostpad.base.files import read_json
 from ghostpad.base.pad import BUTTONS, PRESSED, SLOTS
 from ghostpad.base.table import text_table
 from ghostpad.corpus.folder import Corpus
-from ghostpad.lab.study.common import difference_words, evaluation_file, figure, figure_words, less, verdict
+from ghostpad.lab.study.common import Json, difference_words, figure, figure_words, less, missing, read_evaluations, verdict
 from ghostpad.lab.study.masks.plan import ARMS, CLEAN, MASKED, TESTS, UNMASKED
 
 PUSHED, LEAST = 0.3, 20
@@ -25,7 +24,7 @@ WITHIN = 0.03
 
 
 def measure(corpus: Path, run: Path, truth: Path) -> dict[str, Any]:
-    """What a run reads in a corpus that it has labelled: macro_ap, targets {game and slot: ap, prevalence}, sticks {…: r2},
+    """The measures of a run in a corpus that it has labelled: macro_ap, targets {game and slot: ap, prevalence}, sticks {…: r2},
     rmse {…: rmse}."""
     from ghostpad.label.label import label_source_of  # here, because torch takes seconds to import
     from ghostpad.measure.evaluate import judge
@@ -34,75 +33,68 @@ def measure(corpus: Path, run: Path, truth: Path) -> dict[str, Any]:
 
     judged = judge(Corpus.open(corpus), label_source_of(run), truth)
     targets: dict[str, Any] = {}
-    sticks: dict[str, Any] = {}
-    rmse: dict[str, Any] = {}
+    sticks: dict[str, float | None] = {}
+    rmse: dict[str, float] = {}
     for game in sorted({one.video.game or "" for one in judged}):
         rows = pool([one.rows for one in judged if one.video.game == game])
         for index in np.flatnonzero(rows.known.any(0)).tolist():
-            read, true = rows.columns(index)
-            button = SLOTS[index] in BUTTONS
+            predicted, true = rows.columns(index)
+            name, button = f"{game} {SLOTS[index]}", SLOTS[index] in BUTTONS
             for sign, words in ((1, ""),) if button else ((1, " +"), (-1, " -")):
                 pressed = true >= PRESSED if button else sign * true > PUSHED
                 if min(pressed.sum(), (~pressed).sum()) >= LEAST:
-                    precision = average_precision(sign * read, pressed)
-                    targets[f"{game} {SLOTS[index]}{words}"] = {"ap": precision, "prevalence": float(pressed.mean())}
+                    precision = average_precision(sign * predicted, pressed)
+                    targets[name + words] = {"ap": precision, "prevalence": float(pressed.mean())}
             if not button and np.ptp(true) > 0:
-                name = f"{game} {SLOTS[index]}"
-                sticks[name], rmse[name] = r2(read, true), float(np.sqrt(np.mean((read - true) ** 2)))
+                sticks[name], rmse[name] = r2(predicted, true), float(np.sqrt(np.mean((predicted - true) ** 2)))
     macro = float(np.mean([one["ap"] for one in targets.values()])) if targets else None
     return {"videos": len(judged), "macro_ap": macro, "targets": targets, "sticks": sticks, "rmse": rmse}
 
 
 def collect(out: Path, seeds: tuple[int, ...]) -> dict[str, Any]:
     """The figures of every arm and test that is there, and which targets are met on clean footage."""
-    found: dict[str, Any] = {arm.name: {test: _figures(out, arm.name, test) for test in TESTS} for arm in ARMS}
+    reports = read_evaluations(out)
+
+    def macro(arm: str, test: str) -> dict[int, float]:
+        return {seed: value for seed, one in reports.get((arm, test), {}).items() if (value := one["macro_ap"]) is not None}
 
     def gap(arm: str, test: str, other: str, other_test: str) -> dict[str, Any] | None:
-        return figure(less(_seeds(found[arm][test]["macro_ap"]), _seeds(found[other][other_test]["macro_ap"])))
+        return figure(less(macro(arm, test), macro(other, other_test)))
 
     behind = gap(MASKED, CLEAN, CLEAN, CLEAN)
-    missing = [
-        f"{arm.name} on {test}, seed {seed}"
-        for arm in ARMS
-        for test in TESTS
-        for seed in seeds
-        if not evaluation_file(out, arm.name, test, seed).exists()
-    ]
+    both = [(arm.name, test) for arm in ARMS for test in TESTS]
     return {
-        "arms": found,
-        "seeds": sorted({int(seed) for arm in found.values() for test in arm.values() for seed in _seeds(test["macro_ap"])}),
+        "arms": {arm.name: {test: _figures(reports.get((arm.name, test), {}), macro(arm.name, test)) for test in TESTS} for arm in ARMS},
+        "seeds": sorted({seed for arm, test in both for seed in macro(arm, test)}),
         "masked_minus_clean": behind,
         "verdict": verdict(behind, -WITHIN),
         "unmasked_minus_clean": gap(UNMASKED, CLEAN, CLEAN, CLEAN),
         "unmasked_lost_on_clean": gap(UNMASKED, CLEAN, UNMASKED, UNMASKED),
         "random_gained_on_masked": gap("random", MASKED, CLEAN, MASKED),
-        "missing": missing,
+        "missing": missing(reports, [(arm, test, seed) for arm, test in both for seed in seeds]),
     }
 
 
-def _seeds(one: Mapping[str, Any] | None) -> dict[int, float]:
-    return {} if one is None else {int(seed): value for seed, value in one["by_seed"].items()}
-
-
-def _figures(out: Path, arm: str, test: str) -> dict[str, Any]:
-    reports = {int(path.stem.rpartition("-s")[2]): read_json(path) for path in sorted((out / "eval" / arm).glob(f"{test}-s*.json"))}
-    reports = {seed: reports[seed] for seed in sorted(reports)}
+def _figures(reports: Mapping[int, Json], macro: Mapping[int, float]) -> dict[str, Any]:
+    """The figures of an arm on a test by its reports and macro AP."""
 
     def by_name(kind: str, key: str | None = None) -> dict[str, Any]:
-        names = sorted({name for report in reports.values() for name in report.get(kind, {})})
-        values = {name: {seed: one[kind][name] for seed, one in reports.items() if name in one.get(kind, {})} for name in names}
-        return {name: figure({seed: value[key] if key else value for seed, value in each.items()}) for name, each in values.items()}
+        values: dict[str, dict[int, float]] = {}
+        for seed, report in reports.items():
+            for name, value in report.get(kind, {}).items():
+                values.setdefault(name, {})[seed] = value[key] if key else value
+        return {name: figure(values[name]) for name in sorted(values)}
 
     return {
-        "macro_ap": figure({seed: report["macro_ap"] for seed, report in reports.items() if report["macro_ap"] is not None}),
+        "macro_ap": figure(macro),
         "targets": by_name("targets", "ap"),
         "sticks": by_name("sticks"),
         "rmse": by_name("rmse"),
-        "prevalence": {name: report["targets"][name]["prevalence"] for report in reports.values() for name in report["targets"]},
+        "prevalence": {name: target["prevalence"] for report in reports.values() for name, target in report["targets"].items()},
     }
 
 
-def table_text(results: Mapping[str, Any]) -> str:
+def table_text(results: Json) -> str:
     """The tables for a terminal: macro AP of every IDM on every test, then each target on clean footage."""
     rows = [(arm.words, *(figure_words(results["arms"][arm.name][test]["macro_ap"]) for test in TESTS)) for arm in ARMS]
     lines = [text_table(("macro AP, learned from", *TESTS), rows), ""]

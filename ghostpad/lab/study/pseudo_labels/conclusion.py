@@ -1,6 +1,6 @@
-"""The pseudo-label study in words: targets met or missed, and a conclusion that is made from the figures, kind or not.
+"""The pseudo-label study in words: targets met or missed, and a conclusion written from the figures, favourable or not.
 
-Pure. A figure is as `ghostpad.lab.study.pseudo_labels.tables` says; comparisons are made over the training seeds that both sides have.
+Pure. Figures are those of `ghostpad.lab.study.pseudo_labels.tables`; comparisons are over the training seeds that both sides have.
 """
 
 import math
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ghostpad.games.spec import game_spec
-from ghostpad.lab.study.common import Json, mean_sd
+from ghostpad.lab.study.common import Json, mean_sd, verdict
 from ghostpad.lab.study.pseudo_labels.plan import ARMS
 
 TWICE, OF_ORACLE = 2.0, 0.9
@@ -18,10 +18,16 @@ JUDGED = (("doom", "doom"), ("doom", "doom-supreme"), ("racing", "racing"))
 """Agents and the game they are judged in."""
 
 
-def find(results: Json, domain: str, arm: str, labelled: float, unlabelled: float, game: str) -> dict[str, Any] | None:
+def find(results: Json, domain: str, arm: str, recorded: float, unlabelled: float, game: str) -> dict[str, Any] | None:
     """The figure of a point, None where it is not measured."""
-    wanted = {"domain": domain, "arm": arm, "labelled": labelled, "unlabelled": unlabelled, "game": game}
+    wanted = {"domain": domain, "arm": arm, "recorded": recorded, "unlabelled": unlabelled, "game": game}
     return next((point["figure"] for point in results["points"] if all(point[key] == value for key, value in wanted.items())), None)
+
+
+def _arms(results: Json, domain: str, game: str) -> dict[str, dict[str, Any] | None]:
+    """The figures of every arm in the centre, with the most unlabelled footage."""
+    scale = results["scale"]
+    return {arm: find(results, domain, arm, scale["centre"], 0 if arm == "truth" else scale["most"], game) for arm in ARMS}
 
 
 def targets(results: Json) -> list[dict[str, Any]]:
@@ -30,24 +36,20 @@ def targets(results: Json) -> list[dict[str, Any]]:
     The verdict is by the raw returns, and by the scale between random and expert where the other side's are not two standard errors above
     0, as a multiple of nothing says nothing. "Does not help" means: not more than two standard errors above recorded pads alone.
     """
-    scale, lines = results["scale"], []
+    lines = []
     for domain, game in JUDGED:
-        truth = find(results, domain, "truth", scale["centre"], 0, game)
-        arms = {arm: find(results, domain, arm, scale["centre"], scale["most"], game) for arm in ARMS if arm != "truth"}
-        pseudo = arms["pseudo"]
+        truth, pseudo, shuffled, oracle = (_arms(results, domain, game)[arm] for arm in ("truth", "pseudo", "shuffled", "oracle"))
         if not (truth and pseudo):
             continue
-        lines.append(
-            {"game": game, "words": "recorded + pseudo-labels over recorded alone", "target": f"≥ {TWICE:g}"} | _ratio(pseudo, truth, TWICE)
-        )
-        if arms["oracle"]:
-            words = f"recorded + pseudo-labels over the oracle, {scale['most']:g} unlabelled minutes"
-            lines.append({"game": game, "words": words, "target": f"≥ {OF_ORACLE:g}"} | _ratio(pseudo, arms["oracle"], OF_ORACLE))
-        if arms["shuffled"] and (gain := difference(arms["shuffled"], truth))["seeds"]:
-            verdict = "met" if gain["mean"] <= 2 * gain["sem"] else "missed"
-            lines.append(
-                {"game": game, "words": "recorded + shuffled minus recorded alone", "target": "≤ 2 s.e."} | gain | {"verdict": verdict}
-            )
+        ratios = [("recorded + pseudo-labels over recorded alone", truth, TWICE)]
+        if oracle:
+            ratios.append((f"recorded + pseudo-labels over the oracle, {results['scale']['most']:g} unlabelled minutes", oracle, OF_ORACLE))
+        lines += [
+            {"game": game, "words": words, "target": f"≥ {target:g}"} | _ratio(pseudo, other, target) for words, other, target in ratios
+        ]
+        if shuffled and (gain := difference(shuffled, truth))["seeds"]:
+            facts = {"game": game, "words": "recorded + shuffled minus recorded alone", "target": "≤ 2 s.e."}
+            lines.append(facts | gain | {"verdict": "met" if gain["mean"] <= 2 * gain["sem"] else "missed"})
     return lines
 
 
@@ -56,9 +58,8 @@ def _ratio(one: Json, other: Json, target: float) -> dict[str, Any]:
     seeds = [seed for seed in one["by_seed"] if seed in other["by_seed"]]
     raw, scaled = (_over(one[kind], other[kind], seeds) for kind in ("by_seed", "at_by_seed"))
     raw = raw if other["mean"] > 2 * other["sem"] else None
-    value = raw if raw is not None else scaled
-    verdict = None if value is None else "met" if value >= target else "missed"
-    return {"raw": raw, "scaled": scaled, "seeds": seeds, "verdict": verdict}
+    value = scaled if raw is None else raw
+    return {"raw": raw, "scaled": scaled, "seeds": seeds, "verdict": verdict(None if value is None else {"mean": value}, target)}
 
 
 def _over(one: Mapping[str, float], other: Mapping[str, float], seeds: list[str]) -> float | None:
@@ -79,17 +80,17 @@ def difference(one: Json, other: Json) -> dict[str, Any]:
 
 
 def conclusion(results: Json) -> list[str]:
-    """What the figures say, how many targets are met, a paragraph a game, and what is open; also where it is unkind."""
+    """How many targets are met, a paragraph a game, and what is not measured; unfavourable figures too."""
     verdicts = [one["verdict"] for one in results["targets"] if one["verdict"]]
     missed, open_ = (
-        [f"{one['words']} in {game_spec(one['game']).title}" for one in results["targets"] if one["verdict"] == verdict]
-        for verdict in ("missed", None)
+        [f"{one['words']} in {game_spec(one['game']).title}" for one in results["targets"] if one["verdict"] == which]
+        for which in ("missed", None)
     )
     first = f"{verdicts.count('met')} of {len(verdicts)} targets are met." if verdicts else "Nothing is measured yet."
     first += f" Missed: {'; '.join(missed)}." if missed else ""
     paragraphs = [first + (f" Not to be judged, as scripted players or common seeds are missing: {'; '.join(open_)}." if open_ else "")]
     paragraphs += [_game(results, domain, game) for domain, game in JUDGED]
-    paragraphs += [said for said in (_generalist(results), _transfer(results)) if said]
+    paragraphs += [one for one in (_generalist(results), _transfer(results)) if one]
     left, seeds = sum(len(names) for names in results["missing"].values()), len(results["seeds"])
     if left:
         paragraphs.append(f"{left} of {sum(results['asked'].values())} units are not done yet, so this may change.")
@@ -98,75 +99,74 @@ def conclusion(results: Json) -> list[str]:
     return paragraphs
 
 
+_CONTROLS = (
+    ("oracle", "With the true pads in their place it returns", "pseudo", "the labels"),
+    ("shuffled", "With the labels under other moments it returns", "truth", "recorded pads alone"),
+    ("unfiltered", "Labels neither filtered nor weighed give", "pseudo", "filtered and weighed ones"),
+)
+"""Of each control: the arm, the beginning of its sentence, the arm it is compared with, and that in words."""
+
+
 def _game(results: Json, domain: str, game: str) -> str:
     title, centre, most = game_spec(game).title, results["scale"]["centre"], results["scale"]["most"]
-    truth = find(results, domain, "truth", centre, 0, game)
-    arms = {arm: find(results, domain, arm, centre, most, game) for arm in ARMS if arm != "truth"}
-    pseudo = arms["pseudo"]
+    arms = _arms(results, domain, game)
+    truth, pseudo = arms["truth"], arms["pseudo"]
     if not (truth and pseudo):
         return f"{title}: not measured yet."
-    said = [
+    sentences = [
         f"{title}: from {centre:g} recorded minutes alone an agent returns {figure_words(truth)}; with an IDM's pseudo-labels under "
-        f"{most:g} more minutes it returns {figure_words(pseudo)}, {_against(difference(pseudo, truth), 'recorded pads alone')}."
+        f"{most:g} more minutes it returns {figure_words(pseudo)}, {_against(pseudo, truth, 'recorded pads alone')}."
     ]
-    if arms["oracle"]:
-        gap = _against(difference(arms["oracle"], pseudo), "the labels")
-        said.append(f"With the true pads in their place it returns {figure_words(arms['oracle'])}, {gap}.")
-    if arms["shuffled"]:
-        gap = _against(difference(arms["shuffled"], truth), "recorded pads alone")
-        said.append(f"With the labels under other moments it returns {figure_words(arms['shuffled'])}, {gap}.")
-    if arms["unfiltered"]:
-        gap = _against(difference(arms["unfiltered"], pseudo), "filtered and weighed ones")
-        said.append(f"Labels neither filtered nor weighed give {figure_words(arms['unfiltered'])}, {gap}.")
+    for arm, words, baseline, baseline_words in _CONTROLS:
+        if (one := arms[arm]) and (beside := arms[baseline]):
+            sentences.append(f"{words} {figure_words(one)}, {_against(one, beside, baseline_words)}.")
     less = {minutes: find(results, domain, "pseudo", centre, minutes, game) for minutes in results["scale"]["unlabelled"]}
     if parts := [f"{minutes:g} minutes {figure_words(one)}" for minutes, one in less.items() if one and minutes < most]:
-        said.append(f"With less footage: {', '.join(parts)}.")
-    other = {minutes: find(results, domain, "pseudo", minutes, most, game) for minutes in results["scale"]["labelled"]}
+        sentences.append(f"With less footage: {', '.join(parts)}.")
+    other = {minutes: find(results, domain, "pseudo", minutes, most, game) for minutes in results["scale"]["recorded"]}
     if parts := [
         f"{minutes:g} min {figure_words(alone)} alone, {figure_words(one)} with pseudo-labels under {most:g} more"
         for minutes, one in other.items()
         if one and minutes != centre and (alone := find(results, domain, "truth", minutes, 0, game))
     ]:
-        said.append(f"From other amounts of recorded footage: {'; '.join(parts)}.")
-    return " ".join(said)
+        sentences.append(f"From other amounts of recorded footage: {'; '.join(parts)}.")
+    return " ".join(sentences)
 
 
 def _generalist(results: Json) -> str | None:
     """What one agent for all games gains or loses beside the specialists, None where it is not measured."""
-    centre, most, said = results["scale"]["centre"], results["scale"]["most"], []
+    sentences = []
     for domain, game in JUDGED:
-        one, own = (find(results, whose, "pseudo", centre, most, game) for whose in ("all", domain))
+        one, own = (_arms(results, whose, game)["pseudo"] for whose in ("all", domain))
         if one and own:
-            said.append(f"in {game_spec(game).title} {figure_words(one)}, {_against(difference(one, own), 'the specialist')}")
-    return f"One agent and one IDM for both games return {'; '.join(said)}." if said else None
+            sentences.append(f"in {game_spec(game).title} {figure_words(one)}, {_against(one, own, 'the specialist')}")
+    return f"One agent and one IDM for both games return {'; '.join(sentences)}." if sentences else None
 
 
 def _transfer(results: Json) -> str | None:
-    """What footage of a level that nobody recorded pads in brings there, None where it is not measured."""
-    scale = results["scale"]
-    centre, game = scale["centre"], "doom-supreme"
-    before = find(results, "doom", "pseudo", centre, scale["most"], game)
-    arms = {arm: find(results, "supreme", arm, centre, scale["transfer"], game) for arm in ("tuned", "pseudo", "oracle")}
-    words = {"tuned": "that agent tuned to it", "pseudo": "an agent trained anew", "oracle": "one trained anew with the true pads"}
-    said = [
-        f"{words[arm]} returns {figure_words(one)}, {_against(difference(one, before), 'the agent of the first level')}"
-        for arm, one in arms.items()
-        if one and before
+    """What unlabelled footage of a level gains an agent there, None where it is not measured."""
+    scale, game = results["scale"], "doom-supreme"
+    before = _arms(results, "doom", game)["pseudo"]
+    words = {"tuned": "that agent fine-tuned", "pseudo": "an agent trained from scratch", "oracle": "one trained with the true pads"}
+    sentences = [
+        f"{who} returns {figure_words(one)}, {_against(one, before, 'the agent of the first level')}"
+        for arm, who in words.items()
+        if before and (one := find(results, "supreme", arm, scale["centre"], scale["transfer"], game))
     ]
     title = game_spec(game).title
-    return f"{title}, seen only unlabelled for {scale['transfer']:g} minutes: {'; '.join(said)}." if said else None
+    return f"{title}, seen only unlabelled for {scale['transfer']:g} minutes: {'; '.join(sentences)}." if sentences else None
 
 
 def figure_words(one: Json) -> str:
     """A figure for people: `1,843 ± 29 (0.84)`: mean, standard error, place between random and expert."""
-    sem = "" if one.get("sem") is None else f" ± {one['sem']:,.0f}"
-    return f"{one['mean']:,.0f}{sem}" + ("" if one.get("at") is None else f" ({one['at']:.2f})")
+    return f"{one['mean']:,.0f} ± {one['sem']:,.0f}" + ("" if one["at"] is None else f" ({one['at']:.2f})")
 
 
-def _against(gap: Json, other: str) -> str:
+def _against(one: Json, other: Json, words: str) -> str:
+    gap = difference(one, other)
     if not gap["seeds"]:
-        return f"not to be compared with {other}, which has no training seed in common"
-    sure = f"{abs(gap['mean']):,.0f} ± {gap['sem']:,.0f}"
+        return f"not to be compared with {words}, as no training seed is common to both"
+    size = f"{abs(gap['mean']):,.0f} ± {gap['sem']:,.0f}"
     if abs(gap["mean"]) <= 2 * gap["sem"]:
-        return f"no more than the noise away from {other} ({sure})"
-    return f"{sure} {'more' if gap['mean'] > 0 else 'less'} than {other}"
+        return f"no more than the noise away from {words} ({size})"
+    return f"{size} {'more' if gap['mean'] > 0 else 'less'} than {words}"

@@ -1,7 +1,7 @@
-"""The page of the pseudo-label study: targets met or missed, curves over both kinds of minutes, comparisons, the conclusion.
+"""The page of the pseudo-label study: targets met or missed, curves over recorded and unlabelled minutes, comparisons, the conclusion.
 
-Reads the content of its results.json; writes one self-contained HTML file, readable on a phone, in light and dark. Only what is there
-is shown, and what is missing is named. About a second.
+Writes one self-contained HTML file, readable on a phone, in light and dark. Shows what is measured and names what is missing. About a
+second.
 """
 
 import os
@@ -21,11 +21,10 @@ from ghostpad.view.plots import AMBER, BLUE, GREEN, GREY, INK, svg
 
 _COLOURS = {"truth": "#8f9aad", "pseudo": BLUE, "shuffled": "#e06c75", "unfiltered": GREEN, "oracle": AMBER}
 _MARKS = {"truth": "s", "pseudo": "o", "shuffled": "X", "unfiltered": "D", "oracle": "^"}
-_WORDS = {"labelled": "recorded", "unlabelled": "unlabelled"}
 
 
 def write_page(results: Json, page: str | os.PathLike[str]) -> Path:
-    """Write the page of `results`, as `ghostpad.lab.study.pseudo_labels.tables.collect` gives them; returns its path."""
+    """Write the page of the `results` of `ghostpad.lab.study.pseudo_labels.tables.collect`; returns its path."""
     return render_page(
         Path(__file__),
         page,
@@ -35,7 +34,7 @@ def write_page(results: Json, page: str | os.PathLike[str]) -> Path:
         curves=list(_curves(results)),
         beside={domain: beside(results, domain) for domain in ("all", "supreme")},
         points=[
-            {**point, "title": game_spec(point["game"]).title, "of": results["domains"][point["domain"]]} for point in results["points"]
+            point | {"title": game_spec(point["game"]).title, "of": results["domains"][point["domain"]]} for point in results["points"]
         ],
         players=[(game_spec(game).title, player, one) for game, all in results["players"].items() for player, one in all.items()],
         titles={game: game_spec(game).title for _, game in JUDGED},
@@ -47,45 +46,43 @@ def write_page(results: Json, page: str | os.PathLike[str]) -> Path:
 
 def figure_words(one: Json | None) -> str:
     """A mean return with its standard error: `1,843 ± 29`."""
-    if one is None:
-        return "–"
-    return number(one["mean"], 1) + ("" if one["sem"] is None else f" ± {number(one['sem'], 1)}")
+    return "–" if one is None else f"{number(one['mean'], 1)} ± {number(one['sem'], 1)}"
 
 
 def beside(results: Json, domain: str) -> list[dict[str, Any]]:
-    """The agents of a domain beside the specialist of each game they play with as many recorded minutes: lines of a table."""
+    """The agents of a domain beside the specialist of each game they play with the same recorded minutes: lines of a table."""
     lines = []
     for point in results["points"]:
         if point["domain"] == domain:
             owner = "racing" if point["game"].startswith("racing") else "doom"
             arm = "pseudo" if point["arm"] == "tuned" else point["arm"]
-            specialist = find(results, owner, arm, point["labelled"], results["scale"]["most"], point["game"])
+            specialist = find(results, owner, arm, point["recorded"], results["scale"]["most"], point["game"])
             lines.append({**point, "title": game_spec(point["game"]).title, "specialist": specialist})
     return lines
 
 
 def _curves(results: Json) -> Iterator[dict[str, Any]]:
     """The plots of each game that has points for them."""
+    scale = results["scale"]
     for domain, game in JUDGED:
         own = [point for point in results["points"] if (point["domain"], point["game"]) == (domain, game)]
-        scale = results["scale"]
-        footage = [point for point in own if point["labelled"] == scale["centre"]]
+        footage = [point for point in own if point["recorded"] == scale["centre"]]
         labels = [point for point in own if point["unlabelled"] in (0, scale["most"])]
+        between = [point for point in own if point["recorded"] != scale["centre"] and 0 < point["unlabelled"] < scale["most"]]
+        several, players = len({point["recorded"] for point in labels}) > 1, results["players"].get(game, {})
         if own:
             yield {
                 "title": game_spec(game).title,
-                "footage": Markup(curve_plot(footage, "unlabelled", results["players"].get(game, {}), scale["unlabelled"])),
-                "labels": Markup(curve_plot(labels, "labelled", results["players"].get(game, {}), scale["labelled"]))
-                if len({point["labelled"] for point in labels}) > 1
-                else None,
-                "pairs": Markup(pairs_plot(own, results["players"].get(game, {}), scale["unlabelled"])) if _has_pairs(own, scale) else None,
+                "footage": Markup(curve_plot(footage, "unlabelled", players, scale["unlabelled"])),
+                "labels": Markup(curve_plot(labels, "recorded", players, scale["recorded"])) if several else None,
+                "pairs": Markup(pairs_plot(own, players, scale["unlabelled"])) if between else None,
             }
 
 
 def curve_plot(points: Sequence[Json], along: str, players: Json, ticks: Sequence[float]) -> str:
-    """Mean returns of every arm along "unlabelled" or "labelled" minutes with standard errors, a dot a training seed, players dashed.
+    """Mean returns of every arm along "unlabelled" or "recorded" minutes with standard errors, a dot a training seed, players dashed.
 
-    Along unlabelled minutes each arm's line begins at recorded pads alone; along labelled ones the axis is logarithmic.
+    Along unlabelled minutes each arm's line begins at recorded pads alone; along recorded ones the axis is logarithmic.
     """
 
     def draw(figure: Figure) -> None:
@@ -97,29 +94,24 @@ def curve_plot(points: Sequence[Json], along: str, players: Json, ticks: Sequenc
                 whole = [start, *line] if start is not None and arm != "truth" else line
                 axes.plot([one[along] for one in whole], [one["figure"]["mean"] for one in whole], "-", color=colour, lw=1.6, alpha=0.75)
                 _dots(axes, line, along, arm, colour)
-        if along == "labelled":
+        if along == "recorded":
             axes.set_xscale("log")
-        other = "labelled" if along == "unlabelled" else "unlabelled"
+        other = "recorded" if along == "unlabelled" else "unlabelled"
         fixed = " or ".join(f"{minutes:g}" for minutes in sorted({point[other] for point in points if point["arm"] != "truth"}))
-        axes.set(xlabel=f"{_WORDS[along]} minutes ({fixed or 'no'} {_WORDS[other]})", ylabel="mean return")
+        axes.set(xlabel=f"{along} minutes ({fixed or 'no'} {other})", ylabel="mean return")
         _finish(figure, axes, players, ticks)
 
     return svg(draw, 3.4)
 
 
-def _has_pairs(points: Sequence[Json], scale: Json) -> bool:
-    """Whether an agent was trained somewhere between the plots of the centre."""
-    return any(point["labelled"] != scale["centre"] and 0 < point["unlabelled"] < scale["most"] for point in points)
-
-
 def pairs_plot(points: Sequence[Json], players: Json, ticks: Sequence[float]) -> str:
-    """Mean returns of recorded pads + pseudo-labels along unlabelled minutes, a line an amount of recorded ones, darker with more."""
+    """Mean returns of recorded pads + pseudo-labels along unlabelled minutes, a line for each number of recorded ones, darker with more."""
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        amounts = sorted({point["labelled"] for point in points})
-        for place, labelled in enumerate(amounts):
-            own = [point for point in points if point["labelled"] == labelled and point["arm"] in ("truth", "pseudo")]
+        amounts = sorted({point["recorded"] for point in points})
+        for place, recorded in enumerate(amounts):
+            own = [point for point in points if point["recorded"] == recorded and point["arm"] in ("truth", "pseudo")]
             line = sorted(own, key=lambda point: float(point["unlabelled"]))
             strength = (place + 1) / len(amounts)
             axes.errorbar(
@@ -127,7 +119,7 @@ def pairs_plot(points: Sequence[Json], players: Json, ticks: Sequence[float]) ->
                 [one["figure"]["mean"] for one in line],
                 [one["figure"]["sem"] or 0.0 for one in line],
                 fmt="o-", ms=5, color=BLUE, alpha=0.15 + 0.85 * strength, lw=0.8 + 1.2 * strength, capsize=3,
-                label=f"{labelled:g} recorded",
+                label=f"{recorded:g} recorded",
             )  # fmt: skip
         _finish(figure, axes, players, ticks)
         axes.set(xlabel="unlabelled minutes", ylabel="mean return")

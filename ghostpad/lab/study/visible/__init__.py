@@ -1,1 +1,1 @@
-"""How much of sticks and triggers pictures can tell at all, by oracles that know more."""
+"""How much of sticks and triggers pictures can show at all, by oracles that know more."""

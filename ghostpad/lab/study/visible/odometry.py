@@ -1,7 +1,7 @@
-"""How the player of a Doom game really moved, out of the engine itself: what a perfect reader of pictures could know at most.
+"""How the player of a Doom game really moved, by the engine itself: the most that a reader of pictures could know.
 
-Plays episodes and writes nothing. About 1 ms a frame (measured, one loaded core). Numbers of the engine: ZDoom's source, and checked:
-where nothing stops the player, `free_sticks` gives the stick to R2 0.996 (measured).
+Plays episodes and writes nothing. About 1 ms a frame (measured, one loaded core). Numbers of the engine are from ZDoom's source;
+`free_sticks` checks them: where nothing stops the player, it gives the stick to R2 0.996 (measured).
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ THRUST = WALK_PER_TIC / 32
 KEEP_PER_TIC = 0xE800 / 0x10000
 """The share of its speed that the player keeps each tic; of a frame's two tics, 0.82."""
 FREE_WITHIN = 0.05
-"""Way of a frame that the rule of motion may leave unexplained, Doom units: 0.003 where nothing is in the way, 0.06 to 3 at a wall
+"""Way of a frame, Doom units, that the rule of motion may leave unexplained: 0.003 where nothing is in the way, 0.06 to 3 at a wall
 (measured)."""
 WALLS = 16
 """Columns of the depth profile."""
@@ -30,7 +30,7 @@ class Track(NamedTuple):
     poses: NDArray[np.float64]
     """[n + 1, 5], as `Doom.pose` says."""
     walls: NDArray[np.float64]
-    """[n, 16], how far away what stands at the middle of the picture is, from left to right, in the depth buffer's steps (0...255)."""
+    """[n, 16], how far away things are at middle height, from left to right, in the depth buffer's steps (0...255)."""
     sticks: NDArray[np.float64]
     """[n, 2]: forward (left_y, negative is ahead), turn (right_x)."""
 
@@ -51,7 +51,7 @@ def watch(game: Doom, player: Player, seed: int, frames: int) -> Track:
 
 
 def steps(track: Track) -> NDArray[np.float64]:
-    """What each row's frame brought, [n, 3]: way ahead and to the left of the heading before it (Doom units), and turn (radians)."""
+    """The motion of each row's frame, [n, 3]: way ahead and to the left by the heading before it (Doom units), and turn (radians)."""
     heading = np.radians(track.poses[:, 2])
     (x, y), turn = np.diff(track.poses[:, :2], axis=0).T, np.diff(heading)
     cos, sin = np.cos(heading[:-1]), np.sin(heading[:-1])
@@ -59,26 +59,26 @@ def steps(track: Track) -> NDArray[np.float64]:
 
 
 def inputs(track: Track, around: int, walls: bool) -> NDArray[np.float64]:
-    """What an oracle sees of each row, [n, d]: `steps` of the rows up to `around` before and after it, the ends repeated; with `walls`
-    also the depth profile and one over it, as near walls matter most."""
+    """An oracle's inputs for each row, [n, d]: `steps` of the rows up to `around` before and after it, the ends repeated; with `walls`
+    also the depth profile and its reciprocal, as near walls matter most."""
     moved, rows = steps(track), len(track.sticks)
     near = np.clip(np.arange(rows)[:, None] + np.arange(-around, around + 1), 0, max(rows - 1, 0))
-    seen = [moved[near].reshape(rows, 3 * (2 * around + 1))]
-    return np.concatenate([*seen, track.walls, 1 / (1 + track.walls)] if walls else seen, 1)
+    motion = moved[near].reshape(rows, 3 * (2 * around + 1))
+    return np.concatenate([motion, track.walls, 1 / (1 + track.walls)], 1) if walls else motion
 
 
 class Free(NamedTuple):
-    """What Doom's own rule of motion says of each row."""
+    """Each row by Doom's own rule of motion."""
 
     sticks: NDArray[np.float64]
-    """[n, 2], forward and turn, cut to -1...1."""
+    """[n, 2], forward and turn, clipped to -1...1."""
     free: NDArray[np.bool_]
-    """[n], whether the rule explains the way of the frame, as it does where nothing stops the player. (Who stands still, pressed against
-    a wall head on, looks like one who does not push: 0.1 % of the novice's rows, measured.)"""
+    """[n], whether the rule explains the way of the frame, as it does where nothing stops the player. (A player who pushes head on against
+    a wall stands still, as one who does not push: 0.1 % of the novice's rows, measured.)"""
 
 
 def free_sticks(track: Track) -> Free:
-    """The sticks that Doom's rule of motion makes of the speed before a frame and the way in it: the best that can be known.
+    """The sticks by Doom's rule of motion from the speed before a frame and the way in it: the most that can be known.
 
     Each tic the player turns and gets thrust along its heading, moves by its speed, and loses a tenth of that.
     """
