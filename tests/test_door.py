@@ -88,12 +88,11 @@ def test_what_others_call_keeps_working(small: Any, idm_run: Path) -> None:
 
 
 def test_loading_a_policy(idm_run: Path, tmp_path: Path) -> None:
-    from ghostpad.base.files import write_json
-    from ghostpad.train.checkpoint import describe, publish
+    from ghostpad.train.checkpoint import claim, publish
 
     pytest.importorskip("transformers")
     made = random_policy(tiny=True)
-    write_json(tmp_path / "run" / "run.json", describe(made, {}, "none"))
+    claim(tmp_path / "run", made, {}, "none")
     publish(tmp_path / "run", {name: value.contiguous() for name, value in made.state_dict().items()})
     policy = ghostpad.load_policy(tmp_path / "run")
     assert not policy.training and policy.device.type == "cpu"

@@ -69,9 +69,10 @@ def test_pages_are_written_from_anywhere(run: Run) -> None:
     code = """
 from pathlib import Path
 import ghostpad
-from ghostpad.view.page import template
+from jinja2 import Environment, FileSystemLoader
+from ghostpad.view.page import TEMPLATES
 pages = sorted(Path(ghostpad.__file__).parent.rglob("*.jinja"))
-print(len([template(page) for page in pages]))
+print(len([Environment(loader=FileSystemLoader([page.parent, TEMPLATES])).get_template(page.name) for page in pages]))
 """
     assert int(run(sys.executable, "-c", code)) > 5
     run("ghostpad", "eval", "policy", "--games", "doom", "--players", "random", "--episodes", "1", "--out", "out/eval/random.json")
