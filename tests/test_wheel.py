@@ -72,7 +72,11 @@ import ghostpad
 from jinja2 import Environment, FileSystemLoader
 from ghostpad.view.page import TEMPLATES
 pages = sorted(Path(ghostpad.__file__).parent.rglob("*.jinja"))
-print(len([Environment(loader=FileSystemLoader([page.parent, TEMPLATES])).get_template(page.name) for page in pages]))
+for page in pages:
+    environment = Environment(loader=FileSystemLoader([page.parent, TEMPLATES]))
+    environment.filters |= {"number": str, "duration": str}
+    environment.get_template(page.name)
+print(len(pages))
 """
     assert int(run(sys.executable, "-c", code)) > 5
     run("ghostpad", "eval", "policy", "--games", "doom", "--players", "random", "--episodes", "1", "--out", "out/eval/random.json")
