@@ -12,7 +12,11 @@ from ghostpad.cli.flags import Flags, SettingFlags
 from ghostpad.idm.settings import FinetuneRun, IdmRun
 from ghostpad.policy.settings import PolicyRun
 
-_Corpora = Annotated[list[Path], tyro.conf.Positional, tyro.conf.arg(metavar="CORPUS...", help="One or more corpus folders.")]
+_Corpora = Annotated[
+    list[Path],
+    tyro.conf.Positional,
+    tyro.conf.arg(metavar="CORPUS...", help="One or more corpus folders.", help_behavior_hint="(required)"),
+]
 _Recipe = Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="A TOML file of settings ('ghostpad settings' prints one).")]
 _IDM_FLAGS, _POLICY_FLAGS = Flags(FinetuneRun(train=IdmRun().train)), Flags(PolicyRun())
 """The settings of each training, those of fine-tuning included, with the defaults of a training from scratch."""
@@ -37,6 +41,7 @@ def train_idm(
         init: A trained IDM to fine-tune, e.g. for another game. Its model settings stay; the others have the defaults of
             'settings finetune-idm'.
     """
+    _check_named(corpora)
     if init is None:
         if "tune" in settings.values:
             raise SettingsError("--tune says which parts of a trained IDM learn: name the IDM to start from, --init RUN")
@@ -81,6 +86,7 @@ def train_policy(
             'settings finetune-policy'.
         oracle: A folder of withheld gamepads to learn from in place of pseudo-labels, as an upper bound for these.
     """
+    _check_named(corpora)
     if init is None:
         run = load_settings(PolicyRun, recipe, settings.values)
     else:
@@ -92,7 +98,11 @@ def train_policy(
     trained = work(corpora, out, run, oracle, init)
     if not _is_first():
         return
-    pseudo = f" and {trained.pseudo_label_minutes:.1f} min of {', '.join(trained.sources)}" if trained.pseudo_label_minutes else ""
+    pseudo = (
+        f" and {trained.pseudo_label_minutes:.1f} min of {', '.join(dict.fromkeys(trained.sources))}"
+        if trained.pseudo_label_minutes
+        else ""
+    )
     print(
         f"{out}: policy trained on {trained.learned_minutes:.1f} min of recorded pads{pseudo}; {trained.held_out_minutes:.1f} min held out"
     )
@@ -101,3 +111,8 @@ def train_policy(
 def _is_first() -> bool:
     """Whether this is the process that prints, of those that torchrun started."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def _check_named(corpora: list[Path]) -> None:
+    if not corpora:
+        raise SettingsError("no CORPUS is named: name one or more corpus folders to learn from")

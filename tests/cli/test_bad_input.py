@@ -165,3 +165,9 @@ def test_a_whole_process_prints_one_sentence_and_its_status(small: Any, tmp_path
     done = subprocess.run([sys.executable, "-m", "ghostpad", *words], capture_output=True, text=True, timeout=120)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr == "ghostpad: error: no flag called '--model.dimm': did you mean '--model.dim'?\n"
+
+
+@pytest.mark.parametrize("kind", ["idm", "policy"])
+def test_a_training_on_no_corpus_is_refused(kind: str, fails: Any, tmp_path: Path) -> None:
+    (problem,) = fails(["train", kind, "--out", tmp_path / "run"], 2)
+    assert "no CORPUS is named" in problem and not (tmp_path / "run").exists()
