@@ -50,6 +50,7 @@ def evaluate_labels(
     """The report on `source`'s rows of every video that has them and truth.
 
     source, videos, minutes
+    learned_minutes   recorded minutes that the run learned from, without those held out; None if it does not say
     idm               `ghostpad.measure.scores.score_rows` of all videos
     intervals         95 % by video bootstrap, `ghostpad.measure.bootstrap.intervals`
     baselines         trivial predictions on the same rows; the prior needs the corpora `prior`
@@ -68,6 +69,7 @@ def evaluate_labels(
     raw = _before_calibration(rows, run)
     return {
         "source": source,
+        "learned_minutes": _learned_minutes(run),
         "videos": len(judged),
         "minutes": float(rows.row_s.sum() / 60),
         "idm": score_rows(rows),
@@ -80,6 +82,12 @@ def evaluate_labels(
         "by_video": [{"video": one.video.id, **_brief(score_rows(one.rows))} for one in judged],
         "worst": worst_mistakes({one.video.id: one.rows for one in judged}),
     }
+
+
+def _learned_minutes(run: Path | None) -> float | None:
+    path = None if run is None else run / "run.json"
+    minutes: float | None = read_json(path)["facts"].get("learned_minutes") if path is not None and path.exists() else None
+    return minutes
 
 
 def judge(corpus: Corpus, source: str, truth: Path) -> list[Judged]:

@@ -178,6 +178,13 @@ def test_the_curve_finds_the_minutes_that_reach_the_level(tmp_path: Path) -> Non
     share = (0.9 - 0.8) / (0.96 - 0.8)
     assert curve["reached"]["by_seed"] == {"0": pytest.approx(math.exp(math.log(2.5) + share * math.log(2)))}
     assert curve["never"] == [1]
+    put(tmp_path, "doom-2.5min", "doom-expert", {0: report(0.8) | {"learned_minutes": 2.2}})
+    put(tmp_path, "doom-window", "doom-expert", {0: report(0.96) | {"learned_minutes": 4.3}})
+    curve = curve_of(read_evaluations(tmp_path))
+    assert curve["reached"]["by_seed"]["0"] == pytest.approx(math.exp(math.log(2.2) + share * math.log(4.3 / 2.2))), (
+        "without what is held out"
+    )
+    assert [point["recorded"] for point in curve["points"]] == [1, 2.5, 5, 10, 20]
     assert next(row for row in collect(tmp_path, SEEDS, {})["table"] if "minutes" in row["words"])["verdict"] == "missed"
 
 

@@ -39,6 +39,7 @@ def results() -> dict[str, Any]:
     points = [
         {
             "minutes": minutes,
+            "recorded": minutes,
             "turn": figure(0.8 + minutes / 50, 0.81 + minutes / 50),
             "forward": figure(0.3),
             "turn_rmse": figure(0.2),

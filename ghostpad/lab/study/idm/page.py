@@ -70,7 +70,7 @@ def ablation_groups(lines: Sequence[Json]) -> list[dict[str, Any]]:
 
 
 def curve_plot(curve: Json) -> str:
-    """R² of both sticks over recorded minutes on a log axis: lines through the means, a dot a training seed, the target dashed."""
+    """R² of both sticks over the minutes learned from on a log axis: lines through the means, a dot a training seed, the target dashed."""
     points = curve["points"]
 
     def draw(figure: Figure) -> None:
@@ -88,9 +88,13 @@ def curve_plot(curve: Json) -> str:
         axes.axvline(curve["target_minutes"], color=GREY, ls=(0, (4, 3)), lw=1.2, zorder=0)
         axes.set_xscale("log")
         minutes = [point["minutes"] for point in points]
-        axes.set_xticks(minutes, [f"{one:g}" for one in minutes])
+        axes.set_xticks(minutes, [f"{one:.3g}" for one in minutes])
         axes.set_xticks([], minor=True)
-        axes.set(xlabel="recorded minutes of Doom", ylabel="R² on the expert's video", ylim=(max(-1.0, lowest - 0.05), 1.02))
+        axes.set(
+            xlabel="minutes of Doom learned from, without those held out",
+            ylabel="R² on the expert's video",
+            ylim=(max(-1.0, lowest - 0.05), 1.02),
+        )
         axes.legend(frameon=False, labelcolor=INK, loc="lower right")
 
     return svg(draw, 3.2)
