@@ -61,7 +61,9 @@ def test_a_run_keeps_its_thresholds_and_an_evaluation_says_what_they_keep(
     wild = shutil.copytree(small.wild, tmp_path / "wild")
     words = ["eval", "idm", str(idm_run), str(wild), "--truth", str(small.truth), "--out", str(tmp_path / "report.json")]
     assert main(words) == 0
-    risk = json.loads((tmp_path / "report.json").read_text())["risk"]
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["learned_minutes"] == read_json(idm_run / "run.json")["facts"]["learned_minutes"] < 20 / 60, "half is held out"
+    risk = report["risk"]
     refused = [name for kind in ("buttons", "sticks") for name, promise in promised[kind].items() if promise is None]
     assert (risk["eps"], risk["delta"], risk["no_threshold"]) == (promised["eps"], promised["delta"], refused)
     assert sorted([*risk["buttons"], *risk["sticks"], *refused]) == sorted(slots)
