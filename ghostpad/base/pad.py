@@ -113,6 +113,18 @@ def pack(values: Mapping[str, float | bool | None]) -> tuple[Pad, Mask]:
     return pad, mask
 
 
+def unpack(pad: Pad, mask: Mask | None = None, threshold: float = PRESSED) -> dict[str, float | bool | None]:
+    """Named values of a pad vector: bool for buttons (`>= threshold`), float for sticks, None where the mask is False."""
+    check_shape(pad)
+    named: dict[str, float | bool | None] = {}
+    for index, name in enumerate(SLOTS):
+        if mask is not None and not mask[index]:
+            named[name] = None
+        else:
+            named[name] = float(pad[index]) if is_stick(name) else bool(pad[index] >= threshold)
+    return named
+
+
 def from_unit(values: ArrayLike) -> Pad:
     """Pads float32 [..., 25] from the space of NitroGen's network [..., 25], where sticks are 0...1 and nothing is clipped.
 

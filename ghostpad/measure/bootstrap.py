@@ -2,7 +2,7 @@
 
 Rows of one video resemble each other, so whole videos are drawn with replacement (Efron and Tibshirani 1993, chapter 8). What a
 measure needs of each video is counted once, and a resample only adds counts: 0.6 s for an hour at 20 Hz with 25 slots (measured).
-`scipy.stats.bootstrap` would score every resample anew, a hundred times as long, and gives no interval if one draw has no press.
+`scipy.stats.bootstrap` would score every resample anew, a hundred times as long (reckoned), and gives no interval if one draw has no press.
 R2, RMSE and onset F1 are exact; bins of the calibration error are those of all videos; average precision is exact up to `_LEVELS`
 different scores of positives.
 

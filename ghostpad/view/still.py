@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from ghostpad.base.errors import MissingError
 from ghostpad.base.files import atomic_path
 from ghostpad.base.pad import Pad, is_stick, slot
-from ghostpad.video.decode import decode_array
+from ghostpad.video.decode import read_window
 from ghostpad.view.findings import Example, Findings, gather
 from ghostpad.view.pad import BACKGROUND, HEIGHT, PREDICTED, TRUTH, WIDTH, gamepad_image
 from ghostpad.view.plots import GREY, draw_arms, known_slots, ordered_arms
@@ -64,7 +64,7 @@ def moments(example: Example) -> list[tuple[int, NDArray[np.uint8]]]:
     for part in np.array_split(np.arange(len(push)), _MOMENTS):
         furthest = part[np.argsort(-push[part], kind="stable")][: max(_CANDIDATES, len(part) // 10)]
         rows = np.sort(furthest)[:: max(1, len(furthest) // _CANDIDATES)]
-        frames = np.stack([decode_array(path, start_s=at_s - 0.001, end_s=at_s + 0.001)[1][0] for at_s in example.rows.clock_s[rows]])
+        frames = read_window(path, example.rows.clock_s[rows])
         best = int(frames.std(axis=(1, 2, 3)).argmax())
         chosen.append((int(rows[best]), frames[best]))
     return chosen

@@ -27,10 +27,23 @@ def test_every_slot_holds_its_value_and_the_mask_says_which_are_known(values: di
     assert found == {name: values.get(name) for name in pad.SLOTS}
 
 
+@given(st.fixed_dictionaries({}, optional=BUTTON_VALUES | STICK_VALUES))
+def test_unpack_gives_back_what_was_packed(values: dict[str, float | bool | None]) -> None:
+    packed, known = pad.pack(values)
+    assert packed.shape == known.shape == (25,) and packed.dtype == np.float32 and known.dtype == np.bool_
+    assert pad.unpack(packed, known) == {name: values.get(name) for name in pad.SLOTS}
+
+
 def test_unknown_is_neither_released_nor_pressed() -> None:
     packed, known = pad.pack({"south": False, "east": None})
     assert packed[pad.slot("south")] == packed[pad.slot("east")] == 0
     assert known[pad.slot("south")] and not known[pad.slot("east")] and not known[pad.slot("north")]
+
+
+def test_probabilities_become_buttons_at_the_threshold() -> None:
+    packed, _ = pad.pack({"south": 0.5, "east": 0.49})
+    assert pad.unpack(packed)["south"] is True and pad.unpack(packed)["east"] is False
+    assert pad.unpack(packed, threshold=0.4)["east"] is True
 
 
 def test_a_slot_is_in_use_from_the_threshold_on_and_outside_the_dead_zone() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ghostpad.base.errors import MediaError, SettingsError
 from ghostpad.video.container import frames_from, needed_frames_from, open_video
-from ghostpad.video.decode import _thin, decode_array, decode_frames, resize_image
+from ghostpad.video.decode import _thin, decode_array, decode_frames, read_window, resize_image
 from ghostpad.video.record import VideoRecorder
 
 
@@ -177,11 +177,34 @@ def test_a_frame_reached_by_seeking_is_that_of_sequential_decoding(download: Pat
         assert frame.pts_s == pts_s[index] and (frame.image == images[index]).all()
 
 
+def test_windows_equal_sequential_decoding(download: Path) -> None:
+    pts_s, images = decode_array(download, width_px=32, height_px=16)
+    rng = np.random.default_rng(1)
+    for index in (0, 1, 19, 20, 21, 77, len(pts_s) - 8):
+        assert (read_window(download, pts_s[index : index + 8], width_px=32, height_px=16) == images[index : index + 8]).all()
+    for _ in range(5):
+        chosen = rng.integers(0, len(pts_s), 6)  # any order, far apart, repeats
+        assert (read_window(download, pts_s[chosen], width_px=32, height_px=16) == images[chosen]).all()
+
+
+def test_windows_take_the_nearest_frame_and_refuse_one_too_far(tmp_path: Path) -> None:
+    with VideoRecorder(tmp_path / "a.mp4", 10) as video:
+        for index in range(30):
+            video.add(picture(index), (index if index < 20 else index + 20) / 10)
+    _, images = decode_array(tmp_path / "a.mp4")
+    assert (read_window(tmp_path / "a.mp4", [0.51, 0.49, 1.001]) == images[[5, 5, 10]]).all()
+    for pts_s in (2.5, 6.0, -0.2):
+        with pytest.raises(MediaError, match=f"no frame at {pts_s:.6f} s"):
+            read_window(tmp_path / "a.mp4", [0.1, pts_s])
+
+
 def test_shapes_and_grey(download: Path) -> None:
     frame = next(decode_frames(download, width_px=10, height_px=6, gray=True))
     assert frame.image.shape == (6, 10) and frame.image.dtype == np.uint8
     pts_s, images = decode_array(download, width_px=10, height_px=6, gray=True, end_s=1.0)
     assert images.shape == (len(pts_s), 6, 10, 1) and pts_s.dtype == np.float64
+    window = read_window(download, pts_s[:2], width_px=10, height_px=6, gray=True)
+    assert window.shape == (2, 6, 10, 1) and (window == images[:2]).all()
     assert decode_array(download, end_s=0.1)[1].shape[1:] == (32, 64, 3)
 
 
@@ -198,6 +221,9 @@ def test_bad_arguments_are_refused_at_once(tmp_path: Path) -> None:
     for arguments in ({"width_px": 8}, {"width_px": 0, "height_px": 8}, {"rate_hz": 0}, {"rate_hz": math.nan}, {"start_s": 2, "end_s": 1}):
         with pytest.raises(SettingsError):
             decode_frames(absent, **arguments)
+    for pts_s in ([], [math.nan], [[0.0]]):
+        with pytest.raises(SettingsError, match="pts_s"):
+            read_window(absent, pts_s)
 
 
 def test_an_empty_stretch_is_an_error_as_an_array_and_nothing_as_frames(download: Path) -> None:
