@@ -5,6 +5,7 @@
     ├── MissingError     a corpus, run, file or table that is not there
     ├── MediaError       a video that cannot be read
     ├── FormatError      a table or checkpoint written in another format or pad layout
+    ├── PlaceError       a disk or address that cannot be used: full, read-only, forbidden, unplugged
     └── TrainingError    training that cannot go on (a non-finite loss, no windows to learn from)
 
 A message says what happened, to which file, and what to do next. The command line prints it in one line and exits with
@@ -41,6 +42,10 @@ class MediaError(GhostpadError):
 
 class FormatError(GhostpadError):
     """A table or checkpoint whose format version or pad layout is not the one this code writes."""
+
+
+class PlaceError(GhostpadError):
+    """A disk or address that cannot be read or written: full, read-only, forbidden, unplugged."""
 
 
 class TrainingError(GhostpadError):

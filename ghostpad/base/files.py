@@ -1,71 +1,165 @@
-"""Files and folders that appear whole or not at all: write beside the target, flush to disk, rename.
+"""Files and folders that appear whole or not at all: write beside the target, flush to disk, rename. At an address: one upload.
 
-A temporary name starts with a dot and ends in `.tmp-<pid>`; a killed process leaves at most such a file, which readers ignore
-and the next writer of the same target removes.
+A temporary name starts with a dot and ends in `.tmp-<machine>-<number>`. Its writer holds a lock of the kernel on it while it lives
+(`fcntl.flock`), in whatever container it runs; so what a killed process leaves is recognised and taken over by the next writer of the same
+target, without looking through the folder. Readers ignore such names. Other machines' temporary files are never touched.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
 import shutil
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from upath import UPath
+
 from ghostpad.base.errors import FormatError, MissingError, SettingsError
-
-
-def _temporary(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for stale in path.parent.glob(f".{path.name}.tmp-*"):
-        if not _alive(stale):
-            shutil.rmtree(stale) if stale.is_dir() else stale.unlink(missing_ok=True)
-    return path.with_name(f".{path.name}.tmp-{os.getpid()}{path.suffix}")
-
-
-def _alive(temporary: Path) -> bool:
-    """Whether the process that owns a temporary name still runs (that of another machine looks dead, and its rename fails)."""
-    pid = temporary.name.rpartition(".tmp-")[2].partition(".")[0]
-    if not pid.isdigit() or int(pid) == os.getpid():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # it runs, as another user
-    return True
+from ghostpad.base.places import AnyPlace, Place
 
 
 @contextmanager
-def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path with the same suffix; rename it to `path` on success, remove it otherwise."""
-    target = Path(path)
-    temporary = _temporary(target)
-    try:
+def atomic_path(path: AnyPlace) -> Iterator[Path]:
+    """Yield an empty temporary file of this machine with the same suffix, to be written in place; it becomes `path` on success, and is
+    removed otherwise."""
+    target = _place(path)
+    if not isinstance(target, Path):
+        with _to_upload(target) as temporary:
+            yield temporary
+            target.fs.put_file(str(temporary), target.path)
+        return
+    with _temporary(target) as temporary:
         yield temporary
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
+        _flush(temporary)
         os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_path(path: AnyPlace) -> Iterator[Path]:
+    """As `atomic_path`, but never over what is there: of several writers of `path` one succeeds, on any machine.
+
+    Raises `FileExistsError` at the end of the block if `path` exists by then. On a disk without hard links this holds for the processes of
+    one machine.
+    """
+    target = _place(path)
+    if not isinstance(target, Path):
+        with _to_upload(target) as temporary:
+            yield temporary
+            target.fs.put_file(str(temporary), target.path, mode="create")
+        return
+    with _temporary(target) as temporary:
+        yield temporary
+        _flush(temporary)
+        _link(temporary, target)
+
+
+def write_new(path: Place, body: bytes) -> None:
+    """Write a small file, whole, unless it exists. Raises `FileExistsError` as `new_path`."""
+    if isinstance(path, Path):
+        with new_path(path) as temporary:
+            temporary.write_bytes(body)
+    else:
+        path.fs.pipe_file(path.path, body, mode="create")
+
+
+def _place(path: AnyPlace) -> Place:
+    return path if isinstance(path, UPath) else Path(path)
+
+
+def _link(temporary: Path, target: Path) -> None:
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a disk without hard links
+        with locked(target.with_name(".lock")):
+            if target.exists():
+                raise FileExistsError(f"{target} exists") from None
+            os.replace(temporary, target)
 
 
 @contextmanager
 def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary folder to fill; rename it to `path` on success (replacing an older one), remove it otherwise."""
     target = Path(path)
-    temporary = _temporary(target)
-    temporary.mkdir()
-    try:
+    with _temporary(target, folder=True) as temporary:
         yield temporary
         if target.exists():
             shutil.rmtree(target)
         os.replace(temporary, target)
+
+
+@contextmanager
+def _to_upload(target: Any) -> Iterator[Path]:
+    with TemporaryDirectory(prefix="ghostpad-") as folder:
+        temporary = Path(folder) / target.name
+        temporary.touch()
+        yield temporary
+
+
+@contextmanager
+def _temporary(target: Path, folder: bool = False) -> Iterator[Path]:
+    """A temporary file or folder beside the target, empty, with a lock on it; what is left of it in the end is removed."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, number = None, 0
+    while handle is None:
+        temporary = target.with_name(f".{target.name}.tmp-{_machine()}-{number}{target.suffix}")
+        handle, number = _claim(temporary, folder), number + 1
+    try:
+        yield temporary
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            shutil.rmtree(temporary) if folder else temporary.unlink()
+        os.close(handle)
+
+
+def _claim(temporary: Path, folder: bool) -> int | None:
+    """The open handle that keeps a temporary name ours, None if a living process has it; what a dead one left is emptied."""
+    made = True
+    try:
+        temporary.mkdir() if folder else temporary.touch(exist_ok=False)
+    except FileExistsError:
+        made = False
+    try:
+        handle = os.open(temporary, os.O_RDONLY if folder else os.O_RDWR)
+    except FileNotFoundError:
+        return _claim(temporary, folder)  # its owner has just removed it
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        ours = os.fstat(handle).st_ino == os.stat(temporary).st_ino  # its owner may have renamed it in between
+    except FileNotFoundError:
+        ours = False
+    except OSError as error:  # another's; or a network disk without locks, where only a name of our own making is ours
+        ours = made and error.errno not in (errno.EAGAIN, errno.EACCES)
+    if not ours:
+        os.close(handle)
+        return None
+    if folder:
+        for path in temporary.iterdir():
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    else:
+        os.ftruncate(handle, 0)
+    return handle
+
+
+@cache
+def _machine() -> str:
+    """Six signs for this machine: of its id and name, since copies of a disk share the id."""
+    known = Path("/etc/machine-id")
+    id = known.read_text() if known.exists() else ""
+    return hashlib.sha256(f"{id} {socket.gethostname()}".encode()).hexdigest()[:6]
+
+
+def _flush(temporary: Path) -> None:
+    with open(temporary, "rb") as written:
+        os.fsync(written.fileno())
 
 
 @contextmanager
@@ -80,16 +174,16 @@ def locked(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
 
 
-def write_json(path: str | os.PathLike[str], value: Any) -> None:
+def write_json(path: AnyPlace, value: Any) -> None:
     """Write `value` as indented JSON with sorted keys, atomically. NaN and infinity are refused (`ValueError`)."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def read_json(path: str | os.PathLike[str]) -> Any:
+def read_json(path: AnyPlace) -> Any:
     """The value of a JSON file. Raises `MissingError` or, for broken JSON, `FormatError`."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(_place(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise MissingError(f"{path} does not exist") from None
     except ValueError as error:
@@ -124,10 +218,12 @@ def link_or_copy(source: Path, target: Path) -> None:
     """Hard-link a file, or copy it where the disk has no hard links; does nothing if `target` has its size already."""
     if target.exists() and target.stat().st_size == source.stat().st_size:
         return
-    with atomic_path(target) as temporary:
-        try:
-            os.link(source, temporary)
-        except OSError:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        with atomic_path(target) as temporary:
             shutil.copyfile(source, temporary)
 
 

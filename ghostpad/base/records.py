@@ -3,7 +3,7 @@
 The alignment sentence, which every stage relies on: **row i is the pad in force between showing frame i and showing frame
 i+1.** A video of n frames therefore has n-1 rows; row i carries the presentation time stamp of frame i.
 
-    videos    one row a video                         corpus/videos.parquet
+    videos    one row a video                         corpus/catalogue/
     actions   one row a frame, recorded pads          corpus/actions/recorded/<video>.parquet
     labels    one row a frame, an IDM's pseudo-labels  corpus/actions/idm-<fingerprint>/<video>.parquet
     chunks    one row a chunk of a dataset's labels    corpus/chunks.parquet
@@ -16,7 +16,6 @@ writer adds (model fingerprint, licence); `read_table` refuses other versions.
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
 import numpy as np
@@ -27,6 +26,7 @@ from numpy.typing import NDArray
 from ghostpad.base.errors import FormatError, MissingError, SettingsError, nearest
 from ghostpad.base.files import atomic_path
 from ghostpad.base.pad import BUTTONS, LAYOUT, PAD_DIM, PRESSED, SLOTS, STICKS, check_layout, check_shape
+from ghostpad.base.places import AnyPlace
 
 _TEXT, _F32, _F64, _I64 = pa.string(), pa.float32(), pa.float64(), pa.int64()
 
@@ -61,6 +61,8 @@ class Video:
     lag_confidence: float | None = None  # 0...1; None where the lag was not measured
     status: Status = "ok"
     reason: str | None = None  # why it is not ok
+    attempts: int = 0  # how often a command tried to bring its footage in and failed, since it was last ok
+    size_bytes: int | None = None  # of its file: a file of another size is not the one that was added
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", self.path or f"videos/{self.id}.mp4")
@@ -84,7 +86,7 @@ class Video:
 
 
 _VIDEO_TYPES: Mapping[Any, pa.DataType] = {
-    str: _TEXT, Status: _TEXT, str | None: _TEXT, int | None: _I64, float | None: _F64,
+    str: _TEXT, Status: _TEXT, str | None: _TEXT, int: _I64, int | None: _I64, float | None: _F64,
     tuple[float, float, float, float] | None: pa.list_(_F64), tuple[int, int] | None: pa.list_(_I64),
 }  # fmt: skip
 
@@ -151,11 +153,15 @@ CHUNKS = pa.schema(
 SCHEMAS: Mapping[str, pa.Schema] = {"videos": VIDEOS, "actions": ACTIONS, "labels": LABELS, "chunks": CHUNKS, "verdicts": VERDICTS}
 """Every table kind and its columns."""
 
-VERSIONS: Mapping[str, int] = {"videos": 2, "actions": 2, "labels": 1, "chunks": 1, "verdicts": 1}
+VERSIONS: Mapping[str, int] = {"videos": 3, "actions": 2, "labels": 1, "chunks": 1, "verdicts": 1}
 """Version of each schema above; it is part of every file."""
 
 
-def write_table(path: str | os.PathLike[str], table: pa.Table, kind: str, facts: Mapping[str, str] | None = None) -> None:
+_ADDED: Mapping[str, Mapping[str, Any]] = {"videos/2": {"attempts": 0, "size_bytes": None}}
+"""Older versions that are read too, with the columns that came later and what they hold."""
+
+
+def write_table(path: AnyPlace, table: pa.Table, kind: str, facts: Mapping[str, str] | None = None) -> None:
     """Write a table of `kind` atomically, with its version, pad layout and `facts` as metadata.
 
     Raises `FormatError` if its columns are not those of the kind.
@@ -164,28 +170,56 @@ def write_table(path: str | os.PathLike[str], table: pa.Table, kind: str, facts:
     metadata = {f"ghostpad.{key}": value for key, value in (facts or {}).items()}
     metadata |= {"ghostpad.table": f"{kind}/{VERSIONS[kind]}", "ghostpad.layout": LAYOUT}
     with atomic_path(path) as temporary:
-        pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd")
+        pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd", write_page_checksum=True)
 
 
-def read_table(path: str | os.PathLike[str], kind: str) -> pa.Table:
+def read_table(path: AnyPlace, kind: str) -> pa.Table:
     """Read a table of `kind`.
 
     Raises `MissingError` if it is not there and `FormatError` if it is broken, of another kind, version or pad layout.
     """
-    if not Path(path).exists():
-        raise MissingError(f"{path} does not exist")
     try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise FormatError(f"{path} is not a readable parquet file ({error})") from None
+        with open(path, "rb") if isinstance(path, str | os.PathLike) else path.open("rb") as file:
+            table = pq.read_table(pa.BufferReader(file.read()), page_checksum_verification=True)
+    except (FileNotFoundError, NotADirectoryError):
+        raise MissingError(f"{path} does not exist") from None
+    except (pa.ArrowException, ValueError) as error:
+        raise FormatError(f"{path} is damaged or no parquet file ({error}): remove it and re-run the command that wrote it") from None
+    return as_kind(path, table, kind)
+
+
+def as_kind(path: AnyPlace, table: pa.Table, kind: str) -> pa.Table:
+    """The table as one of `kind`, of an older version too. Raises `FormatError`, naming `path`, for another kind, version or pad layout."""
     facts = table_facts(table)
-    if facts.get("table") != f"{kind}/{VERSIONS[kind]}":
-        raise FormatError(f"{path} holds '{facts.get('table')}', expected '{kind}/{VERSIONS[kind]}'")
+    held = str(facts.get("table"))
+    if held != f"{kind}/{VERSIONS[kind]}" and not (held in _ADDED and held.startswith(f"{kind}/")):
+        raise FormatError(f"{path} holds '{held}', expected '{kind}/{VERSIONS[kind]}'")
     check_layout(facts.get("layout"), str(path))
-    return _fitted(path, table, kind).replace_schema_metadata(table.schema.metadata)
+    metadata = table.schema.metadata
+    for name, value in _ADDED.get(held, {}).items():
+        field = SCHEMAS[kind].field(name)
+        table = table.append_column(field, pa.repeat(pa.scalar(value, field.type), table.num_rows))
+    table = _fitted(path, table, kind)
+    if kind in ("actions", "labels"):
+        _check_rows(path, table)
+    return table.replace_schema_metadata(metadata)
 
 
-def _fitted(path: str | os.PathLike[str], table: pa.Table, kind: str) -> pa.Table:
+def _check_rows(path: AnyPlace, table: pa.Table) -> None:
+    """Raise `FormatError` for rows that do not ascend in time or hold a number that no pad has: another program may have written them."""
+    pts_s = table.column("pts_s").to_numpy()
+    if not np.isfinite(pts_s).all() or (np.diff(pts_s) <= 0).any():
+        raise FormatError(f"{path}: its time stamps (pts_s) do not ascend: sort its rows, each with a stamp of its own")
+    for name in SLOTS:
+        column = table.column(name)
+        if pa.types.is_floating(column.type) and column.null_count < len(column):
+            values = column.drop_null().to_numpy()
+            least = -1 if name in STICKS else 0
+            if not ((values >= least) & (values <= 1)).all():
+                raise FormatError(f"{path}: a value of {name} is no number from {least} to 1: correct it, or leave it empty for unknown")
+
+
+def _fitted(path: AnyPlace, table: pa.Table, kind: str) -> pa.Table:
     """The columns of the kind. Raises `FormatError` for a column that is absent, of another type, or null where it must not be."""
     try:
         return table.select(SCHEMAS[kind].names).cast(SCHEMAS[kind])

@@ -7,7 +7,7 @@ from ghostpad.base import errors
 
 def test_settings_errors_exit_with_2_and_all_others_with_1() -> None:
     kinds = [kind for kind in errors.GhostpadError.__subclasses__() if kind.__module__ == errors.__name__]
-    assert len(kinds) == 5
+    assert len(kinds) == 6
     assert {kind.exit_code for kind in kinds if kind is not errors.SettingsError} == {1}
     assert errors.SettingsError("x").exit_code == 2
 

@@ -22,6 +22,7 @@ from pathlib import Path, PurePosixPath
 
 from ghostpad.base.errors import FormatError, MediaError, MissingError, SettingsError
 from ghostpad.base.files import file_sha256, locked
+from ghostpad.base.places import is_local, place_errors
 from ghostpad.base.progress import progress
 from ghostpad.base.records import Video
 from ghostpad.corpus.add.beside import check_within, rows_beside
@@ -31,7 +32,6 @@ from ghostpad.corpus.add.ledger import ADDED, BROKEN, PRESENT, SAME, AddLedger
 from ghostpad.corpus.fetch.stretches import Span, label_spans
 from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.corpus.nitrogen.videos import SLACK_S
-from ghostpad.corpus.places import is_local, place_errors
 from ghostpad.video.probe import VideoInfo, probe_video
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from ghostpad.base.errors import FormatError, MissingError, SettingsError
 from ghostpad.base.files import safe_name
-from ghostpad.corpus.places import open_place, place_errors
+from ghostpad.base.places import open_place, place_errors
 
 SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".ts", ".flv", ".m4v", ".mpg", ".mpeg")
 """Files of a folder that count as videos; names that start with a dot are other programs' own."""

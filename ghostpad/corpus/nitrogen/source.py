@@ -12,8 +12,8 @@ from typing import Any
 
 from ghostpad.base.errors import MissingError, SettingsError
 from ghostpad.base.files import safe_name
+from ghostpad.base.places import open_place, place_errors
 from ghostpad.corpus.nitrogen.tar import DamageError, Fault, Member, tar_members
-from ghostpad.corpus.places import open_place, place_errors
 
 ARCHIVES = (".tar.gz", ".tgz", ".tar")
 """Endings of archives."""
