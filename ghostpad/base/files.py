@@ -12,17 +12,20 @@ import json
 import os
 import shutil
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TextIO
 
 from upath import UPath
 
 from ghostpad.base.errors import FormatError, MissingError, SettingsError
 from ghostpad.base.places import AnyPlace, Place
+
+_TURN_S, _POLL_S = 0.5, 0.001
 
 
 @contextmanager
@@ -172,6 +175,26 @@ def locked(path: str | os.PathLike[str]) -> Iterator[None]:
     with open(path, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def turn(folder: Place) -> Iterator[None]:
+    """Wait for other processes of this machine that hold the same turn, up to half a second: fewer then try the same thing in vain. A turn
+    promises nothing, and at an address it does nothing."""
+    with ExitStack() as stack:
+        with suppress(OSError):  # one that may not write here fails at what it wants to write
+            if isinstance(folder, Path):
+                _wait(stack.enter_context(open(folder / ".turn", "w")))
+        yield
+
+
+def _wait(handle: TextIO) -> None:
+    until_s = time.monotonic() + _TURN_S
+    while time.monotonic() < until_s:
+        with suppress(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(_POLL_S)
 
 
 def write_json(path: AnyPlace, value: Any) -> None:

@@ -8,6 +8,7 @@ import errno
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,7 +38,7 @@ def place(text: "str | os.PathLike[str] | Place") -> Place:
     if not str(text):
         raise SettingsError("the name of a folder is empty: name one, such as . for the current folder")
     if "://" not in str(text):
-        return Path(text)
+        return Path(str(text))
     with _driver_errors(str(text)):
         return UPath(str(text), use_listings_cache=False)  # a kept listing would hide what others have written
 
@@ -91,6 +92,16 @@ def local_file(path: Place) -> Iterator[Path]:
         except FileNotFoundError:
             raise MissingError(f"{path} does not exist") from None
         yield copy
+
+
+def changed_s(path: Place) -> float:
+    """When a file was changed last, in seconds since 1970; now where its file system does not say."""
+    if isinstance(path, Path):
+        return path.stat().st_mtime
+    try:
+        return float(path.fs.modified(path.path).timestamp())
+    except (NotImplementedError, AttributeError):
+        return time.time()
 
 
 def place_errors() -> tuple[type[Exception], ...]:
