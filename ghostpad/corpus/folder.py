@@ -1,6 +1,6 @@
-"""A corpus: one folder with videos, their small copies, their rows and the verdicts on them.
+"""A corpus: one folder, or an address such as s3://bucket/c, with videos, their small copies, their rows and the verdicts on them.
 
-    videos.parquet                    one row a video (`ghostpad.base.records.Video`)
+    catalogue/                        one row a video (`ghostpad.base.records.Video`), see ghostpad.corpus.table
     videos/<id>.mp4                   the footage
     proxy/<px>/<id>.mp4               small copies with the same time stamps
     actions/recorded/<id>.parquet     the truth, table kind "actions"
@@ -8,95 +8,118 @@
     chunks.parquet                    the pieces that a dataset's labels came in, table kind "chunks"
     nitrogen/<shard>-<hash>.parquet   the same by finished shard, see ghostpad.corpus.nitrogen.index
     verdicts/<name>.parquet           what a filter kept and dropped
-    add/ledger.jsonl                  every file that `corpus add` read, see ghostpad.corpus.add.ledger
-    cache/                            derived, may be deleted at any time
+    cache/                            derived, may be deleted at any time; of a corpus at an address, in the user's own cache folder
 
-Every file appears whole or not at all, so it can be read while others write. The one file that several processes rewrite,
-videos.parquet, is changed under a lock of this machine (`fcntl.flock`; Linux and macOS).
+Every file appears whole or not at all, so it can be read while others write, on this machine and on others. A corpus of an earlier version
+has `videos.parquet` instead of the catalogue: it is read as it is, and the first change makes the catalogue of it.
 """
 
+import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
 from typing import get_args
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from ghostpad.base.errors import FormatError, MissingError, SettingsError, nearest, unknown
-from ghostpad.base.files import locked, safe_name
-from ghostpad.base.records import CHUNKS, VIDEOS, Status, Video, read_table, videos_table, write_table
+from ghostpad.base.errors import MissingError, SettingsError, nearest, unknown
+from ghostpad.base.files import safe_name
+from ghostpad.base.places import AnyPlace, Place, local_file, place
+from ghostpad.base.records import CHUNKS, Status, Video, read_table, videos_table, write_table
+from ghostpad.corpus.table import Table
 
 RECORDED = "recorded"
 """The source of the true rows."""
 
 
 class Corpus:
-    """A corpus folder. Use `Corpus.open` or `Corpus.create`; it holds nothing but the path, so it may be pickled and shared."""
+    """A corpus. Use `Corpus.open` or `Corpus.create`; it may be pickled and shared."""
 
-    def __init__(self, root: str | os.PathLike[str]):
-        self.root = Path(root)
+    def __init__(self, root: AnyPlace):
+        self.root = place(root)
+        self.catalogue = Table(self.root / "catalogue", "videos", self.root / "videos.parquet")
 
     def __repr__(self) -> str:
         return f"Corpus({str(self.root)!r})"
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> "Corpus":
-        """The corpus at `path`. Raises `MissingError` if there is none."""
+    def open(cls, path: AnyPlace) -> "Corpus":
+        """The corpus at `path`, a folder or an address. Raises `MissingError` if there is none."""
         corpus = cls(path)
-        if not corpus._table_path.exists():
-            raise MissingError(
-                f"there is no corpus at {path} (no videos.parquet): `ghostpad record`, `corpus index` and `corpus add` make one"
-            )
+        if not corpus.catalogue.exists():
+            raise MissingError(f"there is no corpus at {path} (no catalogue): `ghostpad record`, `corpus index` and `corpus add` make one")
         return corpus
 
     @classmethod
-    def create(cls, path: str | os.PathLike[str]) -> "Corpus":
+    def create(cls, path: AnyPlace) -> "Corpus":
         """The corpus at `path`; an empty one is made if there is none. Raises `SettingsError` where no folder can be made."""
         corpus = cls(path)
         try:
-            with corpus._locked():
-                if not corpus._table_path.exists():
-                    write_table(corpus._table_path, VIDEOS.empty_table(), "videos")
+            corpus.catalogue.create()
         except (FileExistsError, NotADirectoryError, PermissionError) as error:
             raise SettingsError(f"{path} cannot be the folder of a corpus ({error.strerror}): name another") from None
         return corpus
 
     # ---- videos -------------------------------------------------------------------------------------------------
 
+    def scan(self, columns: Sequence[str] | None = None, status: Status | None = None) -> Iterator[pa.Table]:
+        """The rows of the videos (of one status) by id, in tables of some thousand with these columns (None: all of `VIDEOS`)."""
+        names = list(columns or self.catalogue.schema.names)
+        for table in self.catalogue.scan(dict.fromkeys([*names, "status"])):
+            if status is not None:
+                table = table.filter(pc.equal(table.column("status"), status))
+            yield table.select(names)
+
+    def each(self, status: Status | None = None) -> Iterator[Video]:
+        """The videos (of one status) by id, one after the other."""
+        for table in self.scan(status=status):
+            yield from map(Video.of, table.to_pylist())
+
+    def find(self, ids: Iterable[str]) -> dict[str, Video]:
+        """The videos with these ids, by id; unknown ids are left out."""
+        return {row["id"]: Video.of(row) for row in self.catalogue.find(ids)}
+
     def videos(self) -> pa.Table:
-        """The table of videos (schema `VIDEOS`), by id. Raises `FormatError` if two rows share an id."""
-        table = read_table(self._table_path, "videos").sort_by("id")
-        ids = table.column("id").to_pylist()
-        if len(set(ids)) < len(ids):
-            raise FormatError(f"{self._table_path} names a video twice: record the corpus again or remove the second row")
-        return table
+        """The table of all videos (schema `VIDEOS`), by id."""
+        return pa.concat_tables([self.catalogue.schema.empty_table(), *self.scan()])
 
     def list_videos(self) -> list[Video]:
-        """The videos, by id. Raises as `videos`."""
-        return list(map(Video.of, self.videos().to_pylist()))
+        """All videos, by id: 2 KB of memory a video; `each` takes none."""
+        return list(self.each())
 
     def video(self, id: str) -> Video:
         """One video. Raises `SettingsError`, naming the nearest, for an unknown id."""
-        videos = {video.id: video for video in self.list_videos()}
-        if id not in videos:
-            raise unknown("video", id, videos)
-        return videos[id]
+        if found := self.find([id]):
+            return found[id]
+        raise unknown("video", id, self.ids())
+
+    def ids(self, status: Status | None = None) -> list[str]:
+        """The ids of the videos (of one status), in order."""
+        return [id for table in self.scan(["id"], status) for id in table.column("id").to_pylist()]
 
     def ok_ids(self) -> list[str]:
         """The ids of the videos whose status is "ok", in order."""
-        return [video.id for video in self.list_videos() if video.status == "ok"]
+        return self.ids("ok")
 
-    def path_of(self, video: Video) -> Path:
-        """The path of a video's file. Raises `SettingsError` if it leaves the corpus."""
-        return self.root / _inside(video.path, video.id)
+    def path_of(self, video: Video) -> Place:
+        """The place of a video's file. Raises `SettingsError` if it leaves the corpus."""
+        return self.root / str(_inside(video.path, video.id))
 
-    def video_path(self, id: str) -> Path:
-        """The path of the file of the video with this id; reads the table. Raises as `video` and `path_of`."""
+    def footage(self, video: Video) -> AbstractContextManager[Path]:
+        """A video's file on this machine while the block runs: the file itself, or a copy of one at an address.
+
+        Raises as `path_of`, and `MissingError` for an address without a file.
+        """
+        return local_file(self.path_of(video))
+
+    def video_path(self, id: str) -> Place:
+        """The place of the file of the video with this id. Raises as `video` and `path_of`."""
         return self.path_of(self.video(id))
 
-    def proxy_path(self, px: int, id: str) -> Path:
-        """The path of a video's small copy with a short side of `px` pixels, whether or not it exists."""
+    def proxy_path(self, px: int, id: str) -> Place:
+        """The place of a video's small copy with a short side of `px` pixels, whether or not it exists."""
         return self.root / "proxy" / str(px) / f"{safe_name(id)}.mp4"
 
     def add_video(self, video: Video) -> None:
@@ -104,30 +127,44 @@ class Corpus:
         self.put_videos([video])
 
     def put_videos(self, videos: Iterable[Video], join: Callable[[Video, Video], Video] | None = None) -> None:
-        """Insert videos, or replace those with their ids, in one write of the table. Safe beside other processes on this machine.
+        """Insert videos, or replace those with their ids, in one version of the catalogue. Safe beside other processes on any machine.
 
-        `join(old, new)` makes the row of a video that the table has already (default: the new one); it is called under the lock, so what
-        another process wrote in between is not lost. Raises `SettingsError`, listing every problem, for an unusable id or status or a path
-        that leaves the corpus, and `FormatError` for a value of the wrong type.
+        `join(old, new)` makes the row of a video that the catalogue has already (default: the new one); what another process wrote in
+        between is not lost, as `join` is called again with it. Raises `SettingsError`, listing every problem, for an unusable id or status
+        or a path that leaves the corpus, and `FormatError` for a value of the wrong type.
         """
-        added = list(map(_checked, videos))
-        with self._locked():
-            known = {video.id: video for video in self.list_videos()} if self._table_path.exists() else {}
-            for video in added:
-                known[video.id] = join(known[video.id], video) if join and video.id in known else video
-            write_table(self._table_path, videos_table(known.values()), "videos")
+        added = {video.id: video for video in map(_checked, videos)}
+
+        def rows() -> pa.Table:
+            known = self.find(added) if join else {}
+            return videos_table(join(known[id], video) if join and id in known else video for id, video in added.items())
+
+        self.catalogue.change(rows)
+
+    def change(self, ids: Iterable[str], change: Callable[[Video], Video]) -> None:
+        """Replace the rows of videos by what `change` makes of them; ids that are unknown by then are left out. Raises as `put_videos`."""
+        wanted = list(ids)
+
+        def rows() -> pa.Table:
+            before = self.find(wanted)
+            after = {id: _checked(change(video)) for id, video in before.items()}
+            return videos_table(video for id, video in after.items() if video != before[id])
+
+        self.catalogue.change(rows)
 
     # ---- rows ---------------------------------------------------------------------------------------------------
 
-    def actions_path(self, source: str, id: str) -> Path:
-        """The path of a video's rows from a source, whether or not it exists."""
+    def actions_path(self, source: str, id: str) -> Place:
+        """The place of a video's rows from a source, whether or not it exists."""
         _kind(source)
         return self.root / "actions" / source / f"{safe_name(id)}.parquet"
 
     def actions(self, source: str, id: str) -> pa.Table | None:
         """The rows of a video from a source ("recorded" or "idm-<fingerprint>"), or None if it has none yet."""
-        path = self.actions_path(source, id)
-        return read_table(path, _kind(source)) if path.exists() else None
+        try:
+            return read_table(self.actions_path(source, id), _kind(source))
+        except MissingError:
+            return None
 
     def write_actions(self, source: str, id: str, table: pa.Table, facts: Mapping[str, str] | None = None) -> None:
         """Write a video's rows, replacing older ones, with `facts` as metadata. Raises `FormatError` for other columns."""
@@ -135,18 +172,24 @@ class Corpus:
 
     def sources(self) -> list[str]:
         """The sources that have rows, by name."""
-        names = sorted(folder.name for folder in (self.root / "actions").glob("*"))
-        return [name for name in names if _is_source(name) and self.ids_with_rows(name)]
+        names = sorted(names_in(self.root / "actions"))
+        return [name for name in names if _is_source(name) and next(self.each_with_rows(name), None) is not None]
 
     def ids_with_rows(self, source: str) -> list[str]:
         """The ids of the videos that have rows from a source, in order."""
+        return sorted(self.each_with_rows(source))
+
+    def each_with_rows(self, source: str) -> Iterator[str]:
+        """The ids of the videos that have rows from a source, one after the other in no order."""
         _kind(source)
         return stems(self.root / "actions" / source)
 
     def chunks(self) -> pa.Table:
         """The pieces that a dataset's labels came in (schema `CHUNKS`), by video and number; empty where there are none."""
-        path = self.root / "chunks.parquet"
-        return read_table(path, "chunks") if path.exists() else CHUNKS.empty_table()
+        try:
+            return read_table(self.root / "chunks.parquet", "chunks")
+        except MissingError:
+            return CHUNKS.empty_table()
 
     # ---- verdicts -----------------------------------------------------------------------------------------------
 
@@ -154,7 +197,7 @@ class Corpus:
         """A filter's verdicts (schema `VERDICTS`). Raises `MissingError`, with the names there are, for another."""
         path = self._verdicts_path(name)
         if not path.exists():
-            known = stems(path.parent)
+            known = sorted(stems(path.parent))
             hint = nearest(name, known) if known else "make some with `ghostpad filter`"
             raise MissingError(f"{self.root} has no verdicts called '{name}': {hint}")
         return read_table(path, "verdicts")
@@ -166,14 +209,15 @@ class Corpus:
     # ---- inside -------------------------------------------------------------------------------------------------
 
     @property
-    def _table_path(self) -> Path:
-        return self.root / "videos.parquet"
+    def cache(self) -> Path:
+        """The folder of this machine for what is derived from the corpus and may be deleted at any time."""
+        if isinstance(self.root, Path):
+            return self.root / "cache"
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        return home / "ghostpad" / hashlib.sha256(str(self.root).encode()).hexdigest()[:16]
 
-    def _verdicts_path(self, name: str) -> Path:
+    def _verdicts_path(self, name: str) -> Place:
         return self.root / "verdicts" / f"{safe_name(name)}.parquet"
-
-    def _locked(self) -> AbstractContextManager[None]:
-        return locked(self.root / ".lock")
 
 
 def truth_table(folder: str | os.PathLike[str], id: str) -> pa.Table | None:
@@ -187,7 +231,7 @@ def truth_table(folder: str | os.PathLike[str], id: str) -> pa.Table | None:
     return read_table(path, "actions") if path.exists() else None
 
 
-def unreadable_lines(root: Path, unreadable: Mapping[str, str]) -> list[str]:
+def unreadable_lines(root: Place, unreadable: Mapping[str, str]) -> list[str]:
     """What a command prints about videos that it could not read: how many, and each id with the reason; nothing for none."""
     head = f"{root}: {len(unreadable)} videos cannot be read and are left out; the corpus still lists them as they were"
     return [head, *(f"  {id}: {reason}" for id, reason in sorted(unreadable.items()))] if unreadable else []
@@ -225,6 +269,18 @@ def _kind(source: str) -> str:
     return "actions" if source == RECORDED else "labels"
 
 
-def stems(folder: Path, suffix: str = ".parquet") -> list[str]:
-    """The names without suffix of the finished files in a folder, in order."""
-    return sorted(path.stem for path in folder.glob(f"[!.]*{suffix}"))
+def names_in(folder: Place) -> Iterator[str]:
+    """The names in a folder, one after the other in no order; none if there is no folder."""
+    try:
+        if isinstance(folder, Path):
+            with os.scandir(folder) as entries:
+                yield from (entry.name for entry in entries)
+        else:
+            yield from (path.name for path in folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return
+
+
+def stems(folder: Place, suffix: str = ".parquet") -> Iterator[str]:
+    """The names without suffix of the finished files in a folder, one after the other in no order."""
+    return (name.removesuffix(suffix) for name in names_in(folder) if name.endswith(suffix) and not name.startswith("."))

@@ -63,7 +63,7 @@ def open_run(folder: Place, run: Run) -> Opened:
     """Open a file of rows. Raises `FormatError` for one that is gone or damaged."""
     path = folder / run.name
     try:
-        source = open(path, "rb") if isinstance(path, Path) else path.open("rb")  # noqa: SIM115  (it is read as long as the table is in use)
+        source = pa.OSFile(str(path)) if isinstance(path, Path) else path.open("rb")
         size = source.seek(0, 2)
         if size != run.size or zlib.crc32(_footer(source, size)) != run.footer_crc:
             raise ValueError("it is not what was written")
