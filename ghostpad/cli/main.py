@@ -3,8 +3,8 @@
 `ghostpad` and `ghostpad --help` import nothing but the standard library, so the list of commands appears at once
 (about 0.1 s; torch alone takes 2 s). A command's flags are the parameters of its function, read by tyro.
 
-Exit status: 0 done, 1 an error that the user can fix, 2 wrong words or settings, 130 stopped with Ctrl-C. Anything else is a
-bug and keeps its traceback.
+Exit status: 0 done; 1 an error that the user can fix, or done but for videos that could not be read, which are listed; 2 wrong words or
+settings; 130 stopped with Ctrl-C. Anything else is a bug and keeps its traceback.
 """
 
 import sys
@@ -84,12 +84,22 @@ def run(prog: str, groups: Groups, words: list[str]) -> int:
     try:
         return _dispatch(prog, groups, words)
     except GhostpadError as error:
-        for line in str(error).splitlines():
-            print(f"ghostpad: error: {line}", file=sys.stderr)
-        return error.exit_code
+        return _print_error(error)
+    except Exception as error:
+        from ghostpad.base.places import place_error  # here, because it takes longer to import than the list of commands takes to print
+
+        if (told := place_error(error)) is None:
+            raise
+        return _print_error(told)
     except KeyboardInterrupt:
         print("ghostpad: stopped; re-run the same command to resume", file=sys.stderr)
         return 130
+
+
+def _print_error(error: GhostpadError) -> int:
+    for line in str(error).splitlines():
+        print(f"ghostpad: error: {line}", file=sys.stderr)
+    return error.exit_code
 
 
 def overview(prog: str = "ghostpad", groups: Groups = GROUPS) -> str:
@@ -170,5 +180,4 @@ def _run(prog: str, name: str, command: Command, words: list[str]) -> int:
         registry=settings_registry(),
         return_unknown_args=True,
     )
-    with_unknown(called, unknown_words)()
-    return 0
+    return with_unknown(called, unknown_words)() or 0  # a command returns its exit status, or nothing

@@ -113,8 +113,11 @@ class Table:
         state = self._refresh()
         if state.version == 0:
             runs = (write_run(self.folder, self._joined(state.runs, self.schema.names), self.schema),) if state.runs else ()
-            with suppress(FileExistsError):
+            try:
                 self._write(1, runs, self.schema.empty_table())
+            except FileExistsError:
+                if self._refresh().version == 0:  # not another writer's first version: a file where the folder would be
+                    raise
         if self._older is not None:
             with suppress(FileNotFoundError):
                 self._older.rename(str(self._older.with_name(f"{self._older.stem}.until-{self.folder.name}{self._older.suffix}")))

@@ -25,7 +25,7 @@ def some_actions() -> pa.Table:
 
 
 def some_videos() -> pa.Table:
-    row = {"id": "doom-novice-0", "path": "videos/doom-novice-0.mp4", "fps": "35/2", "frames": 8, "status": "ok"}
+    row = {"id": "doom-novice-0", "path": "videos/doom-novice-0.mp4", "fps": "35/2", "frames": 8, "status": "ok", "attempts": 0}
     return pa.Table.from_pylist([row], schema=records.VIDEOS)
 
 
@@ -72,7 +72,7 @@ def test_another_version_kind_or_layout_is_refused_by_name(tmp_path: Path, fact:
 
 def test_a_parquet_file_from_elsewhere_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": [1]}), tmp_path / "theirs.parquet")
-    with pytest.raises(FormatError, match="expected 'videos/2'"):
+    with pytest.raises(FormatError, match="expected 'videos/3'"):
         records.read_table(tmp_path / "theirs.parquet", "videos")
 
 
