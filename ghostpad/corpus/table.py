@@ -252,9 +252,8 @@ class Table:
             raise damaged(path, ValueError("its checksum is wrong"))
         about, _, rows = rest.partition(b"\n")
         runs = tuple(Run(*run) for run in json.loads(about)["runs"])
-        if table := self._known(path, pa.ipc.open_stream(rows).read_all()):
-            runs = (*runs, Run(path.name, table))
-        return _State(version, runs)
+        own = self._kept(path, as_kind(path, pa.ipc.open_stream(rows).read_all(), self.kind))
+        return _State(version, (*runs, *own))
 
     def _older_runs(self) -> tuple[Run, ...]:
         if self._older is None or not self._older.exists():
@@ -262,14 +261,12 @@ class Table:
         table = read_table(self._older, self.kind).sort_by(self.key)
         if len(table.column(self.key).unique()) < table.num_rows:
             raise damaged(self._older, ValueError("two rows have one key"))
-        rows = self._known(self._older, table)
-        return (Run(self._older.name, rows),) if rows else ()
+        return self._kept(self._older, table)
 
-    def _known(self, path: Place, table: pa.Table) -> int:
-        """Keep the rows of a small file; their number."""
-        table = as_kind(path, table, self.kind).replace_schema_metadata(None)
-        self._small[path.name] = table
-        return int(table.num_rows)
+    def _kept(self, path: Place, table: pa.Table) -> tuple[Run, ...]:
+        """Keep the rows of a small file; the file, if it has any."""
+        self._small[path.name] = table.replace_schema_metadata(None)
+        return (Run(path.name, table.num_rows),) if table.num_rows else ()
 
     def _write(self, version: int, runs: Sequence[Run], rows: pa.Table) -> None:
         """Create the file of a version. Raises `FileExistsError` if another process has."""
