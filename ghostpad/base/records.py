@@ -8,6 +8,7 @@ i+1.** A video of n frames therefore has n-1 rows; row i carries the presentatio
     labels    one row a frame, an IDM's pseudo-labels  corpus/actions/idm-<fingerprint>/<video>.parquet
     chunks    one row a chunk of a dataset's labels    corpus/chunks.parquet
     verdicts  one row a stretch of frames             corpus/verdicts/<name>.parquet
+    failures  one row a task and video                corpus/failures/
 
 Every file carries `ghostpad.table` (name and version) and `ghostpad.layout` in its schema metadata, and any facts that its
 writer adds (model fingerprint, licence); `read_table` refuses other versions.
@@ -150,10 +151,28 @@ CHUNKS = pa.schema(
 )
 """Columns of the chunks that a dataset's labels came in."""
 
-SCHEMAS: Mapping[str, pa.Schema] = {"videos": VIDEOS, "actions": ACTIONS, "labels": LABELS, "chunks": CHUNKS, "verdicts": VERDICTS}
+FAILURES = pa.schema(
+    [
+        pa.field("key", _TEXT, nullable=False),  # "<task> <video>"
+        pa.field("reason", _TEXT),  # why it failed the last time; null where it has been done since
+        pa.field("attempts", _I64, nullable=False),  # how often it failed
+        pa.field("sha256", _TEXT),  # of the footage that it failed on
+        pa.field("passing", pa.bool_(), nullable=False),  # whether it is no fault of the footage, so that every run tries it again
+    ]
+)
+"""Columns of what could not be done to single videos; a task is a source of rows, such as "idm-<fingerprint>"."""
+
+SCHEMAS: Mapping[str, pa.Schema] = {
+    "videos": VIDEOS,
+    "actions": ACTIONS,
+    "labels": LABELS,
+    "chunks": CHUNKS,
+    "verdicts": VERDICTS,
+    "failures": FAILURES,
+}
 """Every table kind and its columns."""
 
-VERSIONS: Mapping[str, int] = {"videos": 3, "actions": 2, "labels": 1, "chunks": 1, "verdicts": 1}
+VERSIONS: Mapping[str, int] = {"videos": 3, "actions": 2, "labels": 1, "chunks": 1, "verdicts": 1, "failures": 1}
 """Version of each schema above; it is part of every file."""
 
 
@@ -186,6 +205,18 @@ def read_table(path: AnyPlace, kind: str) -> pa.Table:
     except (pa.ArrowException, ValueError) as error:
         raise FormatError(f"{path} is damaged or no parquet file ({error}): remove it and re-run the command that wrote it") from None
     return as_kind(path, table, kind)
+
+
+def ends_whole(path: AnyPlace) -> bool:
+    """Whether a file is there and ends as a parquet file does whose footer fits in it: a quick look for one that was lost or cut off."""
+    try:
+        with open(path, "rb") if isinstance(path, str | os.PathLike) else path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 8))
+            length, mark = file.read(4), file.read(4)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return mark == b"PAR1" and int.from_bytes(length, "little") + 12 <= size
 
 
 def as_kind(path: AnyPlace, table: pa.Table, kind: str) -> pa.Table:
