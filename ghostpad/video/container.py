@@ -19,12 +19,10 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from ghostpad.base.errors import MediaError, MissingError
+from ghostpad.video.complete import check_complete
 
 _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,flv,gif,ogg,asf,mpeg"
 """The demuxers in use. Without such a list a text file, a picture or a playlist naming other files opens as a video."""
-
-_SHORT_S = 0.5
-"""How much earlier than its header says a Matroska or FLV file may end; a guess, above the rounding of every muxer seen."""
 
 _LEAD_S = 10
 """How far before the first frame to seek for it: MPEG-TS, asked for the first stamp itself, goes to the second keyframe."""
@@ -124,7 +122,7 @@ def demux_stamps(path: str | os.PathLike[str], container: InputContainer, stream
                 stamps.append((packet.pts, packet.duration or 0))
     except av.FFmpegError as error:
         raise MediaError(f"{path} cannot be read past {float(end_s):.3f} s ({_reason(error)}): fetch or record it again") from None
-    _check_complete(path, container, stream, end_s)
+    check_complete(path, container, stream, end_s)
     if not stamps:
         raise MediaError(f"{path} holds no frame: fetch or record it again")
     stamps.sort()
@@ -157,7 +155,7 @@ def _forward(
         after = "at its first frame" if last is None else f"after the frame at {float(last):.3f} s"
         raise MediaError(f"{path}: decoding failed {after} ({_reason(error)}): fetch or record it again") from None
     yield from ((stamp, None) for stamp in skipper.skipped_before(None))
-    _check_complete(path, container, stream, skipper.end_s)
+    check_complete(path, container, stream, skipper.end_s)
 
 
 class _PacketSkipper:
@@ -210,21 +208,6 @@ class _PacketSkipper:
                 heappush(self._skipped, stamp)
         self._stream.codec_context.skip_frame = "NONREF" if skip else "DEFAULT"
         return packet
-
-
-def _check_complete(path: str | os.PathLike[str], container: InputContainer, stream: VideoStream, end_s: Fraction) -> None:
-    """Raise `MediaError` for a file shorter than its header says: an mp4 by its index, Matroska and FLV by their duration."""
-    kind = container.format.name
-    if kind.startswith("mov"):
-        size = os.path.getsize(path)
-        cut = [entry.timestamp for entry in stream.index_entries if entry.pos + entry.size > size]
-        if cut:
-            at_s = float(min(cut) * _time_base(path, stream))
-            raise MediaError(f"{path} is cut off at {at_s:.3f} s: {len(cut)} frames of its index are missing: fetch or record it again")
-    elif (kind.startswith("matroska") or kind == "flv") and container.duration:
-        stated_s = container.duration / av.time_base
-        if float(end_s) < stated_s - _SHORT_S:
-            raise MediaError(f"{path} is cut off at {float(end_s):.3f} s of {stated_s:.3f} s: fetch or record it again")
 
 
 def _packet_end_s(packet: av.Packet) -> Fraction:

@@ -6,7 +6,7 @@ Reads one local file. Decoding with resizing to 256 x 256 costs about 1 CPU-seco
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from ghostpad.base.errors import MediaError, SettingsError
 from ghostpad.video.container import frames_from, needed_frames_from, open_video
-from ghostpad.video.paint import Boxes, Painter, paint_resized
+from ghostpad.video.paint import Boxes, paint_resized
+from ghostpad.video.shown import Viewer
 
 Images = NDArray[np.uint8]
 """uint8 [N, H, W, C], C is 3 (RGB) or 1 (gray)."""
@@ -50,22 +51,23 @@ def decode_frames(
 ) -> Iterator[Frame]:
     """Frames with `start_s <= pts < end_s` in order, reached by seeking; a `start_s` of 0 or less begins at the first frame.
 
-    `width_px` and `height_px` (both or neither) resize. `rate_hz` thins: at each tick k / rate_hz (k = 0, 1, ...; seconds of the
+    Pictures come as a viewer sees them, see `ghostpad.video.shown`, all at one size: `width_px` x `height_px`, or the video's own, which
+    `video_size` gives, if both are None. `rate_hz` thins: at each tick k / rate_hz (k = 0, 1, ...; seconds of the
     video's own clock) the frame on screen is kept, which is the latest with `pts <= tick`, and a frame on screen over several
     ticks comes once. So a video slower than the rate keeps every frame, and reading it in stretches changes nothing. A
     frame counts as on screen half a millisecond before its stamp, because common containers round stamps to 1 ms. A rate is
     read as the nearest fraction with a denominator up to 10,000, so 29.97002997 means 30000/1001. H.264 and HEVC frames that are not
-    kept, and to which no other frame refers, are not decoded: the same frames in less time. The boxes of `mask` are painted grey
-    before resizing and again after it, see `ghostpad.video.paint`.
+    kept, and to which no other frame refers, are not decoded: the same frames in less time. The boxes of `mask`, in pixels of the
+    video's own size, are painted grey before resizing and again after it, see `ghostpad.video.paint`.
 
     Raises `SettingsError` for impossible arguments, at once; `MissingError`; `MediaError` for a file that is no video, and,
     naming the file and time stamp, where decoding fails early.
     """
-    resize = _Resize(width_px, height_px, gray, mask)
+    resize = _Resize(width_px, height_px, gray)
     rate = None if rate_hz is None else _rate(rate_hz)
     if not math.isfinite(start_s) or (end_s is not None and not end_s > start_s):
         raise SettingsError(f"nothing lies between start_s {start_s} and end_s {end_s}: end_s must be after start_s")
-    return _decode(path, resize, rate, start_s, math.inf if end_s is None else end_s)
+    return _decode(path, resize, mask, rate, start_s, math.inf if end_s is None else end_s)
 
 
 def decode_array(
@@ -112,11 +114,11 @@ def read_window(
     stamps, order = np.unique(wanted, return_inverse=True)
     images: list[NDArray[np.uint8]] = []
     with open_video(path) as (container, stream):
-        rate = stream.average_rate or stream.guessed_rate
+        rate, viewer = stream.average_rate or stream.guessed_rate, Viewer(stream)
         tolerance_s = float(1 / (2 * rate)) if rate else float(_SLACK)
         for stretch in np.split(stamps, np.flatnonzero(np.diff(stamps) > _SEEK_GAP_S) + 1):
             frames = frames_from(path, container, stream, Fraction(stretch[0]))
-            images += _nearest(path, frames, stretch.tolist(), tolerance_s, resize)
+            images += _nearest(path, frames, stretch.tolist(), tolerance_s, lambda frame: resize(frame, viewer))
     window = np.stack(images)[order]
     return window[..., None] if gray else window
 
@@ -127,26 +129,32 @@ def resize_image(image: NDArray[np.uint8], width_px: int, height_px: int, gray: 
 
     C is 3, or 1 if `gray`. About 0.2 ms for 320 x 240 to 96 x 72 (measured). Raises `SettingsError` for an impossible size.
     """
-    resized = _Resize(width_px, height_px, gray)(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24"))
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+    resized = _Resize(width_px, height_px, gray).scaled(frame, width_px, height_px)
     return resized[..., None] if gray else resized
 
 
 class _Resize:
     """Turns decoder frames into arrays of one size. The scaler runs on one thread; PyAV's default takes every core."""
 
-    def __init__(self, width_px: int | None, height_px: int | None, gray: bool, mask: Boxes = ()):
+    def __init__(self, width_px: int | None, height_px: int | None, gray: bool):
         if (width_px is None) != (height_px is None):
             raise SettingsError("give both width_px and height_px, or neither")
         if width_px is not None and height_px is not None and min(width_px, height_px) < 1:
             raise SettingsError(f"a picture of {width_px} x {height_px} pixels is impossible: both must be 1 or more")
         self._width_px, self._height_px, self._format = width_px, height_px, "gray" if gray else "rgb24"
-        self._scaler, self._mask, self._painter = VideoReformatter(), tuple(mask), Painter(mask)
+        self._scaler = VideoReformatter()
 
-    def __call__(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
-        frame = self._painter(frame)
-        made = self._scaler.reformat(frame, self._width_px, self._height_px, self._format, interpolation="AREA", threads=1)
-        image = np.ascontiguousarray(made.to_ndarray(), np.uint8)
-        return paint_resized(image, self._mask, frame.width, frame.height) if self._mask else image
+    def __call__(self, frame: av.VideoFrame, viewer: Viewer) -> NDArray[np.uint8]:
+        """The frame as seen, masked; at the video's own size if none was given."""
+        shown = viewer(frame)
+        width_px, height_px = viewer.size_px
+        image = self.scaled(shown, self._width_px or width_px, self._height_px or height_px)
+        return paint_resized(image, viewer.mask, width_px, height_px)
+
+    def scaled(self, frame: av.VideoFrame, width_px: int, height_px: int) -> NDArray[np.uint8]:
+        made = self._scaler.reformat(frame, width_px, height_px, self._format, interpolation="AREA", threads=1)
+        return np.ascontiguousarray(made.to_ndarray(), np.uint8)
 
 
 def _rate(rate_hz: float | Fraction) -> Fraction:
@@ -156,7 +164,9 @@ def _rate(rate_hz: float | Fraction) -> Fraction:
     return rate if isinstance(rate_hz, Fraction) else rate.limit_denominator(10_000) or rate
 
 
-def _decode(path: str | os.PathLike[str], resize: _Resize, rate: Fraction | None, start_s: float, end_s: float) -> Iterator[Frame]:
+def _decode(
+    path: str | os.PathLike[str], resize: _Resize, mask: Boxes, rate: Fraction | None, start_s: float, end_s: float
+) -> Iterator[Frame]:
     def wanted(stamp: Fraction) -> bool:
         return float(stamp) >= start_s or start_s <= 0
 
@@ -164,13 +174,14 @@ def _decode(path: str | os.PathLike[str], resize: _Resize, rate: Fraction | None
         return wanted(stamp) and (rate is None or _on_tick(stamp, following, rate))
 
     with open_video(path) as (container, stream):
+        viewer = Viewer(stream, mask)
         # None if every frame is needed: then nothing waits in the look-ahead.
         frames = needed_frames_from(path, container, stream, Fraction(start_s), None if rate is None and start_s <= 0 else needed)
         for stamp, frame in frames if rate is None else _thin(frames, rate):
             if float(stamp) >= end_s:
                 return
             if frame is not None and wanted(stamp):
-                yield Frame(float(stamp), resize(frame))
+                yield Frame(float(stamp), resize(frame, viewer))
 
 
 def _thin(frames: Iterable[tuple[Fraction, av.VideoFrame | None]], rate: Fraction) -> Iterator[tuple[Fraction, av.VideoFrame | None]]:
@@ -204,7 +215,7 @@ def _nearest(
     frames: Iterator[tuple[Fraction, av.VideoFrame]],
     wanted: list[float],
     tolerance_s: float,
-    resize: _Resize,
+    picture: Callable[[av.VideoFrame], NDArray[np.uint8]],
 ) -> list[NDArray[np.uint8]]:
     """One image for each ascending stamp in `wanted`: of the frames around it the nearer one."""
     images: list[NDArray[np.uint8]] = []
@@ -214,7 +225,7 @@ def _nearest(
         pts_s, frame = min(around, key=lambda one: abs(one[0] - wanted[len(images)]), default=(math.inf, None))
         if frame is None or abs(pts_s - wanted[len(images)]) > tolerance_s:
             raise MediaError(f"{path} has no frame at {wanted[len(images)]:.6f} s: ask for a time stamp of this video")
-        images.append(resize(frame))
+        images.append(picture(frame))
 
     for stamp, frame in frames:
         now = float(stamp), frame

@@ -1,15 +1,18 @@
 """Grey boxes over parts of decoded frames: before the scaler, so that nothing bleeds into neighbouring pixels, and again after it.
 
-FFmpeg's drawbox filter copies a frame that others still refer to, so the decoder's own pictures never change. Reads and writes no
-files; costs one copy of the frame.
+The bytes of the boxes are written into the planes of the frame, in whatever format the decoder gives, so every other byte stays what it
+was. Reads and writes no files; costs one copy of a frame that the decoder still refers to.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import cast
 
 import av
 import numpy as np
-from av.filter import Graph
+from av.video.plane import VideoPlane
+from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 Box = tuple[int, int, int, int]
@@ -27,38 +30,54 @@ GREY = 128
 _ROUNDING_PX = 1e-6  # what rounding may add to a share
 
 
-class Painter:
-    """Paints the same boxes onto frame after frame; without boxes frames pass unchanged."""
+def painted(frame: av.VideoFrame, boxes: Boxes, of_px: tuple[int, int]) -> av.VideoFrame:
+    """The frame itself with boxes grey that were measured in a picture of width and height `of_px`; the decoder's pictures never change.
 
-    def __init__(self, boxes: Boxes):
-        self._boxes, self._graph = tuple(boxes), Graph()
-        self._key: tuple[int, int, str] | None = None
+    In a frame of another size each box covers the same part of the picture. It is enlarged to whole pixels and to even numbers, because
+    most videos have one colour for 2 x 2 pixels. Nothing outside changes.
+    """
+    if not boxes:
+        return frame
+    frame.make_writable()
+    if frame.format.has_palette or frame.format.is_bit_stream or any(plane.line_size <= 0 for plane in frame.planes):
+        frame = frame.reformat(format="rgb24", threads=1)  # a pixel is less than a byte, or the rows run upwards
+    grey = _grey(frame.format.name, frame.color_range)
+    for left, top, right, bottom in (_within(box, of_px, frame.width, frame.height) for box in boxes):
+        for plane, (pattern, across, down) in zip(frame.planes, grey, strict=True):
+            rows = _bytes_of(plane).reshape(plane.height, plane.line_size)
+            first, last = left // across * len(pattern), -(-right // across) * len(pattern)
+            rows[top // down : -(-bottom // down), first:last] = np.tile(pattern, max(0, last - first) // len(pattern))
+    return frame
 
-    def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """The frame with grey boxes, enlarged to even numbers, because most videos have one colour for 2 x 2 pixels."""
-        if not self._boxes:
-            return frame
-        key = frame.width, frame.height, frame.format.name
-        if key != self._key:
-            self._graph, self._key = self._built(frame), key
-        self._graph.push(frame)
-        painted = self._graph.pull()
-        assert isinstance(painted, av.VideoFrame)
-        painted.colorspace, painted.color_range = frame.colorspace, frame.color_range  # the filter may drop them
-        return painted
 
-    def _built(self, frame: av.VideoFrame) -> Graph:
-        graph = Graph()
-        last = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
-        for left, top, right, bottom in self._boxes:
-            x, y = left // 2 * 2, top // 2 * 2
-            wide, high = min(frame.width, (right + 1) // 2 * 2) - x, min(frame.height, (bottom + 1) // 2 * 2) - y
-            box = graph.add("drawbox", f"x={x}:y={y}:w={wide}:h={high}:color=0x{GREY:02x}{GREY:02x}{GREY:02x}:t=fill")
-            last.link_to(box)
-            last = box
-        last.link_to(graph.add("buffersink"))
-        graph.configure()
-        return graph
+def _within(box: Box, of_px: tuple[int, int], width_px: int, height_px: int) -> Box:
+    """A box of a picture of `of_px` in one of another size, clipped to it."""
+    left, top, right, bottom = box
+    x, y = left * width_px // of_px[0] // 2 * 2, top * height_px // of_px[1] // 2 * 2
+    right, bottom = -(-right * width_px // of_px[0]), -(-bottom * height_px // of_px[1])
+    return max(0, x), max(0, y), min(width_px, (right + 1) // 2 * 2), min(height_px, (bottom + 1) // 2 * 2)
+
+
+@lru_cache
+def _grey(name: str, color_range: int) -> list[tuple[NDArray[np.uint8], int, int]]:
+    """For each plane of a pixel format: the bytes of a grey pixel, and how many pixels of the picture they stand for across and down."""
+    gray = av.VideoFrame.from_ndarray(np.full((16, 16, 3), GREY, np.uint8), format="rgb24")
+    frame = gray.reformat(format=name, dst_color_range=ColorRange(color_range), threads=1)
+    return list(_pixels(frame))
+
+
+def _pixels(frame: av.VideoFrame) -> Iterator[tuple[NDArray[np.uint8], int, int]]:
+    for index, plane in enumerate(frame.planes):
+        parts = [part for part in frame.format.components if part.plane == index]
+        if len(frame.planes) == 1 and len(parts) > 1:
+            size, across, down = frame.format.padded_bits_per_pixel // 8, 1, 1
+        else:
+            size, across, down = sum(-(-part.bits // 8) for part in parts), frame.width // parts[0].width, frame.height // parts[0].height
+        yield _bytes_of(plane)[:size].copy(), across, down
+
+
+def _bytes_of(plane: VideoPlane) -> NDArray[np.uint8]:
+    return np.frombuffer(cast(bytearray, plane), np.uint8)
 
 
 def paint_resized(image: NDArray[np.uint8], boxes: Boxes, width_px: int, height_px: int) -> NDArray[np.uint8]:

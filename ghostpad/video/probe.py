@@ -1,4 +1,4 @@
-"""What a video file holds, by demuxing only: no pixel is decoded.
+"""What a video file holds, by demuxing: only the first frame is decoded, which alone says how the pictures are turned.
 
 Reads one local file once from end to end; about 22 ms for 504 packets (measured, PyAV 18.1).
 """
@@ -10,10 +10,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import av
 from av.video.stream import VideoStream
 
 from ghostpad.base.errors import MediaError
 from ghostpad.video.container import demux_stamps, open_video
+from ghostpad.video.shown import shown_size
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class VideoInfo:
 
 
 def probe_video(path: str | os.PathLike[str]) -> VideoInfo:
-    """Measure a video without decoding it.
+    """Measure a video without decoding more of it than its first frame.
 
     Raises `MissingError` if it is not there; `MediaError` if it is not a video, holds sound only, holds no frame, ends
     before its index says, or has missing or repeated time stamps.
@@ -56,11 +58,12 @@ def probe_video(path: str | os.PathLike[str]) -> VideoInfo:
         if not stream.width or not stream.height or not stream.time_base:
             raise MediaError(f"{path} has a video stream without a size: fetch or record it again")
         fps = _average_rate(stream, stream.time_base, stamps)
+        width_px, height_px = video_size(path)
         last_step = stamps[-1][1] * stream.time_base or 1 / fps
         return VideoInfo(
             path=Path(path),
-            width_px=stream.width,
-            height_px=stream.height,
+            width_px=width_px,
+            height_px=height_px,
             fps=fps,
             frames=len(stamps),
             duration_s=float((stamps[-1][0] - stamps[0][0]) * stream.time_base + last_step),
@@ -70,9 +73,16 @@ def probe_video(path: str | os.PathLike[str]) -> VideoInfo:
 
 
 def video_size(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Width and height in pixels as the file's header says, at once. Raises `MissingError`, and `MediaError` if it is no video."""
-    with open_video(path) as (_, stream):
-        return stream.width, stream.height
+    """Width and height in pixels as a viewer sees them: those of the header, turned as the first frame says, which is decoded for that.
+
+    Raises `MissingError`, and `MediaError` if it is no video.
+    """
+    with open_video(path) as (container, stream):
+        size = stream.width, stream.height
+        try:
+            return shown_size(next(container.decode(stream)), *size)
+        except (av.FFmpegError, StopIteration):
+            return size
 
 
 def read_stamps(path: str | os.PathLike[str]) -> list[Fraction]:

@@ -8,6 +8,7 @@ between keyframes).
 import json
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from fractions import Fraction
 
 import av
@@ -17,9 +18,10 @@ from ghostpad.base.ahead import read_ahead
 from ghostpad.base.errors import MediaError, SettingsError
 from ghostpad.base.files import atomic_path
 from ghostpad.video.container import frames_from, open_video
-from ghostpad.video.paint import Boxes, Painter
+from ghostpad.video.paint import Boxes
 from ghostpad.video.probe import read_stamps
 from ghostpad.video.record import H264Writer, check_encoding
+from ghostpad.video.shown import Viewer
 
 _PRESET, _MOTION = "ultrafast", "subme=1"
 """Measured here at 456 x 256 from 1080p60: 0.80 ms of CPU a frame and 711 KB for 120 frames at 38.4 dB (crf 22), where veryfast takes
@@ -41,9 +43,10 @@ def make_proxy(
     """Write at `target` a copy of `source` whose short side is `px` pixels (never enlarged; both sides rounded to even numbers).
 
     Every frame is kept with bit-equal time stamps, which is checked before the file appears. H.264 without B-frames, at most
-    `gop` frames between keyframes, x264 quality `crf`; the boxes of `mask` (pixels of the source) are grey.
+    `gop` frames between keyframes, x264 quality `crf`; pictures come as a viewer sees them, with the boxes of `mask` (pixels of the
+    source as seen) grey.
     The same source gives the same bytes. Raises `SettingsError` for options out of range, `MissingError`, and `MediaError` if the
-    source cannot be read to its end or its stamps cannot be kept.
+    source cannot be read to its end or its stamps cannot be kept, `OSError` where the disk is full.
     """
     check_encoding(crf, _PRESET, gop)
     if px < 2:
@@ -51,10 +54,12 @@ def make_proxy(
     with atomic_path(target) as temporary:
         writer, stamps = None, []
         try:
-            with open_video(source) as (container, stream):
+            with open_video(source) as (container, stream), ExitStack() as stack:
                 ticks_hz = _ticks_hz(stream.time_base)
                 rate = stream.average_rate or stream.guessed_rate or Fraction(30)
-                for stamp, shown, small in read_ahead(_small(frames_from(source, container, stream, Fraction(0)), px, mask), _AHEAD):
+                small_frames = _small(frames_from(source, container, stream, Fraction(0)), Viewer(stream, mask), px)
+                # The thread that reads ahead must have ended before the container closes under it, also after an error.
+                for stamp, shown, small in stack.enter_context(closing(read_ahead(small_frames, _AHEAD))):
                     if writer is None:
                         writer = H264Writer(
                             temporary, width_px=small.width, height_px=small.height, rate=rate, ticks_hz=ticks_hz,
@@ -72,12 +77,13 @@ def make_proxy(
             raise MediaError(f"{source}: its time stamps cannot be kept in an mp4: re-encode it first with `ffmpeg -i IN OUT.mp4`")
 
 
-def _small(frames: Iterator[tuple[Fraction, av.VideoFrame]], px: int, mask: Boxes) -> Iterator[tuple[Fraction, Fraction, av.VideoFrame]]:
-    """Each frame masked and resized, with its time stamp and its duration in seconds (0: unknown)."""
-    scaler, painter, size = VideoReformatter(), Painter(mask), None
+def _small(frames: Iterator[tuple[Fraction, av.VideoFrame]], viewer: Viewer, px: int) -> Iterator[tuple[Fraction, Fraction, av.VideoFrame]]:
+    """Each frame as seen, masked and resized, with its time stamp and its duration in seconds (0: unknown)."""
+    scaler, size = VideoReformatter(), None
     for stamp, frame in frames:
-        size = size or proxy_size(frame.width, frame.height, px)
-        small = scaler.reformat(painter(frame), *size, "yuv420p", interpolation="AREA", dst_color_range=ColorRange.MPEG, threads=1)
+        shown = viewer(frame)
+        size = size or proxy_size(*viewer.size_px, px)
+        small = scaler.reformat(shown, *size, "yuv420p", interpolation="AREA", dst_color_range=ColorRange.MPEG, threads=1)
         yield stamp, frame.duration * (frame.time_base or Fraction(0)), small
 
 

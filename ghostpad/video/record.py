@@ -25,11 +25,16 @@ _MIN_TICKS_HZ = 90_000
 """Fewest ticks a second of a recording's clock: MPEG's own 90 kHz, so that free time stamps are off by at most 6 microseconds."""
 
 
+_MOST_HZ, _MOST_NUMERATOR = 1000, 1_000_000
+"""Bounds of a recording's rate, which keep its clock within the 32 bits that an mp4 has for it."""
+
+
 class H264Writer:
     """An mp4 file with one H.264 stream, time stamps in ticks of 1 / `ticks_hz` second. `close` finishes the file.
 
     `path` is written in place, so callers pass a temporary name. `rate` guides the encoder only; `motion` are x264's options of motion
-    search where they differ from the preset; `comment` goes into the file's metadata. Raises `SettingsError` for impossible options.
+    search where they differ from the preset; `comment` goes into the file's metadata. Raises `SettingsError` for impossible options, and
+    `OSError` where the disk is full or cannot be written to; the writer is to be closed then too.
     """
 
     def __init__(
@@ -47,7 +52,7 @@ class H264Writer:
         # the tree or its assembly off (measured, PyAV 18.1). It is off in the ultrafast preset anyway.
         x264 = {"crf": str(crf), "preset": preset, "x264-params": f"mbtree=0{motion and ':'}{motion}"}
         self._stream = self._container.add_stream("libx264", rate=rate, options=x264)
-        self._time_base = Fraction(1, ticks_hz)
+        self._time_base, self._broken = Fraction(1, ticks_hz), False
         self._stream.width, self._stream.height, self._stream.pix_fmt = width_px, height_px, "yuv420p"
         self._stream.time_base = self._stream.codec_context.time_base = self._time_base
         self._stream.codec_context.gop_size = gop
@@ -60,12 +65,18 @@ class H264Writer:
         """Append a yuv420p frame shown from `ticks` on; stamps must rise. The last frame's duration ends the video."""
         frame.pts, frame.time_base, frame.duration = ticks, self._time_base, duration_ticks
         frame.pict_type = av.video.frame.PictureType.NONE  # the source's keyframes must not decide where ours are
-        self._container.mux(self._stream.encode(frame))
+        self._write(frame)
 
     def close(self) -> None:
-        """Flush the encoder and write the index."""
+        """Flush the encoder and write the index, unless writing has failed already."""
         with self._container:
-            self._container.mux(self._stream.encode(None))
+            if not self._broken:
+                self._write(None)
+
+    def _write(self, frame: av.VideoFrame | None) -> None:
+        self._broken = True  # PyAV crashes if it writes once more after the header could not be written, as on a full disk
+        self._container.mux(self._stream.encode(frame))
+        self._broken = False
 
 
 class VideoRecorder:
@@ -82,8 +93,8 @@ class VideoRecorder:
     def __init__(self, path: str | os.PathLike[str], fps: Fraction | int, *, crf: int = 23, preset: str = "ultrafast", gop: int = 60):
         check_encoding(crf, preset, gop)
         self.path, self.fps = Path(path), Fraction(fps)
-        if not 0 < self.fps <= 1000 or self.fps.numerator > 1_000_000:
-            raise SettingsError(f"fps is {fps}: give an exact fraction above 0, up to 1000, such as 35/2 or 30000/1001")
+        if not 0 < self.fps <= _MOST_HZ or self.fps.numerator > _MOST_NUMERATOR:
+            raise SettingsError(f"fps is {fps}: give an exact fraction above 0, up to {_MOST_HZ}, such as 35/2 or 30000/1001")
         self.frames = 0
         self._crf, self._preset, self._gop = crf, preset, gop
         self._ticks_hz = self.fps.numerator * math.ceil(Fraction(_MIN_TICKS_HZ, self.fps.numerator))
@@ -154,6 +165,12 @@ class VideoRecorder:
             writer.close()
         elif kind is None:
             raise MediaError(f"{self.path}: no picture was recorded, so there is no video")
+
+
+def recordable_rate(fps: Fraction) -> Fraction:
+    """The rate nearest to `fps` that a `VideoRecorder` takes: the mean of a variable rate may be too fine a fraction for a video's clock."""
+    rate = min(fps, Fraction(_MOST_HZ))
+    return rate if 0 < rate.numerator <= _MOST_NUMERATOR else max(Fraction(1, 1000), rate.limit_denominator(_MOST_NUMERATOR // _MOST_HZ))
 
 
 def check_encoding(crf: int, preset: str, gop: int) -> None:

@@ -19,7 +19,7 @@ from ghostpad.corpus.folder import Corpus
 from ghostpad.games.spec import Frame, GameSpec
 from ghostpad.measure.evaluate import match_video
 from ghostpad.video.decode import decode_frames
-from ghostpad.video.record import VideoRecorder
+from ghostpad.video.record import VideoRecorder, recordable_rate
 from ghostpad.view.pad import PREDICTED, TRUTH
 from ghostpad.view.plots import known_slots
 from ghostpad.view.scene import Track, draw_scene
@@ -43,7 +43,7 @@ def idm_clip(
         if corpus.actions(source, video) is not None:
             missing = f"true rows for {video}: record it, or name its --truth folder"
         raise MissingError(f"there are no {missing}")
-    fps, slots = Fraction(about.fps or 1), known_slots(rows)
+    fps, slots = recordable_rate(Fraction(about.fps or 1)), known_slots(rows)
     true_pads = np.where(rows.known, rows.truth, np.nan).astype(np.float32)
     first_s = None
     with VideoRecorder(out, fps, crf=_CRF, preset=_PRESET, gop=_GOP) as clip:
