@@ -109,3 +109,34 @@ def siglip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("siglip")
     transformers.SiglipVisionModel(config).save_pretrained(folder)
     return folder
+
+
+def write_growing(path: Path, images: Sequence[Any], fps: int = 20) -> Path:
+    """An MPEG-TS of pictures uint8 [H, W, 3] whose size may change between them, as when a stream is switched."""
+    from fractions import Fraction
+
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=fps, options={"crf": "1"})
+        stream.height, stream.width = images[0].shape[:2]
+        encoder, held = stream.codec_context, []
+        for number, image in enumerate(images):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, fps)
+            if (frame.width, frame.height) != (encoder.width, encoder.height):
+                held += encoder.encode(None)
+                encoder = av.CodecContext.create("libx264", "w")
+                encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, "yuv420p"
+                encoder.time_base, encoder.options = frame.time_base, {"crf": "1"}
+            held += encoder.encode(frame)
+        for packet in [*held, *encoder.encode(None)]:
+            packet.stream, packet.time_base = stream, Fraction(1, fps)
+            container.mux(packet)
+    return path
+
+
+@pytest.fixture(scope="session")
+def growing_video() -> Any:
+    """`write_growing`."""
+    return write_growing

@@ -30,7 +30,7 @@ def check_complete(path: str | os.PathLike[str], container: InputContainer, stre
     """Raise `MediaError`, naming the time, for a file that was read to `end_s` and is shorter than it says.
 
     An mp4 is measured by its index, Matroska and FLV by their duration, AVI by the sizes of its parts, an MPEG program stream by its last
-    packet: FFmpeg writes no end code, so one that was cut between two packets (one byte in 2,048) is taken as whole.
+    packet: FFmpeg writes no end code, so one that was cut between two packets (of 2 KB; copies often stop there) is taken as whole.
     """
     if lack := _lack(Path(path), container, stream, end_s):
         raise MediaError(f"{path} is cut off at {lack}: fetch or record it again")

@@ -168,7 +168,7 @@ class VideoRecorder:
 
 
 def recordable_rate(fps: Fraction) -> Fraction:
-    """The rate nearest to `fps` that a `VideoRecorder` takes: the mean of a variable rate may be too fine a fraction for a video's clock."""
+    """The rate nearest to `fps` that a `VideoRecorder` takes: the mean of a variable rate may be too fine a fraction for its clock."""
     rate = min(fps, Fraction(_MOST_HZ))
     return rate if 0 < rate.numerator <= _MOST_NUMERATOR else max(Fraction(1, 1000), rate.limit_denominator(_MOST_NUMERATOR // _MOST_HZ))
 

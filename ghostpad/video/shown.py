@@ -1,11 +1,12 @@
-"""Decoded frames as a viewer sees them: turned upright, and high dynamic range brought to the range of an ordinary screen.
+"""Decoded frames as a viewer sees them: turned upright, of 8 bits, and high dynamic range brought to the range of an ordinary screen.
 
 Phones store pictures as the sensor lies and say how to turn them; consoles record HDR, whose codes look pale and dark when they are read
-as ordinary ones. Both are done by FFmpeg's filters, on frames that need it only: all others pass untouched. Reads and writes no files.
+as ordinary ones. FFmpeg's filters do it, on frames that need it only: all others pass untouched. Reads and writes no files.
 Cost: nothing for ordinary footage. HDR: 5 CPU-seconds once for each time that a video is opened, in which swscale computes its table of
 colours, and 55 ms a frame of 1080p (measured, FFmpeg 8.1).
 """
 
+import re
 from collections.abc import Mapping
 from typing import cast
 
@@ -37,6 +38,10 @@ cut off all above 203 nits. The brightest light is what the video states, 10,000
 rather dark than burnt out."""
 
 
+_DEEP = re.compile(r"(yuva?4..p|gbra?p|gray)(9|1[0246])(le|be)")
+"""Pixel formats of more than 8 bits, whose first part names the same of 8 bits."""
+
+
 class Viewer:
     """Makes frame after frame of a video what a viewer sees, with the boxes of `mask` grey; without one ordinary frames pass unchanged.
 
@@ -53,7 +58,7 @@ class Viewer:
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
         """The frame upright, in ordinary colours, and masked. Turns that are not by quarters are left out."""
         self.size_px = shown_size(frame, *self._stored_px)
-        filters = ",".join(filter(None, [_TO_SDR if frame.color_trc in _HDR else "", _turn(frame)]))
+        filters = ",".join(filter(None, (_to_ordinary(frame), _turn(frame))))
         if filters:
             key = frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range, frame.color_trc, filters
             if key != self._key:
@@ -66,6 +71,13 @@ class Viewer:
 def shown_size(frame: av.VideoFrame, width_px: int, height_px: int) -> tuple[int, int]:
     """Width and height as seen of a video that is stored as `width_px` x `height_px` and has this frame."""
     return (height_px, width_px) if _turn(frame).count("transpose") == 1 else (width_px, height_px)
+
+
+def _to_ordinary(frame: av.VideoFrame) -> str:
+    if frame.color_trc in _HDR:
+        return _TO_SDR
+    # swscale spreads colour over its edges by other rules where there are more bits: a model would see another picture.
+    return f"format={deep[1]}" if (deep := _DEEP.fullmatch(frame.format.name)) else ""
 
 
 def _turn(frame: av.VideoFrame) -> str:

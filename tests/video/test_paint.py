@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -99,30 +100,14 @@ def test_d09_a_mask_changes_nothing_beside_it_in_any_pixel_format(tmp_path: Path
         assert np.ptp(bare[:, beside].astype(int)) > 200
 
 
-@pytest.fixture(scope="module")
-def growing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def test_d08_a_mask_follows_a_change_of_size(growing_video: Any, tmp_path: Path) -> None:
     """Black pictures with a box whose brightness changes with every frame; from the eighth on they are twice as large."""
-    path = tmp_path_factory.mktemp("growing") / "v.ts"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=20)
-        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
-        later = av.CodecContext.create("libx264", "w")
-        later.width, later.height, later.pix_fmt = 192, 128, "yuv420p"
-        later.time_base, later.options = Fraction(1, 20), {"crf": "1"}
-        for number in range(16):
-            times = 1 + number // 8
-            image = np.zeros((64 * times, 96 * times, 3), np.uint8)
-            image[BOX[1] * times : BOX[3] * times, BOX[0] * times : BOX[2] * times] = 16 * number
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p")
-            frame.pts, frame.time_base = number, Fraction(1, 20)
-            encoder, ends = (stream.codec_context, number == 7) if number < 8 else (later, number == 15)
-            for packet in [*encoder.encode(frame), *(encoder.encode(None) if ends else [])]:
-                packet.stream, packet.time_base = stream, Fraction(1, 20)
-                container.mux(packet)
-    return path
-
-
-def test_d08_a_mask_follows_a_change_of_size(growing: Path, tmp_path: Path) -> None:
+    images = []
+    for number in range(16):
+        times = 1 + number // 8
+        images.append(np.zeros((64 * times, 96 * times, 3), np.uint8))
+        images[-1][BOX[1] * times : BOX[3] * times, BOX[0] * times : BOX[2] * times] = 16 * number
+    growing = growing_video(tmp_path / "v.ts", images)
     assert video_size(growing) == (96, 64)
     for size in ({}, {"width_px": 24, "height_px": 16}):
         _, bare = decode_array(growing, **size)  # type: ignore[arg-type]

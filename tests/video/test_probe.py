@@ -1,5 +1,7 @@
 """Probing: what a file holds, and a clear sentence for every file that is no whole video."""
 
+import os
+import socket
 import subprocess
 import sys
 from fractions import Fraction
@@ -158,6 +160,58 @@ def test_a_cut_between_two_frames_is_seen_too(noise: Path, tmp_path: Path) -> No
         for frame in decode_frames(path):
             seen.append(frame)
     assert len(seen) == 89
+
+
+def old_kind(path: Path, kind: str) -> bytes:
+    """A file of an older kind: 60 frames of noise."""
+    codec = {"avi": "mpeg4", "vcd": "mpeg1video"}.get(kind, "mpeg2video")
+    rng = np.random.default_rng(0)
+    with av.open(str(path), "w", format=kind) as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 192, 128, "yuv420p", 4_000_000
+        for _ in range(60):  # each picture larger than a packet of 2 KB: FFmpeg stamps packets
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(rng.integers(0, 255, (128, 192, 3), np.uint8), format="rgb24")))
+        container.mux(stream.encode(None))
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["avi", "mpeg", "vob", "dvd", "vcd", "svcd"])
+def test_d11_an_avi_or_mpeg_that_is_cut_off_says_so_and_a_whole_one_is_taken(tmp_path: Path, kind: str) -> None:
+    data = old_kind(path := tmp_path / "whole.bin", kind)
+    assert probe_video(path).frames == 60
+    path.write_bytes(data + b"\0\0\1\xb9" * (kind != "avi"))  # with the end code, which FFmpeg leaves out
+    assert probe_video(path).frames == 60
+    for kept in (0.3, 0.5, 0.9, (len(data) - 30) / len(data)):
+        (cut := tmp_path / "cut.bin").write_bytes(data[: int(len(data) * kept) | 1])  # between packets nothing shows
+        with pytest.raises(MediaError, match="cut off at .* bytes are missing") as caught:
+            probe_video(cut)
+        assert str(cut) in str(caught.value)
+        with pytest.raises(MediaError, match="decoding failed after the frame at|cut off at"):
+            list(decode_frames(cut))
+
+
+def test_an_avi_that_was_written_to_a_pipe_states_no_size(tmp_path: Path) -> None:
+    data = bytearray(old_kind(path := tmp_path / "a.avi", "avi"))
+    data[4:8] = bytes(4)
+    path.write_bytes(data)
+    assert probe_video(path).frames == 60
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link to a pipe", "socket", "device"])
+def test_what_is_no_regular_file_is_refused_without_waiting_for_it(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "x.mp4"
+    if "pipe" in kind:
+        os.mkfifo(tmp_path / "pipe" if "link" in kind else path)
+    if "link" in kind:
+        path.symlink_to(tmp_path / "pipe")
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    with socket.socket(socket.AF_UNIX) as server:
+        if kind == "socket":
+            server.bind(str(path))
+        code = f"from ghostpad.video.probe import probe_video; probe_video({str(path)!r})"
+        told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert f"MediaError: {path} is not a file" in told.stderr
 
 
 def test_the_part_before_the_cut_can_still_be_read(noise: Path, tmp_path: Path) -> None:

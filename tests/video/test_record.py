@@ -1,6 +1,8 @@
 """The recorder: exact time stamps, whole files or none, the same bytes twice."""
 
 import hashlib
+import subprocess
+import sys
 import tempfile
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from ghostpad.base.errors import MediaError, SettingsError
 from ghostpad.video.decode import decode_array
 from ghostpad.video.probe import probe_video, read_stamps
-from ghostpad.video.record import VideoRecorder
+from ghostpad.video.record import VideoRecorder, recordable_rate
 
 GREY = np.full((16, 32, 3), 90, np.uint8)
 
@@ -148,3 +150,48 @@ def test_options_out_of_range_are_listed_at_once(tmp_path: Path) -> None:
     for fps in (0, -1, Fraction(2001, 1)):
         with pytest.raises(SettingsError, match="fps"):
             VideoRecorder(tmp_path / "a.mp4", fps)
+
+
+@pytest.mark.parametrize("what", ["record", "proxy"])
+@pytest.mark.parametrize("room_bytes", [0, 1, 50_000])
+def test_d16_a_full_disk_is_an_error_that_names_the_file_and_leaves_nothing(tmp_path: Path, what: str, room_bytes: int) -> None:
+    """A limit on the size of files stands for the disk: the same calls fail, also the very first one, at which PyAV used to crash."""
+    with VideoRecorder(tmp_path / "a.mp4", 30, crf=1) as video:
+        for index in range(60):
+            video.add(np.random.default_rng(index).integers(0, 256, (64, 96, 3), np.uint8))
+    before = (tmp_path / "a.mp4").read_bytes()
+    told = subprocess.run(
+        [sys.executable, "-c", _FULL_DISK, what, str(tmp_path), str(room_bytes)], capture_output=True, text=True, timeout=120
+    )
+    assert told.returncode == 0, told.stderr
+    assert "OSError" in told.stdout and "File too large" in told.stdout and ("a.mp4" if what == "record" else "p.mp4") in told.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"] and (tmp_path / "a.mp4").read_bytes() == before
+
+
+_FULL_DISK = """
+import resource, signal, sys
+import numpy as np
+from ghostpad.video.decode import decode_frames
+from ghostpad.video.proxy import make_proxy
+from ghostpad.video.record import VideoRecorder, recordable_rate
+
+what, folder, room_bytes = sys.argv[1:]
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(room_bytes), int(room_bytes)))
+try:
+    if what == "proxy":
+        make_proxy(f"{folder}/a.mp4", f"{folder}/p.mp4", crf=1)
+    else:
+        with VideoRecorder(f"{folder}/a.mp4", 30, crf=1) as video:
+            for frame in list(decode_frames(f"{folder}/a.mp4")):
+                video.add(frame.image)
+except OSError as error:
+    print("OSError", error)
+"""
+
+
+@given(st.fractions(min_value=0, max_value=5000))
+def test_any_mean_rate_has_one_near_it_that_can_be_recorded(fps: Fraction) -> None:
+    rate = recordable_rate(fps)
+    VideoRecorder("a.mp4", rate)
+    assert rate == fps if 0 < fps <= 1000 and fps.numerator <= 1_000_000 else abs(rate - min(fps, 1000)) <= Fraction(1, 1000)

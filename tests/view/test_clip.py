@@ -1,10 +1,12 @@
 """Clips have one frame a row, play in a browser, appear whole, and say what is missing."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import av
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from ghostpad.base.errors import MediaError, MissingError, SettingsError
@@ -14,6 +16,8 @@ from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.games.spec import game_spec
 from ghostpad.measure.evaluate import judge, match_video
 from ghostpad.video.probe import probe_video as probe
+from ghostpad.video.probe import read_stamps
+from ghostpad.video.record import VideoRecorder
 from ghostpad.view.clip import idm_clip, write_agent_clip
 
 SOURCE = "idm-0123456789ab"
@@ -49,6 +53,24 @@ def test_truth_may_lie_in_the_corpus(make_out: Callable[[], Path], tmp_path: Pat
     write_table(corpus.actions_path(RECORDED, "v1"), read_table(folder / "truth" / "v1.parquet", "actions"), "actions")
     assert [id for id in ("v0", "v1") if match_video(corpus, corpus.video(id), SOURCE, None) is not None] == ["v1"]
     assert probe(idm_clip(corpus, "v1", None, SOURCE, tmp_path / "a.mp4", seconds=1)).frames > 0
+
+
+def test_d17_a_variable_rate_has_a_clip_with_the_times_of_its_frames(make_out: Callable[[], Path], tmp_path: Path) -> None:
+    folder = make_out()
+    corpus, rng = Corpus.open(folder / "wild"), np.random.default_rng(0)
+    stamps = np.array([0, *np.sort(rng.choice(140, 28, replace=False)) * 1000 + 5000, 150_001]) / 90_000
+    with VideoRecorder(path := corpus.video_path("v0"), 60) as video:
+        for pts_s in stamps:
+            video.add(rng.integers(0, 255, (48, 64, 3), np.uint8), float(pts_s))
+    about, rows_s = probe(path), [float(stamp) for stamp in read_stamps(path)][:-1]
+    assert about.variable_rate and about.fps.numerator > 1_000_000, "no rate for a recording"
+    corpus.add_video(replace(corpus.video("v0"), fps=str(about.fps), frames=30, duration_s=about.duration_s))
+    for rows in (corpus.actions_path(SOURCE, "v0"), folder / "truth" / "v0.parquet"):
+        kind = "labels" if rows.is_relative_to(corpus.root) else "actions"
+        table = read_table(rows, kind)
+        write_table(rows, table.set_column(table.column_names.index("pts_s"), table.schema.field("pts_s"), pa.array(rows_s)), kind)
+    clip = idm_clip(corpus, "v0", folder / "truth", SOURCE, tmp_path / "a.mp4", seconds=99)
+    assert np.abs(np.array(read_stamps(clip), float)[:29] - (stamps - stamps[0])[:29]).max() < 1e-4
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from ghostpad.corpus.leaks.strips import around, corners, whole_box
 from ghostpad.corpus.masks import MARGIN_PX
 from ghostpad.corpus.record import record_corpus
 from ghostpad.games.overlay import Overlay
+from ghostpad.video.probe import read_stamps
 from ghostpad.video.record import VideoRecorder
 
 
@@ -146,3 +147,24 @@ def test_every_place_lies_in_the_picture_and_controls_keep_clear_of_the_mask(
             for x0, y0, x1, y1 in boxes:
                 shown[y0:y1, x0:x1] = True
         assert not shown[mask[1] : mask[3], mask[0] : mask[2]].any()
+
+
+def test_d08_a_change_of_size_is_probed_through(tmp_path: Path, growing_video: Any) -> None:
+    """Half of the footage is twice as large; a lamp of the controller shows inside the mask only."""
+    rng, held = np.random.default_rng(0), np.random.default_rng(1).random(160) > 0.5
+    corpus, images = Corpus.create(tmp_path / "c"), []
+    (corpus.root / "videos").mkdir()
+    for index in range(160):
+        times = 1 + index // 80
+        images.append(np.kron(rng.integers(60, 160, (30, 40, 3)), np.ones((2 * times, 2 * times, 1))).astype(np.uint8))
+        images[-1][45 * times : 55 * times, 60 * times : 75 * times] = 255 * held[index]
+    growing_video(corpus.root / "videos" / "v.ts", images)
+    pads = np.zeros((160, PAD_DIM), np.float32)
+    pads[:, slot("south")] = held
+    start_s = float(read_stamps(corpus.root / "videos" / "v.ts")[0])
+    corpus.write_actions("recorded", "v", actions_table(start_s + np.arange(160) / 20, pads, np.ones(PAD_DIM, np.bool_)))
+    corpus.add_video(Video(id="v", path="videos/v.ts", overlay_px=[60.0, 45.0, 15.0, 10.0], overlay_of_px=[80, 60]))
+    found = probe_leaks(corpus, corpus.list_videos()[0], margin_px=4)
+    assert found is not None and found.frames == 160 and not found.leaks and found.image.shape == (60, 80, 3)
+    bare = probe_leaks(corpus, corpus.list_videos()[0], margin_px=-4)
+    assert bare is not None and bare.leaks
