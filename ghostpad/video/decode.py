@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ghostpad.base.errors import MediaError, SettingsError
 from ghostpad.video.container import frames_from, needed_frames_from, open_video
 from ghostpad.video.paint import Boxes, paint_resized
-from ghostpad.video.shown import Viewer
+from ghostpad.video.shown import Viewer, showing
 
 Images = NDArray[np.uint8]
 """uint8 [N, H, W, C], C is 3 (RGB) or 1 (gray)."""
@@ -181,7 +181,9 @@ def _decode(
             if float(stamp) >= end_s:
                 return
             if frame is not None and wanted(stamp):
-                yield Frame(float(stamp), resize(frame, viewer))
+                with showing(path):
+                    image = resize(frame, viewer)
+                yield Frame(float(stamp), image)
 
 
 def _thin(frames: Iterable[tuple[Fraction, av.VideoFrame | None]], rate: Fraction) -> Iterator[tuple[Fraction, av.VideoFrame | None]]:
@@ -225,7 +227,8 @@ def _nearest(
         pts_s, frame = min(around, key=lambda one: abs(one[0] - wanted[len(images)]), default=(math.inf, None))
         if frame is None or abs(pts_s - wanted[len(images)]) > tolerance_s:
             raise MediaError(f"{path} has no frame at {wanted[len(images)]:.6f} s: ask for a time stamp of this video")
-        images.append(picture(frame))
+        with showing(path):
+            images.append(picture(frame))
 
     for stamp, frame in frames:
         now = float(stamp), frame

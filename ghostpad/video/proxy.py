@@ -21,7 +21,7 @@ from ghostpad.video.container import frames_from, open_video
 from ghostpad.video.paint import Boxes
 from ghostpad.video.probe import read_stamps
 from ghostpad.video.record import H264Writer, check_encoding
-from ghostpad.video.shown import Viewer
+from ghostpad.video.shown import Viewer, showing
 
 _PRESET, _MOTION = "ultrafast", "subme=1"
 """Measured here at 456 x 256 from 1080p60: 0.80 ms of CPU a frame and 711 KB for 120 frames at 38.4 dB (crf 22), where veryfast takes
@@ -57,7 +57,7 @@ def make_proxy(
             with open_video(source) as (container, stream), ExitStack() as stack:
                 ticks_hz = _ticks_hz(stream.time_base)
                 rate = stream.average_rate or stream.guessed_rate or Fraction(30)
-                small_frames = _small(frames_from(source, container, stream, Fraction(0)), Viewer(stream, mask), px)
+                small_frames = _small(source, frames_from(source, container, stream, Fraction(0)), Viewer(stream, mask), px)
                 # The thread that reads ahead must have ended before the container closes under it, also after an error.
                 for stamp, shown, small in stack.enter_context(closing(read_ahead(small_frames, _AHEAD))):
                     if writer is None:
@@ -77,13 +77,16 @@ def make_proxy(
             raise MediaError(f"{source}: its time stamps cannot be kept in an mp4: re-encode it first with `ffmpeg -i IN OUT.mp4`")
 
 
-def _small(frames: Iterator[tuple[Fraction, av.VideoFrame]], viewer: Viewer, px: int) -> Iterator[tuple[Fraction, Fraction, av.VideoFrame]]:
+def _small(
+    source: str | os.PathLike[str], frames: Iterator[tuple[Fraction, av.VideoFrame]], viewer: Viewer, px: int
+) -> Iterator[tuple[Fraction, Fraction, av.VideoFrame]]:
     """Each frame as seen, masked and resized, with its time stamp and its duration in seconds (0: unknown)."""
     scaler, size = VideoReformatter(), None
     for stamp, frame in frames:
-        shown = viewer(frame)
-        size = size or proxy_size(*viewer.size_px, px)
-        small = scaler.reformat(shown, *size, "yuv420p", interpolation="AREA", dst_color_range=ColorRange.MPEG, threads=1)
+        with showing(source):
+            shown = viewer(frame)
+            size = size or proxy_size(*viewer.size_px, px)
+            small = scaler.reformat(shown, *size, "yuv420p", interpolation="AREA", dst_color_range=ColorRange.MPEG, threads=1)
         yield stamp, frame.duration * (frame.time_base or Fraction(0)), small
 
 

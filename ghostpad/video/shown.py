@@ -1,13 +1,15 @@
 """Decoded frames as a viewer sees them: turned upright, of 8 bits, and high dynamic range brought to the range of an ordinary screen.
 
 Phones store pictures as the sensor lies and say how to turn them; consoles record HDR, whose codes look pale and dark when they are read
-as ordinary ones. FFmpeg's filters do it, on frames that need it only: all others pass untouched. Reads and writes no files.
-Cost: nothing for ordinary footage. HDR: 5 CPU-seconds once for each time that a video is opened, in which swscale computes its table of
-colours, and 55 ms a frame of 1080p (measured, FFmpeg 8.1).
+as ordinary ones. A wide gamut without HDR is shown as coded, a little pale. FFmpeg's filters do it, on frames that need it only: all
+others pass untouched. Reads and writes no files. Cost: nothing for ordinary footage. HDR: 5 CPU-seconds each time that a video is opened,
+in which swscale computes its table of colours, and 55 ms a frame of 1080p (measured, FFmpeg 8.1).
 """
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import cast
 
 import av
@@ -16,6 +18,7 @@ from av.filter import Graph
 from av.video.reformatter import ColorTrc
 from av.video.stream import VideoStream
 
+from ghostpad.base.errors import MediaError
 from ghostpad.video.paint import Boxes, painted
 
 _TURNS = {
@@ -66,6 +69,20 @@ class Viewer:
             self._graph.push(frame)
             frame = self._graph.vpull()
         return painted(frame, self.mask, self.size_px)
+
+
+@contextmanager
+def showing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turns an error of FFmpeg's in the conversion of a picture of `path` into a `MediaError`: rare colour matrices have no conversion."""
+    try:
+        yield
+    except MemoryError:
+        raise  # it says nothing about the file
+    except av.FFmpegError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise MediaError(
+            f"{path}: its colours are coded in a way that FFmpeg cannot show ({reason}): convert it with another tool"
+        ) from None
 
 
 def shown_size(frame: av.VideoFrame, width_px: int, height_px: int) -> tuple[int, int]:

@@ -10,6 +10,7 @@ import pytest
 from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
 from numpy.typing import NDArray
 
+from ghostpad.base.errors import MediaError
 from ghostpad.video.decode import decode_array, read_window
 from ghostpad.video.paint import GREY
 from ghostpad.video.probe import probe_video, video_size
@@ -84,6 +85,15 @@ def test_more_bits_show_the_same_picture(tmp_path: Path, gray: bool, full: bool)
         path = write(tmp_path / f"{format}.mkv", frames, "ffv1", color_range=colour_range)
         seen.append(decode_array(path, gray=gray)[1].astype(int))
     assert abs(seen[0] - seen[1]).max() <= 1
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_colours_that_cannot_be_shown_are_a_reason(tmp_path: Path, deep: bool) -> None:
+    ictcp = 14  # a colour matrix of HDR for which swscale has no conversion
+    path = write(tmp_path / "v.mp4", as_frames(pictures(2), "yuv420p10le" if deep else "yuv420p"), "libx264", colorspace=ictcp)
+    for read in (decode_array, lambda path: read_window(path, [0.0]), lambda path: make_proxy(path, tmp_path / "p.mp4"))[: 2 + deep]:
+        with pytest.raises(MediaError, match="v.mp4: its colours are coded in a way"):
+            read(path)
 
 
 def pq(nits: NDArray[np.float64]) -> NDArray[np.float64]:
