@@ -1,5 +1,6 @@
 """Footage that is stored otherwise than it is seen: turned, mirrored, of more bits, of high dynamic range."""
 
+import gc
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
 from numpy.typing import NDArray
 
 from ghostpad.base.errors import MediaError
-from ghostpad.video.decode import decode_array, read_window
+from ghostpad.video.decode import decode_array, decode_frames, read_window
 from ghostpad.video.paint import GREY
 from ghostpad.video.probe import probe_video, video_size
 from ghostpad.video.proxy import make_proxy
@@ -71,6 +72,17 @@ def test_a_turn_by_no_quarter_is_left_out(tmp_path: Path, upright: Path) -> None
     path = write(tmp_path / "v.mp4", as_frames(pictures(), "yuv444p"), "libx264", (30, False))
     assert video_size(path) == (96, 64)
     np.testing.assert_array_equal(decode_array(path)[1], decode_array(upright)[1])
+
+
+def test_a_frame_is_freed_when_it_has_been_seen(upright: Path) -> None:
+    """Frames that wait for the collector of cycles hold megabytes each, and new memory for the next ones costs a third of decoding."""
+    gc.collect()
+    gc.disable()
+    try:
+        held = [sum(isinstance(one, av.VideoFrame) for one in gc.get_objects()) for _ in decode_frames(upright)]
+    finally:
+        gc.enable()
+    assert 1 <= held[-1] == held[1]
 
 
 @pytest.mark.parametrize("gray", [False, True])
