@@ -6,20 +6,23 @@ an exact `Fraction` of a second, never index / fps. One decoder thread: a second
 """
 
 import os
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from heapq import heappop, heappush
-from itertools import pairwise
 from pathlib import Path
 
 import av
+import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from ghostpad.base.errors import MediaError, MissingError
 from ghostpad.video.complete import check_complete
+from ghostpad.video.damage import DamageWatch, packet_stamp
 
 _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,flv,gif,ogg,asf,mpeg"
 """The demuxers in use. Without such a list a text file, a picture or a playlist naming other files opens as a video."""
@@ -33,6 +36,12 @@ _SKIPPING = ("h264", "hevc")
 _LOOK_AHEAD, _LOOK_BACK = 4, 20
 """Packets after and before a packet that are searched for the stamp of the frame shown next: B-frames come in any order after the frames
 they refer to, of which H.264 allows 16. Too few would only skip less."""
+
+_FAILURES = 100
+"""How often reading may fail in one file before the rest counts as lost (a guess)."""
+
+OnPacket = Callable[[], None]
+"""Called for every packet read, to show that reading goes on."""
 
 Needed = Callable[[Fraction, Fraction], bool]
 """Whether a frame on screen from the first time stamp to the second is needed; if not, it must not be for a shorter time either."""
@@ -54,12 +63,16 @@ def open_video(path: str | os.PathLike[str]) -> Iterator[tuple[InputContainer, V
         raise MediaError(f"{file} is empty: fetch or record it again")
     try:
         container = av.open(str(file.absolute()), options={"format_whitelist": _CONTAINERS})
+    except MemoryError:
+        raise
     except (av.FFmpegError, OSError) as error:
         raise MediaError(f"{file} is not a video, or is cut off before its index ({_reason(error)}): fetch or record it again") from None
     with container:
         streams = [stream for stream in container.streams.video if not stream.disposition & av.stream.Disposition.attached_pic]
         if not streams:
             raise MediaError(f"{file} holds no pictures, only {_contents(container)}: name a file with a video stream")
+        if not streams[0].codec_context:  # PyAV's types do not know that
+            raise MediaError(f"{file} is in a format for which there is no decoder: convert it with `ffmpeg -i IN OUT.mp4`")
         streams[0].codec_context.thread_count = 1
         yield container, streams[0]
 
@@ -71,18 +84,30 @@ def frames_from(
 
     The first is a keyframe at or before `start` (0 or less: the first frame of the file). Raises `MediaError`, with the file and
     time stamp, where decoding fails, for a file that ends too early, and for stamps that are missing or do not rise.
-    Damage that the decoder conceals raises nothing.
+    Damage that the decoder conceals is seen only where it marks the picture, as H.264's and MPEG-2's often do.
     """
     return ((stamp, frame) for stamp, frame in needed_frames_from(path, container, stream, start, None) if frame is not None)
 
 
 def needed_frames_from(
-    path: str | os.PathLike[str], container: InputContainer, stream: VideoStream, start: Fraction, needed: Needed | None
+    path: str | os.PathLike[str],
+    container: InputContainer,
+    stream: VideoStream,
+    start: Fraction,
+    needed: Needed | None,
+    *,
+    watch: DamageWatch | None = None,
+    on_packet: OnPacket = lambda: None,
 ) -> Iterator[tuple[Fraction, av.VideoFrame | None]]:
     """`frames_from`, where a frame that is not `needed` (None: all are) may come as its time stamp alone, without being decoded.
 
-    No other frame refers to it, so the others are the same bit for bit.
+    No other frame refers to it, so the others are the same bit for bit. With a `watch` decoding goes on behind damage, and a frame that it
+    does not trust comes as its time stamp alone.
     """
+
+    def forward() -> Iterator[tuple[Fraction, av.VideoFrame | None]]:
+        return _forward(path, container, stream, needed, watch, on_packet)
+
     first_s = (stream.start_time or 0) * _time_base(path, stream)
     back = Fraction(0)
     while start > max(first_s, Fraction(0)):
@@ -95,7 +120,7 @@ def needed_frames_from(
             if not at_first:
                 raise
             container.seek(int(first_s // _time_base(path, stream)), stream=stream)  # AVI refuses to go before its start
-        frames = _forward(path, container, stream, needed)
+        frames = forward()
         first = next(frames, None)
         if first is not None and (first[0] <= start or at_first):
             yield first
@@ -104,58 +129,130 @@ def needed_frames_from(
         if at_first:
             return
         back = max(Fraction(1), 2 * back)
-    yield from _forward(path, container, stream, needed)
+    yield from forward()
 
 
-def demux_stamps(path: str | os.PathLike[str], container: InputContainer, stream: VideoStream) -> list[tuple[int, int]]:
-    """(pts, duration) in time base units of every frame that will be shown, by pts, without decoding (22 ms for 504 packets).
+def demux_stamps(
+    path: str | os.PathLike[str], container: InputContainer, stream: VideoStream, on_packet: OnPacket = lambda: None
+) -> tuple[NDArray[np.int64], int]:
+    """The pts int64 [N] of every frame that will be shown, ascending, and the duration of the last one, in time base units.
 
-    Raises `MediaError` for a file that breaks off, holds no frame, or whose stamps are missing or do not rise.
+    Decodes nothing; 22 ms for 504 packets and 16 bytes of memory a frame. Raises `MediaError` for a file that breaks off, holds no frame,
+    or whose stamps are missing or do not rise.
     """
-    stamps, end_s = [], Fraction(0)
+    stamps, durations, end_s = array("q"), array("q"), Fraction(0)
     try:
         for packet in container.demux():
+            on_packet()
             end_s = max(end_s, _packet_end_s(packet))
             if packet.stream_index == stream.index and packet.size and not packet.is_discard:
                 if packet.pts is None:
+                    if packet.is_corrupt:
+                        continue  # what is left of one whose beginning was lost
                     raise _no_stamps(path)
-                stamps.append((packet.pts, packet.duration or 0))
+                stamps.append(packet.pts)
+                durations.append(packet.duration or 0)
+    except MemoryError:
+        raise  # it says nothing about the file
     except av.FFmpegError as error:
         raise MediaError(f"{path} cannot be read past {float(end_s):.3f} s ({_reason(error)}): fetch or record it again") from None
     check_complete(path, container, stream, end_s)
     if not stamps:
         raise MediaError(f"{path} holds no frame: fetch or record it again")
-    stamps.sort()
-    for (pts, _), (following, _) in pairwise(stamps):
-        if pts == following:
-            raise _non_monotonic(path, pts * _time_base(path, stream))
-    return stamps
+    unsorted = np.frombuffer(stamps, np.int64)
+    pts = np.sort(unsorted)
+    repeated = np.flatnonzero(pts[1:] == pts[:-1])
+    if len(repeated):
+        raise _non_monotonic(path, int(pts[repeated[0]]) * _time_base(path, stream))
+    return pts, durations[int(unsorted.argmax())]
 
 
 def _forward(
-    path: str | os.PathLike[str], container: InputContainer, stream: VideoStream, needed: Needed | None
+    path: str | os.PathLike[str],
+    container: InputContainer,
+    stream: VideoStream,
+    needed: Needed | None,
+    watch: DamageWatch | None,
+    on_packet: OnPacket,
 ) -> Iterator[tuple[Fraction, av.VideoFrame | None]]:
     last: Fraction | None = None
     skipper = _PacketSkipper(stream, needed)
+    if watch:
+        watch.begin()
     try:
-        for packet in skipper.packets_for_decoder(container.demux()):
-            for frame in packet.decode():
-                assert isinstance(frame, av.VideoFrame)
+        for packet in skipper.packets_for_decoder(_packets(container, stream, watch, on_packet)):
+            for frame in _decoded(packet, watch):
                 if frame.pts is None:
-                    raise _no_stamps(path)
+                    if watch is None:
+                        raise _no_stamps(path)
+                    watch.damage("frames have no time stamp", None)
+                    continue
                 stamp = frame.pts * (frame.time_base or _time_base(path, stream))
                 yield from ((earlier, None) for earlier in skipper.skipped_before(stamp) if last is not None and earlier > last)
+                trusted = watch is None or watch.trusts(frame, stamp)
                 if last is not None and stamp <= last:
-                    raise _non_monotonic(path, stamp)
+                    if trusted:
+                        raise _non_monotonic(path, stamp)
+                    continue
+                if watch is None and frame.is_corrupt and last is not None:
+                    raise MediaError(
+                        f"{path}: decoding failed after the frame at {float(last):.3f} s (damaged data): fetch or record it again"
+                    )
                 last = stamp
                 # A field-coded picture is two packets, which must be decoded together.
                 skipper.may_skip = not frame.interlaced_frame
-                yield stamp, frame
+                yield stamp, frame if trusted else None
+    except MemoryError:
+        raise
     except av.FFmpegError as error:
         after = "at its first frame" if last is None else f"after the frame at {float(last):.3f} s"
         raise MediaError(f"{path}: decoding failed {after} ({_reason(error)}): fetch or record it again") from None
     yield from ((stamp, None) for stamp in skipper.skipped_before(None))
-    check_complete(path, container, stream, skipper.end_s)
+    try:
+        check_complete(path, container, stream, skipper.end_s)
+    except MediaError:
+        if watch is None:
+            raise
+        watch.end(_stated_end(container, stream, skipper.end_s), "the file is cut off")
+    else:
+        if watch:
+            watch.end(skipper.end_s)
+
+
+def _packets(container: InputContainer, stream: VideoStream, watch: DamageWatch | None, on_packet: OnPacket) -> Iterator[av.Packet]:
+    """The packets of all streams in order; with a `watch` reading goes on where it failed."""
+    failures = 0
+    while True:
+        try:
+            for packet in container.demux():
+                on_packet()
+                if watch and packet.stream_index == stream.index and packet.size:
+                    watch.packet(packet)
+                yield packet
+            return
+        except av.FFmpegError as error:
+            failures += 1
+            if watch is None or isinstance(error, MemoryError) or failures > _FAILURES:
+                raise
+            watch.damage("the file cannot be read", None)
+
+
+def _decoded(packet: av.Packet, watch: DamageWatch | None) -> list[av.VideoFrame]:
+    """The frames that come out of the decoder for a packet: none, with a `watch`, where it fails."""
+    if watch and packet.is_keyframe:
+        watch.keyframe(packet)
+        if not watch.trusting:
+            packet.stream.codec_context.flush_buffers()  # AV1's goes on failing for longer otherwise
+    try:
+        return packet.decode()
+    except av.FFmpegError as error:
+        if watch is None or isinstance(error, MemoryError):
+            raise
+        watch.damage("the decoder fails", packet_stamp(packet))
+        return []
+    finally:
+        if watch:
+            watch.log("the decoder finds damage", packet_stamp(packet))
 
 
 class _PacketSkipper:
@@ -208,6 +305,15 @@ class _PacketSkipper:
                 heappush(self._skipped, stamp)
         self._stream.codec_context.skip_frame = "NONREF" if skip else "DEFAULT"
         return packet
+
+
+def _stated_end(container: InputContainer, stream: VideoStream, read: Fraction) -> Fraction:
+    """Where the video ends by its header, in seconds, if that is later than what was `read`."""
+    if stream.duration and stream.time_base:
+        return max(read, ((stream.start_time or 0) + stream.duration) * stream.time_base)
+    if container.duration:
+        return max(read, Fraction((container.start_time or 0) + container.duration, av.time_base))
+    return read
 
 
 def _packet_end_s(packet: av.Packet) -> Fraction:

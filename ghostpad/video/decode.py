@@ -6,9 +6,11 @@ Reads one local file. Decoding with resizing to 256 x 256 costs about 1 CPU-seco
 
 import math
 import os
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import groupby
 
 import av
 import numpy as np
@@ -16,7 +18,8 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from ghostpad.base.errors import MediaError, SettingsError
-from ghostpad.video.container import frames_from, needed_frames_from, open_video
+from ghostpad.video.container import OnPacket, frames_from, needed_frames_from, open_video
+from ghostpad.video.damage import DamageWatch, Gap
 from ghostpad.video.paint import Boxes, paint_resized
 from ghostpad.video.shown import Viewer, showing
 
@@ -48,6 +51,8 @@ def decode_frames(
     start_s: float = 0.0,
     end_s: float | None = None,
     mask: Boxes = (),
+    gaps: list[Gap] | None = None,
+    on_packet: OnPacket = lambda: None,
 ) -> Iterator[Frame]:
     """Frames with `start_s <= pts < end_s` in order, reached by seeking; a `start_s` of 0 or less begins at the first frame.
 
@@ -60,14 +65,24 @@ def decode_frames(
     kept, and to which no other frame refers, are not decoded: the same frames in less time. The boxes of `mask`, in pixels of the
     video's own size, are painted grey before resizing and again after it, see `ghostpad.video.paint`.
 
+    With a list of `gaps` decoding goes on behind damage. Frames from the damage to the next keyframe are left out, and each such stretch is
+    added to `gaps` before the first frame behind it comes (see `ghostpad.video.damage`); `parts` splits the frames there. `on_packet` is
+    called for every packet read, and shows that reading goes on while no frame is wanted.
+
     Raises `SettingsError` for impossible arguments, at once; `MissingError`; `MediaError` for a file that is no video, and,
-    naming the file and time stamp, where decoding fails early.
+    naming the file and time stamp, where decoding fails early or a picture is marked as damaged. With `gaps` damage raises it only if no
+    frame of the whole file is good.
     """
     resize = _Resize(width_px, height_px, gray)
     rate = None if rate_hz is None else _rate(rate_hz)
     if not math.isfinite(start_s) or (end_s is not None and not end_s > start_s):
         raise SettingsError(f"nothing lies between start_s {start_s} and end_s {end_s}: end_s must be after start_s")
-    return _decode(path, resize, mask, rate, start_s, math.inf if end_s is None else end_s)
+    return _decode(path, resize, mask, rate, start_s, math.inf if end_s is None else end_s, gaps, on_packet)
+
+
+def parts(frames: Iterable[Frame], gaps: Sequence[Gap]) -> Iterator[Iterator[Frame]]:
+    """The frames of `decode_frames(..., gaps=gaps)` as one iterator for each stretch without a gap, to be used up one after the other."""
+    return (part for _, part in groupby(frames, lambda frame: bisect_right(gaps, frame.pts_s, key=lambda gap: gap.end_s)))
 
 
 def decode_array(
@@ -165,7 +180,14 @@ def _rate(rate_hz: float | Fraction) -> Fraction:
 
 
 def _decode(
-    path: str | os.PathLike[str], resize: _Resize, mask: Boxes, rate: Fraction | None, start_s: float, end_s: float
+    path: str | os.PathLike[str],
+    resize: _Resize,
+    mask: Boxes,
+    rate: Fraction | None,
+    start_s: float,
+    end_s: float,
+    gaps: list[Gap] | None,
+    on_packet: OnPacket,
 ) -> Iterator[Frame]:
     def wanted(stamp: Fraction) -> bool:
         return float(stamp) >= start_s or start_s <= 0
@@ -173,17 +195,23 @@ def _decode(
     def needed(stamp: Fraction, following: Fraction) -> bool:
         return wanted(stamp) and (rate is None or _on_tick(stamp, following, rate))
 
+    watch = None if gaps is None else DamageWatch(gaps, start_s if start_s > 0 else -math.inf, end_s)
     with open_video(path) as (container, stream):
         viewer = Viewer(stream, mask)
         # None if every frame is needed: then nothing waits in the look-ahead.
-        frames = needed_frames_from(path, container, stream, Fraction(start_s), None if rate is None and start_s <= 0 else needed)
+        skippable = None if rate is None and start_s <= 0 else needed
+        frames = needed_frames_from(path, container, stream, Fraction(start_s), skippable, watch=watch, on_packet=on_packet)
         for stamp, frame in frames if rate is None else _thin(frames, rate):
             if float(stamp) >= end_s:
+                if watch:
+                    watch.end(end_s)
                 return
             if frame is not None and wanted(stamp):
                 with showing(path):
                     image = resize(frame, viewer)
                 yield Frame(float(stamp), image)
+    if watch and watch.good_s is None and start_s <= 0:
+        raise MediaError(f"{path}: no frame can be decoded: fetch or record it again")
 
 
 def _thin(frames: Iterable[tuple[Fraction, av.VideoFrame | None]], rate: Fraction) -> Iterator[tuple[Fraction, av.VideoFrame | None]]:

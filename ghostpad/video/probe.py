@@ -6,15 +6,16 @@ Reads one local file once from end to end; about 22 ms for 504 packets (measured
 import os
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from ghostpad.base.errors import MediaError
-from ghostpad.video.container import demux_stamps, open_video
+from ghostpad.video.container import OnPacket, demux_stamps, open_video
 from ghostpad.video.shown import shown_size
 
 
@@ -47,28 +48,28 @@ class VideoInfo:
         }
 
 
-def probe_video(path: str | os.PathLike[str]) -> VideoInfo:
-    """Measure a video without decoding more of it than its first frame.
+def probe_video(path: str | os.PathLike[str], on_packet: OnPacket = lambda: None) -> VideoInfo:
+    """Measure a video without decoding more of it than its first frame. `on_packet` is called for every packet read.
 
     Raises `MissingError` if it is not there; `MediaError` if it is not a video, holds sound only, holds no frame, ends
     before its index says, or has missing or repeated time stamps.
     """
     with open_video(path) as (container, stream):
-        stamps = demux_stamps(path, container, stream)
+        pts, last_duration = demux_stamps(path, container, stream, on_packet)
         if not stream.width or not stream.height or not stream.time_base:
             raise MediaError(f"{path} has a video stream without a size: fetch or record it again")
-        fps = _average_rate(stream, stream.time_base, stamps)
+        fps = _average_rate(stream, stream.time_base, pts)
         width_px, height_px = video_size(path)
-        last_step = stamps[-1][1] * stream.time_base or 1 / fps
+        last_step = last_duration * stream.time_base or 1 / fps
         return VideoInfo(
             path=Path(path),
             width_px=width_px,
             height_px=height_px,
             fps=fps,
-            frames=len(stamps),
-            duration_s=float((stamps[-1][0] - stamps[0][0]) * stream.time_base + last_step),
+            frames=len(pts),
+            duration_s=float(int(pts[-1] - pts[0]) * stream.time_base + last_step),
             codec=stream.codec_context.name,
-            variable_rate=_is_variable([pts for pts, _ in stamps]),
+            variable_rate=_is_variable(pts),
         )
 
 
@@ -88,11 +89,12 @@ def video_size(path: str | os.PathLike[str]) -> tuple[int, int]:
 def read_stamps(path: str | os.PathLike[str]) -> list[Fraction]:
     """The exact time stamp in seconds of every frame, in order, without decoding. Raises as `probe_video`."""
     with open_video(path) as (container, stream):
-        return [pts * (stream.time_base or Fraction(1)) for pts, _ in demux_stamps(path, container, stream)]
+        pts, _ = demux_stamps(path, container, stream)
+        return [stamp * (stream.time_base or Fraction(1)) for stamp in pts.tolist()]
 
 
-def _average_rate(stream: VideoStream, time_base: Fraction, stamps: list[tuple[int, int]]) -> Fraction:
-    steps, span = len(stamps) - 1, stamps[-1][0] - stamps[0][0]
+def _average_rate(stream: VideoStream, time_base: Fraction, pts: NDArray[np.int64]) -> Fraction:
+    steps, span = len(pts) - 1, int(pts[-1] - pts[0])
     stated = [rate for rate in (stream.average_rate, stream.guessed_rate) if rate]
     for rate in stated:
         if abs(steps / (rate * time_base) - span) <= 1:
@@ -102,10 +104,10 @@ def _average_rate(stream: VideoStream, time_base: Fraction, stamps: list[tuple[i
     return steps / (span * time_base)
 
 
-def _is_variable(pts: list[int]) -> bool:
-    steps = [following - before for before, following in pairwise(pts)]
-    if not steps:
+def _is_variable(pts: NDArray[np.int64]) -> bool:
+    steps = np.diff(pts)
+    if not len(steps):
         return False
     # A clock that does not divide the frame time makes steps differ by one unit; if the clock counts frames, one unit is a lost frame.
-    rounding = 1 if min(steps) > 2 else 0
-    return max(steps) - min(steps) > rounding
+    rounding = 1 if steps.min() > 2 else 0
+    return bool(steps.max() - steps.min() > rounding)
