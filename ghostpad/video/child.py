@@ -31,7 +31,7 @@ from typing import IO, Any
 import numpy as np
 
 from ghostpad.base.errors import GhostpadError, MediaError, MissingError, SettingsError
-from ghostpad.video.container import demux_stamps, open_video
+from ghostpad.video.container import NoMemory, demux_stamps, open_video
 from ghostpad.video.damage import Gap
 from ghostpad.video.decode import Frame, decode_frames
 from ghostpad.video.paint import Boxes
@@ -69,8 +69,8 @@ class VideoChild:
     """Reads videos in one child process, which is replaced after a failure. For one thread at a time.
 
     Linux ends it with the thread that made the call by which it started; the next call then starts another. Every
-    method raises as the function that it is named after, and `MediaError` if the child crashes, gives no answer for
-    `limits.stall_s` or needs more than `limits.memory_bytes`. Use it as a context manager, or `close` it.
+    method raises as the function that it is named after, and `MediaError` if the child crashes or gives no answer for
+    `limits.stall_s`, `NoMemory` if it needs more than `limits.memory_bytes`. Use it as a context manager, or `close` it.
     """
 
     def __init__(self, limits: Limits = Limits()):  # noqa: B008  (frozen)
@@ -204,7 +204,7 @@ class VideoChild:
         """The error for a child that has ended with an exit status."""
         self.close()
         if code == _OUT_OF_MEMORY:
-            return MediaError(f"{path} needs more than {self._limits.memory_bytes / 1e9:.3g} GB of memory: allow more, or leave it out")
+            return NoMemory(f"{path} needs more than {self._limits.memory_bytes / 1e9:.3g} GB of memory: allow more, or leave it out")
         how = f"crashed (signal {-code})" if code < 0 else f"ended (exit status {code})"
         return MediaError(f"{path}: the decoder {how}: fetch or record it again")
 
@@ -251,7 +251,7 @@ class _Server:
                 self._say({"end": True})
             except _Left:
                 pass
-            except MemoryError:
+            except (MemoryError, NoMemory):
                 os._exit(_OUT_OF_MEMORY)
             except GhostpadError as error:
                 self._say({"error": type(error).__name__, "text": str(error)})

@@ -47,12 +47,16 @@ Needed = Callable[[Fraction, Fraction], bool]
 """Whether a frame on screen from the first time stamp to the second is needed; if not, it must not be for a shorter time either."""
 
 
+class NoMemory(MediaError):
+    """A video that needs more memory than there is. It may be sound: with more memory, or alone on the machine, it may be read."""
+
+
 @contextmanager
 def open_video(path: str | os.PathLike[str]) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The open container and its first video stream (cover pictures do not count), decoding on one thread.
 
-    Raises `MissingError` if there is no such file and `MediaError` if it is not a video, is cut off before its index, or
-    holds sound only.
+    Raises `MissingError` if there is no such file and `MediaError` if it is not a video, is cut off before its index, holds sound only, or
+    has no decoder; `NoMemory` as all that read it.
     """
     file = Path(path)
     if not file.exists():
@@ -62,9 +66,9 @@ def open_video(path: str | os.PathLike[str]) -> Iterator[tuple[InputContainer, V
     if file.stat().st_size == 0:
         raise MediaError(f"{file} is empty: fetch or record it again")
     try:
-        container = av.open(str(file.absolute()), options={"format_whitelist": _CONTAINERS})
+        container = av.open(str(file.absolute()), options={"format_whitelist": _CONTAINERS}, metadata_errors="replace")
     except MemoryError:
-        raise
+        raise _no_memory(file) from None
     except (av.FFmpegError, OSError) as error:
         raise MediaError(f"{file} is not a video, or is cut off before its index ({_reason(error)}): fetch or record it again") from None
     with container:
@@ -153,7 +157,7 @@ def demux_stamps(
                 stamps.append(packet.pts)
                 durations.append(packet.duration or 0)
     except MemoryError:
-        raise  # it says nothing about the file
+        raise _no_memory(path) from None
     except av.FFmpegError as error:
         raise MediaError(f"{path} cannot be read past {float(end_s):.3f} s ({_reason(error)}): fetch or record it again") from None
     check_complete(path, container, stream, end_s)
@@ -203,7 +207,7 @@ def _forward(
                 skipper.may_skip = not frame.interlaced_frame
                 yield stamp, frame if trusted else None
     except MemoryError:
-        raise
+        raise _no_memory(path) from None
     except av.FFmpegError as error:
         after = "at its first frame" if last is None else f"after the frame at {float(last):.3f} s"
         raise MediaError(f"{path}: decoding failed {after} ({_reason(error)}): fetch or record it again") from None
@@ -326,6 +330,10 @@ def _time_base(path: str | os.PathLike[str], stream: VideoStream) -> Fraction:
     if not stream.time_base:
         raise _no_stamps(path)
     return stream.time_base
+
+
+def _no_memory(path: str | os.PathLike[str]) -> NoMemory:
+    return NoMemory(f"{path} needs more memory than there is: free some and try again, or leave it out")
 
 
 def _no_stamps(path: str | os.PathLike[str]) -> MediaError:

@@ -86,6 +86,8 @@ def _odd(folder: Path) -> list[MadeVideo]:
         good("long-name-" + 200 * "n" + ".mp4"),
         good("naïve 日本 $(x);'.mp4"),
     ]
+    titled = good("name-in-latin-1.mkv")  # of the writing program, which is no UTF-8
+    _patch(titled.path, titled.path.read_bytes().rindex(b"Lavf"), "Mäx".encode("latin-1"))
     turned = good("rotated.mp4")
     matrix = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 64 << 16, 0, 1 << 30)
     _patch(turned.path, turned.path.read_bytes().index(b"tkhd") + 44, matrix)
@@ -93,7 +95,7 @@ def _odd(folder: Path) -> list[MadeVideo]:
     at, hertz = edited.path.read_bytes().index(b"elst") + 16, av.open(str(edited.path)).streams.video[0].time_base
     assert hertz
     _patch(edited.path, at, struct.pack(">i", int(10 / FPS / hertz)))
-    return [*made, turned, edited]
+    return [*made, titled, turned, edited]
 
 
 def _cut(folder: Path) -> list[MadeVideo]:
