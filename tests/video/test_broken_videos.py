@@ -75,10 +75,9 @@ def test_sound_videos_are_whole_with_and_without_looking_for_damage(child: Video
         assert all(np.array_equal(one.image, other.image) for one, other in zip(plain, watched, strict=True))
 
 
-def test_the_same_call_makes_the_same_bytes(tmp_path: Path) -> None:
+def test_the_same_call_makes_the_same_pictures(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
-        make_good_videos(tmp_path / folder, 8)  # those that Matroska does not give a random name
-    for path in (tmp_path / "a").iterdir():
-        if path.suffix in {".mp4", ".ts", ".flv", ".mov"}:
-            assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+    for one, other in zip(make_good_videos(tmp_path / "a", 4), make_good_videos(tmp_path / "b", 4), strict=True):
+        before, after = (list(decode_frames(video.path)) for video in (one, other))
+        assert all(np.array_equal(x.image, y.image) and x.pts_s == y.pts_s for x, y in zip(before, after, strict=True))
