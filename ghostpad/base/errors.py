@@ -4,6 +4,7 @@
     ├── SettingsError    a setting, name or option that cannot work; every problem is listed at once
     ├── MissingError     a corpus, run, file or table that is not there
     ├── MediaError       a video that cannot be read
+    │   └── NoMemoryError    ... for lack of memory, which another time or another limit may have
     ├── FormatError      a table or checkpoint written in another format or pad layout
     ├── PlaceError       a disk or address that cannot be used: full, read-only, forbidden, unplugged
     └── TrainingError    training that cannot go on (a non-finite loss, no windows to learn from)
@@ -38,6 +39,10 @@ class MissingError(GhostpadError):
 
 class MediaError(GhostpadError):
     """A video file that cannot be opened, holds no pictures, or breaks off."""
+
+
+class NoMemoryError(MediaError):
+    """A video that needs more memory to be read than there is or than is allowed."""
 
 
 class FormatError(GhostpadError):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from ghostpad.base.errors import MediaError, SettingsError, nearest
+from ghostpad.base.errors import MediaError, NoMemoryError, SettingsError, nearest
 from ghostpad.base.records import FAILURES, Video
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.table import Table
@@ -46,7 +46,7 @@ class Failures:
 
     def note(self, video: Video, error: Exception) -> None:
         """The task has failed on a video."""
-        self._write(video, str(error), not isinstance(error, MediaError))
+        self._write(video, str(error), not isinstance(error, MediaError) or isinstance(error, NoMemoryError))
 
     def clear(self, video: Video) -> None:
         """The task has been done on a video on which it had failed."""

@@ -34,6 +34,8 @@ from ghostpad.nn.frames import SiglipEncoder
 from ghostpad.nn.motion import CHANNELS, MotionMap, normalise
 from ghostpad.nn.temporal import LocalAttention, LocalConv
 from ghostpad.train.model import Model
+from ghostpad.video.child import VideoChild
+from ghostpad.video.damage import Gap
 from ghostpad.video.paint import Boxes, Share
 
 HALF = 2
@@ -160,17 +162,28 @@ class Idm(Model):
         pads, spreads = self.pads_of(self.relate(self.encode(frames[None])))
         return pads[0], spreads[0]
 
-    def label(self, path: str | Path, *, game: str | None = None, threads: int = 1, mask: Boxes = ()) -> pa.Table:
+    def label(
+        self,
+        path: str | Path,
+        *,
+        game: str | None = None,
+        threads: int = 1,
+        mask: Boxes = (),
+        child: VideoChild | None = None,
+        gaps: list[Gap] | None = None,
+    ) -> pa.Table:
         """One row for every kept frame of a video file but the last (schema `ghostpad.base.records.LABELS`): `pts_s`, a probability
         a button, a mean and a spread a stick axis, null where this IDM has no head, and the row's confidence. Calibrated if a
         calibration is attached. The boxes of `mask` (pixels of the video) are covered. With the name of a `game` it learned from, only
         slots that the game uses are predicted.
 
         The video is read once; only the labels take memory that grows. Meanwhile torch uses `threads` threads (1: two processes with
-        two each took forty times as long on two busy cores, measured); decoding has a thread of its own. Raises `MissingError`, and
-        `MediaError` if the file cannot be read to its end or shows fewer than two frames.
+        two each took forty times as long on two busy cores, measured); decoding has a thread of its own, or is done by a `child` with
+        limits. With a list of `gaps` a video that is damaged in the middle gets rows for its good parts, each read by itself, and the
+        stretches without rows are added to the list. Raises `MissingError`, and `MediaError` if the file cannot be read to its end (with
+        `gaps`: at all) or shows no two frames after each other.
         """
-        return label_video(self, path, game=game, threads=threads, mask=mask)
+        return label_video(self, path, game=game, threads=threads, mask=mask, child=child, gaps=gaps)
 
     # ---- learning -----------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ A prediction depends on `reach` rows each way, so a piece is predicted together 
 its own rows are kept. At the ends of the video there is nothing beyond, as in training.
 
 Only the labels take memory that grows: 4 bytes a row for each slot the IDM predicts, the spread of each of its sticks and the
-confidence, 8 for the time stamp. Decoding runs in a thread of its own, a few frames ahead of the model.
+confidence, 8 for the time stamp. Decoding runs in a thread or in a child process, a few frames ahead of the model.
 """
 
 from array import array
@@ -27,7 +27,9 @@ from ghostpad.base.records import LABELS
 from ghostpad.feed.window import WindowSpec
 from ghostpad.idm.calibrate import Calibration
 from ghostpad.idm.confidence import row_confidence
-from ghostpad.video.decode import Frame, decode_frames
+from ghostpad.video.child import VideoChild
+from ghostpad.video.damage import Gap
+from ghostpad.video.decode import Frame, decode_frames, parts
 from ghostpad.video.paint import Boxes
 
 PIECE_ROWS = 64
@@ -65,16 +67,28 @@ class _Idm(Protocol):
 
 
 def label_video(
-    model: _Idm, path: str | Path, *, game: str | None = None, threads: int = 1, piece_rows: int = PIECE_ROWS, mask: Boxes = ()
+    model: _Idm,
+    path: str | Path,
+    *,
+    game: str | None = None,
+    threads: int = 1,
+    piece_rows: int = PIECE_ROWS,
+    mask: Boxes = (),
+    child: VideoChild | None = None,
+    gaps: list[Gap] | None = None,
 ) -> pa.Table:
     """The calibrated `labels` table of a video file; see `Idm.label`."""
     spec, columns = model.window, _Columns(model.slots_of(game))
-    frames = decode_frames(path, width_px=spec.width_px, height_px=spec.height_px, gray=spec.gray, rate_hz=spec.rate_hz, mask=mask)
+    size = {"width_px": spec.width_px, "height_px": spec.height_px}
+    decode = child.frames if child else decode_frames
+    frames = decode(path, **size, gray=spec.gray, rate_hz=spec.rate_hz, mask=mask, gaps=gaps)
     with torch_threads(threads):
-        for pads, spreads in predict_rows(model, columns.noting(read_ahead(frames, AHEAD_FRAMES)), piece_rows, game):
-            columns.add(*(pads, spreads) if model.calibration is None else model.calibration.apply(pads, spreads))
+        for part in parts(frames if child else read_ahead(frames, AHEAD_FRAMES), [] if gaps is None else gaps):
+            for pads, spreads in predict_rows(model, columns.noting(part), piece_rows, game):
+                columns.add(*(pads, spreads) if model.calibration is None else model.calibration.apply(pads, spreads))
+            columns.end_part()
     if not columns.confidence:
-        raise MediaError(f"{path} shows {len(columns.pts_s)} frame: at least two are needed to see a pad between them")
+        raise MediaError(f"{path} shows no two frames after each other: they are needed to see a pad between them")
     return columns.table()
 
 
@@ -135,6 +149,10 @@ class _Columns:
         for frame in frames:
             self.pts_s.append(frame.pts_s)
             yield frame.image[..., None]
+
+    def end_part(self) -> None:
+        """The last frame is the end of the video or of a good part of it: no row begins with it."""
+        self.pts_s.pop()
 
     def add(self, pads: NDArray[np.float32], spreads: NDArray[np.float32]) -> None:
         """Append rows: pads [n, 25] and stick spreads [n, 4]."""

@@ -8,7 +8,6 @@ Requests are lines of JSON. Answers are frames of bytes: the lengths of a JSON o
 number of its request; a new request ends the one before, and what that one still sent is thrown away. Nothing is unpickled.
 """
 
-import ctypes
 import json
 import os
 import resource
@@ -30,8 +29,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from ghostpad.base.errors import GhostpadError, MediaError, MissingError, SettingsError
-from ghostpad.video.container import NoMemory, demux_stamps, open_video
+from ghostpad.base.errors import GhostpadError, MediaError, MissingError, NoMemoryError, SettingsError
+from ghostpad.base.processes import end_with_parent
+from ghostpad.video.container import demux_stamps, open_video
 from ghostpad.video.damage import Gap
 from ghostpad.video.decode import Frame, decode_frames
 from ghostpad.video.paint import Boxes
@@ -70,7 +70,7 @@ class VideoChild:
 
     Linux ends it with the thread that made the call by which it started; the next call then starts another. Every
     method raises as the function that it is named after, and `MediaError` if the child crashes or gives no answer for
-    `limits.stall_s`, `NoMemory` if it needs more than `limits.memory_bytes`. Use it as a context manager, or `close` it.
+    `limits.stall_s`, `NoMemoryError` if it needs more than `limits.memory_bytes`. Use it as a context manager, or `close` it.
     """
 
     def __init__(self, limits: Limits = Limits()):  # noqa: B008  (frozen)
@@ -204,7 +204,7 @@ class VideoChild:
         """The error for a child that has ended with an exit status."""
         self.close()
         if code == _OUT_OF_MEMORY:
-            return NoMemory(f"{path} needs more than {self._limits.memory_bytes / 1e9:.3g} GB of memory: allow more, or leave it out")
+            return NoMemoryError(f"{path} needs more than {self._limits.memory_bytes / 1e9:.3g} GB of memory: allow more, or leave it out")
         how = f"crashed (signal {-code})" if code < 0 else f"ended (exit status {code})"
         return MediaError(f"{path}: the decoder {how}: fetch or record it again")
 
@@ -251,7 +251,7 @@ class _Server:
                 self._say({"end": True})
             except _Left:
                 pass
-            except (MemoryError, NoMemory):
+            except (MemoryError, NoMemoryError):
                 os._exit(_OUT_OF_MEMORY)
             except GhostpadError as error:
                 self._say({"error": type(error).__name__, "text": str(error)})
@@ -309,12 +309,10 @@ class _Left(Exception):
 def _limit(parent: int, memory_bytes: int) -> None:
     """Bind this process to its parent's life and to its memory. Ctrl-C is the parent's to handle."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent(parent)
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))  # PR_SET_PDEATHSIG
         resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if os.getppid() != parent:
-        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from ghostpad.base.errors import MediaError, MissingError
+from ghostpad.base.errors import MediaError, MissingError, NoMemoryError
 from ghostpad.video.complete import check_complete
 from ghostpad.video.damage import DamageWatch, packet_stamp
 
@@ -47,16 +47,12 @@ Needed = Callable[[Fraction, Fraction], bool]
 """Whether a frame on screen from the first time stamp to the second is needed; if not, it must not be for a shorter time either."""
 
 
-class NoMemory(MediaError):
-    """A video that needs more memory than there is. It may be sound: with more memory, or alone on the machine, it may be read."""
-
-
 @contextmanager
 def open_video(path: str | os.PathLike[str]) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The open container and its first video stream (cover pictures do not count), decoding on one thread.
 
     Raises `MissingError` if there is no such file and `MediaError` if it is not a video, is cut off before its index, holds sound only, or
-    has no decoder; `NoMemory` as all that read it.
+    has no decoder; `NoMemoryError` as all that read it.
     """
     file = Path(path)
     if not file.exists():
@@ -332,8 +328,8 @@ def _time_base(path: str | os.PathLike[str], stream: VideoStream) -> Fraction:
     return stream.time_base
 
 
-def _no_memory(path: str | os.PathLike[str]) -> NoMemory:
-    return NoMemory(f"{path} needs more memory than there is: free some and try again, or leave it out")
+def _no_memory(path: str | os.PathLike[str]) -> NoMemoryError:
+    return NoMemoryError(f"{path} needs more memory than there is: free some and try again, or leave it out")
 
 
 def _no_stamps(path: str | os.PathLike[str]) -> MediaError:

@@ -1,5 +1,6 @@
 """Labelling a corpus: once, whole files or none, continued after a kill, the same bytes from a pool, broken videos told apart."""
 
+import json
 import os
 import shutil
 import signal
@@ -8,13 +9,15 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
-from ghostpad.base.errors import FormatError, MissingError
-from ghostpad.base.records import Video, table_facts
+from ghostpad.base.errors import FormatError, MissingError, SettingsError
+from ghostpad.base.records import table_facts
 from ghostpad.cli.main import main
+from ghostpad.corpus.failures import Failures
 from ghostpad.corpus.folder import Corpus
 from ghostpad.label.label import label_corpus, label_source_of
 
@@ -64,20 +67,6 @@ def test_labelling_twice_does_nothing_the_second_time(wild: Corpus, whole: bytes
     assert first.source == again.source == label_source_of(idm_run) and wild.sources() == [first.source]
 
 
-def test_the_table_of_videos_is_read_as_often_for_many_as_for_few(wild: Corpus, idm_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    reads = []
-    keep_ok(wild, 1)
-    videos = Corpus.videos
-    monkeypatch.setattr(Corpus, "videos", lambda corpus: reads.append(corpus) or videos(corpus))
-    label_corpus(wild, idm_run)
-    few = len(reads)
-    monkeypatch.undo()
-    keep_ok(wild, COPIES)
-    monkeypatch.setattr(Corpus, "videos", lambda corpus: reads.append(corpus) or videos(corpus))
-    label_corpus(wild, idm_run)
-    assert len(reads) - few == few
-
-
 def test_labels_say_where_they_come_from(wild: Corpus, idm_run: Path) -> None:
     keep_ok(wild, 1)
     source = label_corpus(wild, idm_run).source
@@ -117,13 +106,128 @@ def test_a_pool_writes_the_same_bytes_and_a_broken_video_does_not_stop_it(wild: 
     assert len(wild.ok_ids()) == COPIES, "reading changes no status"
 
 
+def leave_out(corpus: Corpus, *kept: str) -> None:
+    corpus.change(corpus.ids(), lambda video: video if video.id in kept else replace(video, status="missing"))
+
+
 def test_the_command_tells_broken_videos_and_goes_on(wild: Corpus, idm_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for copy in range(2, COPIES):
-        wild.add_video(Video(f"v{copy}", status="broken", reason="left out of this test"))
-    wild.video_path("v0").write_bytes(wild.video_path("v1").read_bytes()[:-5000])
-    assert main(["label", str(wild.root), "--idm", str(idm_run)]) == 0
+    leave_out(wild, "v0", "v1", "v2")
+    path, words = wild.video_path("v0"), ["label", str(wild.root), "--idm", str(idm_run)]
+    path.write_bytes(b"no video")
+    wild.video_path("v2").unlink()
+    assert main(words) == 1
     told = capsys.readouterr().out.splitlines()
-    assert "1 videos" in told[0] and "1 videos cannot be read" in told[1] and told[2].startswith("  v0: ") and len(told) == 3
+    assert "1 videos" in told[0] and "2 videos cannot be read" in told[1]
+    assert told[2].startswith("  v0: ") and "is not a video" in told[2] and told[3].startswith("  v2: ") and len(told) == 4
+    shutil.copy(wild.video_path("v1"), wild.video_path("v2"))
+    assert main(words) == 1
+    told = capsys.readouterr().out.splitlines()
+    assert "1 videos" in told[0] and "1 videos failed before" in told[1], "what was away is tried again, what is broken is not"
+    assert Failures(wild, label_source_of(idm_run)).known()["v0"].attempts == 1
+    with pytest.raises(SettingsError, match="nothing failed with the reason 'not a vide0'"):
+        label_corpus(wild, idm_run, retry="not a vide0")
+    assert main([*words, "--retry", "Not A Video"]) == 1
+    assert Failures(wild, label_source_of(idm_run)).known()["v0"].attempts == 2
+    shutil.copy(wild.video_path("v1"), path)
+    assert main([*words, "--retry", "all"]) == 0
+    assert Failures(wild, label_source_of(idm_run)).known() == {} and len(written(wild)) == 3
+
+
+def test_other_footage_of_a_broken_video_is_tried_without_being_asked(wild: Corpus, whole: bytes, idm_run: Path) -> None:
+    leave_out(wild, "v0")
+    good = wild.video_path("v0").read_bytes()
+    wild.video_path("v0").write_bytes(b"no video")
+    assert list(label_corpus(wild, idm_run).unreadable) == ["v0"]
+    wild.video_path("v0").write_bytes(good)
+    assert list(label_corpus(wild, idm_run).skipped) == ["v0"]
+    wild.change(["v0"], lambda video: replace(video, sha256="another"))
+    assert label_corpus(wild, idm_run).made == 1
+
+
+def test_the_good_parts_of_a_damaged_video_are_labelled(
+    wild: Corpus, whole: bytes, idm_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leave_out(wild, "v0")
+    path = wild.video_path("v0")
+    body = bytearray(path.read_bytes())
+    middle = len(body) // 2
+    body[middle : middle + 400] = bytes(400)
+    path.write_bytes(bytes(body))
+    words = ["label", str(wild.root), "--idm", str(idm_run)]
+    assert main(words) == 0
+    told = capsys.readouterr().out
+    source = label_source_of(idm_run)
+    table = wild.actions(source, "v0")
+    assert table is not None
+    gaps = json.loads(table_facts(table)["gaps"])
+    assert gaps and all(f"{start_s:.3f} to {end_s:.3f} s" in told for start_s, end_s, _ in gaps)
+    pts_s = table.column("pts_s").to_numpy()
+    assert 60 < len(pts_s) < 174 and not any(((pts_s >= start_s) & (pts_s < end_s)).any() for start_s, end_s, _ in gaps)
+    reason = Failures(wild, source).known()["v0"].reason
+    assert reason.startswith("labelled in parts: ") and main(words) == 0 and "1 before" in capsys.readouterr().out
+    shutil.copy(wild.video_path("v1"), path)
+    assert main([*words, "--retry", "in parts"]) == 0 and wild.actions_path(source, "v0").read_bytes() == whole
+
+
+def test_d03_rows_that_were_deleted_or_cut_off_are_written_again(wild: Corpus, whole: bytes, idm_run: Path) -> None:
+    leave_out(wild, "v0", "v1", "v2")
+    source = label_corpus(wild, idm_run).source
+    wild.actions_path(source, "v0").unlink()
+    wild.actions_path(source, "v1").write_bytes(whole[:1000])
+    again = label_corpus(wild, idm_run)
+    assert (again.made, again.present) == (2, 1)
+    assert all(wild.actions_path(source, id).read_bytes() == whole for id in ("v0", "v1", "v2"))
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def descendants_of(pid: int) -> list[int]:
+    return [each for child in children_of(pid) for each in [child, *descendants_of(child)]]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux ends them")
+def test_d18_a_killed_labelling_leaves_no_process(wild: Corpus, idm_run: Path) -> None:
+    words = ["label", str(wild.root), "--idm", str(idm_run), "--workers", "1"]
+    process = subprocess.Popen([sys.executable, "-m", "ghostpad", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not wild.ids_with_rows(label_source_of(idm_run)):
+        time.sleep(0.005)
+    ours = descendants_of(process.pid)
+    assert len(ours) >= 2, "a worker, and the child in which it decodes"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    until_s = time.monotonic() + 30
+    while (left := [pid for pid in ours if Path(f"/proc/{pid}").exists()]) and time.monotonic() < until_s:
+        time.sleep(0.01)
+    assert not left
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the worker in /proc")
+def test_a_worker_that_is_killed_costs_its_video_and_the_next_run_makes_it(wild: Corpus, whole: bytes, idm_run: Path) -> None:
+    killed = list[int]()
+
+    def kill_one() -> None:
+        while not killed:
+            for pid in children_of(os.getpid()):
+                if wild.ids_with_rows(label_source_of(idm_run)) and b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    os.kill(pid, signal.SIGKILL)
+                    killed.append(pid)
+                    return
+            time.sleep(0.002)
+
+    thread = Thread(target=kill_one)
+    thread.start()
+    done = label_corpus(wild, idm_run, workers=1)
+    thread.join()
+    assert len(done.unreadable) == 1 and "was killed (signal 9)" in next(iter(done.unreadable.values()))
+    assert done.made == COPIES - 1 and label_corpus(wild, idm_run).made == 1
+    assert {content for _, content in written(wild).values()} == {whole}
+
+
+def test_d21_a_negative_number_of_workers_is_refused(wild: Corpus, idm_run: Path) -> None:
+    with pytest.raises(SettingsError, match="workers is -1"):
+        label_corpus(wild, idm_run, workers=-1)
 
 
 def test_a_bad_run_stops_before_any_work(wild: Corpus, idm_run: Path, tmp_path: Path) -> None:

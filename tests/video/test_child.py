@@ -12,10 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ghostpad.base.errors import MediaError, MissingError, SettingsError
+from ghostpad.base.errors import MediaError, MissingError, NoMemoryError, SettingsError
 from ghostpad.lab.made_up.small_videos import write_video
 from ghostpad.video.child import Limits, VideoChild
-from ghostpad.video.container import NoMemory
 from ghostpad.video.damage import Gap
 from ghostpad.video.decode import decode_frames
 from ghostpad.video.probe import probe_video, read_stamps
@@ -140,7 +139,7 @@ def test_too_much_memory_is_an_error_that_names_the_limit(tmp_path: Path) -> Non
     small = write_video(tmp_path / "small.mp4")
     with VideoChild(Limits(memory_bytes=100_000_000)) as child:
         assert child.probe(small).frames == 60
-        with pytest.raises(NoMemory, match=r"large\.mkv needs more than 0\.1 GB of memory"):
+        with pytest.raises(NoMemoryError, match=r"large\.mkv needs more than 0\.1 GB of memory"):
             list(child.frames(large))
         assert len(list(child.frames(small))) == 60
     with VideoChild() as child:
