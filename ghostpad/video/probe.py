@@ -93,6 +93,13 @@ def read_stamps(path: str | os.PathLike[str]) -> list[Fraction]:
         return [stamp * (stream.time_base or Fraction(1)) for stamp in pts.tolist()]
 
 
+def read_keyframes(path: str | os.PathLike[str]) -> list[Fraction]:
+    """The exact time stamp in seconds of every frame from which decoding can begin, in order, without decoding. Raises as `open_video`."""
+    with open_video(path) as (container, stream):
+        packets = [packet for packet in container.demux(stream) if packet.is_keyframe and packet.pts is not None]
+        return sorted((packet.pts or 0) * (stream.time_base or Fraction(1)) for packet in packets)
+
+
 def _average_rate(stream: VideoStream, time_base: Fraction, pts: NDArray[np.int64]) -> Fraction:
     steps, span = len(pts) - 1, int(pts[-1] - pts[0])
     stated = [rate for rate in (stream.average_rate, stream.guessed_rate) if rate]

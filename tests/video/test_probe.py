@@ -13,7 +13,7 @@ import pytest
 
 from ghostpad.base.errors import MediaError, MissingError
 from ghostpad.video.decode import decode_array, decode_frames
-from ghostpad.video.probe import probe_video, read_stamps
+from ghostpad.video.probe import probe_video, read_keyframes, read_stamps
 from ghostpad.video.record import VideoRecorder
 
 
@@ -83,6 +83,13 @@ def test_one_frame(tmp_path: Path) -> None:
 
 def test_stamps_equal_those_of_decoding(noise: Path) -> None:
     assert [float(stamp) for stamp in read_stamps(noise)] == [frame.pts_s for frame in decode_frames(noise)]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+def test_keyframes(noise: Path, tmp_path: Path, suffix: str) -> None:
+    path = remux(noise, tmp_path / f"a{suffix}")
+    first_s = float(read_stamps(path)[0])
+    assert [float(stamp) - first_s for stamp in read_keyframes(path)] == pytest.approx([0, 1, 2], abs=0.001)
 
 
 def broken(kind: str, noise: Path, folder: Path) -> Path:
