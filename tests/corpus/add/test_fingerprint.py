@@ -10,6 +10,7 @@ import pytest
 from ghostpad.base.errors import MediaError
 from ghostpad.corpus.add import fingerprint
 from ghostpad.corpus.add.fingerprint import PRINT, fingerprint_video, likeness
+from ghostpad.corpus.add.similar import SimilarIndex, codes_of
 from ghostpad.games.episode import record_episode
 from ghostpad.games.spec import make_game, make_player
 from ghostpad.video.decode import decode_frames
@@ -68,6 +69,16 @@ def test_other_episodes_of_a_level_are_others(episodes: list[Path]) -> None:
             assert likeness(prints[a], prints[b]) == likeness(prints[b], prints[a])
 
 
+def test_encodings_are_found_among_other_videos(episodes: list[Path], tmp_path: Path) -> None:
+    known = {path.stem: fingerprint_video(path) for path in episodes}
+    index = SimilarIndex()
+    index.add(list(known), [12.0] * len(known), [codes_of(prints) for prints in known.values()])
+    for episode in episodes:
+        again = fingerprint_video(anew(episode, tmp_path / episode.name, every=2, crf=40))
+        assert index.same(again, 12.0, known.get) == episode.stem
+    assert index.same(fingerprint_video(play(tmp_path / "other.mp4", 4, 210)), 12.0, known.get) is None
+
+
 def test_a_shared_beginning_is_no_shared_video(episodes: list[Path]) -> None:
     one, other = (fingerprint_video(path) for path in episodes[:2])
     mixed = one.copy()
@@ -76,10 +87,11 @@ def test_a_shared_beginning_is_no_shared_video(episodes: list[Path]) -> None:
     assert likeness(one, one[:7]) > 0.3, "one that ends earlier is the same as far as it goes"
 
 
-def film(path: Path, seconds: int, moving: bool = True) -> Path:
+def film(path: Path, seconds: int, moving: bool = True, every: int = 40) -> Path:
+    """8 frames a second, with a keyframe at every so many."""
     rng = np.random.default_rng(0)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=8, options={"preset": "ultrafast", "g": "40"})
+        stream = container.add_stream("libx264", rate=8, options={"preset": "ultrafast", "g": str(every)})
         stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
         still = rng.integers(0, 255, (32, 32, 3), np.uint8)
         for _ in range(8 * seconds):
@@ -102,9 +114,19 @@ def test_what_is_too_short_or_stands_still_is_never_the_same(tmp_path: Path) -> 
 def test_seconds_of_a_long_video_are_those_of_a_short_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = film(tmp_path / "long.mp4", 400)
     sought = fingerprint_video(path)
-    assert sought["second"].tolist() == list(range(0, 399, 16)), "48 at most, a power of two apart"
-    monkeypatch.setattr(fingerprint, "_SEEK_STEP_S", 1000)
+    assert sought["second"].tolist() == list(range(0, 399, 32)), "24 at most, a power of two apart"
+    monkeypatch.setattr(fingerprint, "_SEEK_SAVES_S", 1000)
     assert (fingerprint_video(path) == sought).all(), "reached by seeking or in passing, they are the same"
     monkeypatch.setattr(fingerprint, "MOST_SECONDS", 1000)
     every = fingerprint_video(path)
-    assert len(every) == 399 and (every[::16] == sought).all() and likeness(every, sought) > 0.3
+    assert len(every) == 399 and (every[::32] == sought).all() and likeness(every, sought) > 0.3
+
+
+def test_what_one_keyframe_begins_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+    monkeypatch.setattr(fingerprint, "decode_frames", lambda path, **how: opened.append(how) or decode_frames(path, **how))
+    fingerprint_video(film(tmp_path / "often.mp4", 200, every=16))
+    assert len(opened) == 13, "a second in 16 of a video with a keyframe every 2 s"
+    opened.clear()
+    fingerprint_video(film(tmp_path / "once.mp4", 200, every=10_000))
+    assert len(opened) == 1
