@@ -12,7 +12,9 @@ from ghostpad.corpus.nitrogen.source import find_sources
 _Shards = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="SHARDS")]
 
 
-def corpus_index(shards: _Shards, *, out: Path, games: str | None = None, labels: Literal["raw", "processed"] = "raw") -> None:
+def corpus_index(
+    shards: _Shards, *, out: Path, games: str | None = None, labels: Literal["raw", "processed"] = "raw", workers: int | None = None
+) -> None:
     """Index shards of NitroGen's labels: which videos they cover, and every row of the pad.
 
     Reads the archives as streams and extracts nothing. Writes a row for every video (its footage is missing until it is fetched), a row for
@@ -24,9 +26,10 @@ def corpus_index(shards: _Shards, *, out: Path, games: str | None = None, labels
         out: The corpus folder.
         games: Games to index, with commas, in any spelling (default: all).
         labels: Which labels to read. One corpus holds one kind, because they mean different things.
+        workers: Threads that read and write tables (default: one a core).
     """
     sources = find_sources(shards)
-    counts = index_shards(Corpus.create(out), sources, labels, None if games is None else games.split(","))
+    counts = index_shards(Corpus.create(out), sources, labels, None if games is None else games.split(","), workers)
     lines = [
         f"{out}: {counts.videos} videos, {counts.chunks} chunks, {counts.hours:.2f} h labelled,"
         f" from {counts.shards} shards ({counts.present} were finished before)"
@@ -35,6 +38,7 @@ def corpus_index(shards: _Shards, *, out: Path, games: str | None = None, labels
         lines.append(f"  chunks overlap for {counts.overlaps_s:.1f} s: the one that starts first was kept")
     if counts.holes:
         lines.append(f"  {counts.holes} holes between chunks, {counts.holes_s / 3600:.2f} h in all")
+    lines += [f"  {count} chunks of {shard} have no rows here any more: index it again" for shard, count in sorted(counts.lost.items())]
     lines += [f"  broken: {reason}: {count}" for reason, count in counts.broken.most_common()]
     lines += [f"  note: {note}: {count}" for note, count in counts.notes.most_common()]
     print("\n".join(lines))

@@ -1,12 +1,9 @@
-"""One chunk of the NitroGen dataset: its metadata.json and one of its parquet files, as one row about it and its rows of actions.
+"""One chunk of the NitroGen dataset: what its metadata.json says, as a row of the table of chunks.
 
 Layout and quirks are those of the dataset card (nvidia/NitroGen), and where it is silent were measured by others: `resolution` is
 [height, width], `end_frame` is inclusive, the overlay box is x, y, w, h in pixels at that resolution while the game area is relative
-corners, buttons are bool or int, sticks are lists of float or int, y is down. There is no frame rate: it is rows / duration, chunk
-by chunk, and row i is shown at start_time + i / rate. Nothing is unpickled, and sizes are bounded before anything is read.
-
-What cannot be read becomes status "broken" with a reason. A missing column or a null is unknown and the chunk stays good.
-Costs about 10 us for the metadata and 1 ms for 1200 rows (measured here).
+corners. There is no frame rate: it is rows / duration, chunk by chunk (`rows.py`). Nothing is unpickled, and sizes are bounded before
+anything is read. What cannot be read becomes status "broken" with a reason. Costs about 30 us a chunk (measured here).
 """
 
 import json
@@ -14,29 +11,19 @@ import math
 import re
 import unicodedata
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from ghostpad.base.pad import BUTTONS, DATASET_BUTTONS, STICKS
-from ghostpad.base.records import ACTIONS, CHUNKS
+from ghostpad.base.records import CHUNKS
 
 MOST_METADATA_BYTES = 1 << 20  # 1-2 KB in the dataset (measured by others)
 MOST_TABLE_BYTES = 1 << 26  # tens of KB in the dataset
-MOST_ROWS = 200_000  # 1200 in the dataset
-STICK_SLACK = 1e-3  # beyond -1...1 that is cut off as rounding: a guess
 MOST_TEXT = 500  # letters of a text in the metadata that are kept
 
 NO_GAME = frozenset({"", "other"})
 """Spellings that name no game."""
-
-_STICK_COLUMNS = {"j_left": STICKS[:2], "j_right": STICKS[2:]}
-_COLUMNS = [*DATASET_BUTTONS, *_STICK_COLUMNS]
 
 
 class BrokenChunkError(Exception):
@@ -79,7 +66,7 @@ def game_of(metadata: dict[str, Any]) -> str | None:
 def describe(metadata: dict[str, Any]) -> dict[str, Any]:
     """The columns of `CHUNKS` that a parsed metadata.json gives.
 
-    A field that is absent or of the wrong type is null; `read_chunk` refuses a chunk without what it needs.
+    A field that is absent or of the wrong type is null; `read_chunks` refuses a chunk without what it needs.
     """
     video = metadata.get("original_video")
     video = video if isinstance(video, dict) else {}
@@ -104,29 +91,6 @@ def describe(metadata: dict[str, Any]) -> dict[str, Any]:
         "overlay_px": box_px(metadata.get("bbox_controller_overlay"), width_px, height_px),
         "game_area_px": box_px(metadata.get("bbox_game_area"), width_px, height_px),
     }
-
-
-def read_chunk(about: dict[str, Any], body: bytes) -> Chunk:
-    """A chunk from its described metadata, with its number, and the bytes of its parquet file; broken, with the reason, if unreadable."""
-    row = dict.fromkeys(CHUNKS.names) | about | {"status": "ok"}
-    try:
-        start_s, duration_s = about["start_s"], about["duration_s"]
-        if start_s is None or start_s < 0:
-            raise BrokenChunkError("metadata.json gives no start_time")
-        if duration_s is None or not 0 < duration_s < 1e6:
-            raise BrokenChunkError("metadata.json gives no duration")
-        table = _read_parquet(body)
-        if about["rows"] is not None and about["rows"] != table.num_rows:
-            raise BrokenChunkError("the table's rows are not as many as chunk_size says")
-        columns = _buttons(table) | _sticks(table)
-    except BrokenChunkError as error:
-        return broken(row, str(error))
-    rows = table.num_rows
-    rate = Fraction(rows) / Fraction(str(duration_s))
-    row |= {"rows": rows, "rate": str(rate), "note": _note(row, rows)}
-    columns["pts_s"] = pa.array(start_s + np.arange(rows) / float(rate), pa.float64())
-    columns["chunk"] = pa.array(np.full(rows, about["chunk"], np.int64))
-    return Chunk(row, pa.table({name: columns[name] for name in ACTIONS.names}, schema=ACTIONS))
 
 
 def broken(row: dict[str, Any], reason: str) -> Chunk:
@@ -155,80 +119,6 @@ def box_px(box: Any, width_px: int | None, height_px: int | None) -> list[float]
     left, top, right, bottom = (x * width_px, y * height_px, z * width_px, w * height_px) if isinstance(box, dict) else (x, y, x + z, y + w)
     left, top, right, bottom = max(left, 0.0), max(top, 0.0), min(right, float(width_px)), min(bottom, float(height_px))
     return [left, top, right - left, bottom - top] if right > left and bottom > top else None
-
-
-def _read_parquet(body: bytes) -> pa.Table:
-    try:
-        file = pq.ParquetFile(pa.BufferReader(body), memory_map=False)
-        rows = file.metadata.num_rows  # no more of the metadata: asking a damaged one for its columns ends the process (pyarrow 26)
-        if rows == 0:
-            raise BrokenChunkError("the table has no rows")
-        if rows > MOST_ROWS:
-            raise BrokenChunkError("the table is larger than a chunk can be")
-        names = file.schema_arrow.names
-        wanted = [name for name in _COLUMNS if names.count(name) == 1]
-        if not wanted:
-            raise BrokenChunkError("the table has none of the columns of a pad")
-        table = file.read(columns=wanted, use_threads=False)
-        table.validate(full=True)
-        return table
-    except (pa.ArrowException, OSError, ValueError, KeyError, IndexError, MemoryError, OverflowError):
-        raise BrokenChunkError("the table is not a readable parquet file") from None
-
-
-def _buttons(table: pa.Table) -> dict[str, Any]:
-    columns: dict[str, Any] = {}
-    for name in BUTTONS:
-        if name not in table.column_names:
-            columns[name] = pa.nulls(table.num_rows, pa.bool_())
-            continue
-        column = _one_piece(table.column(name))
-        kind = column.type
-        if pa.types.is_integer(kind) and not column.null_count:
-            column = pa.array(column.to_numpy() > 0)  # half the time of Arrow's own way
-        elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
-            column = pc.greater(column, pa.scalar(0, kind))
-        elif not pa.types.is_boolean(kind):
-            raise BrokenChunkError(f"the column {name} holds no buttons")
-        columns[name] = column
-    return columns
-
-
-def _sticks(table: pa.Table) -> dict[str, Any]:
-    columns: dict[str, Any] = {}
-    for name, axes in _STICK_COLUMNS.items():
-        if name not in table.column_names:
-            columns |= dict.fromkeys(axes, pa.nulls(table.num_rows, pa.float32()))
-            continue
-        column = _one_piece(table.column(name))
-        kind = column.type
-        if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
-            raise BrokenChunkError(f"the column {name} holds no lists")
-        inner = kind.value_type
-        if not (pa.types.is_integer(inner) or pa.types.is_floating(inner) or pa.types.is_null(inner)):
-            raise BrokenChunkError(f"the lists of {name} hold no numbers")
-        if not (pc.list_value_length(column).drop_null().to_numpy() == 2).all():
-            raise BrokenChunkError(f"a list of {name} is not two numbers")
-        for index, axis in enumerate(axes):
-            values = pc.list_element(column, index).cast(pa.float64())
-            numbers = values.fill_null(0.0).to_numpy()
-            if not (np.abs(numbers) <= 1 + STICK_SLACK).all():  # also where one is not a number
-                raise BrokenChunkError(f"a value of {name} lies outside -1...1")
-            columns[axis] = pa.array(np.clip(numbers, -1, 1).astype(np.float32), mask=values.is_null().to_numpy(zero_copy_only=False))
-    return columns
-
-
-def _one_piece(column: Any) -> Any:
-    """A column as one array."""
-    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
-
-
-def _note(row: dict[str, Any], rows: int) -> str | None:
-    """What is inconsistent in the metadata of a usable chunk, whose frames are found by time, not by number."""
-    first, last = row["start_frame"], row["end_frame"]
-    if first is not None and last is not None and last - first + 1 != rows:  # the last frame is part of the chunk
-        return "start_frame to end_frame are not as many frames as rows"
-    return None
 
 
 def _text(value: Any) -> str | None:

@@ -2,40 +2,40 @@
 
     actions/recorded/<video>.parquet  every labelled row of a video in one timeline, with its chunk's number
     chunks.parquet                    every chunk: its stretch, rate, boxes, and what is broken about it
-    videos.parquet                    every video, status "missing" until its footage is fetched
-    nitrogen/<shard>-<hash>.parquet   the ledger: the chunks of a finished shard, written last
+    the catalogue                     every video, status "missing" until its footage is fetched
+    nitrogen/<shard>-<hash>.parquet   the ledger: the chunks of a finished shard, written after its rows
 
 Re-run to resume: a shard that is in the ledger with the same name, size, games and kind of labels is not read again, unless it was damaged
-and may have been replaced. Shards may be indexed in any number of runs; a video spread over several of them is joined.
+and may have been replaced. Shards may be indexed in any number of runs; a video spread over several of them is joined. Where chunks
+overlap, the rows of the one that starts first are kept; of two with one number, the first that was indexed.
 
-Where chunks overlap, the rows of the one that starts first are kept; of two with one number, the first that was indexed. The stretches of
-all chunks are stored with the rows (fact "chunks"), so the files do not depend on how the work was split into runs.
+Nothing is locked: several processes and machines may index into one corpus, the same shards or others. At its end each compares the ends
+of the files of rows with the chunks of the ledger. What is missing there, because a file was deleted or cut short or because two joined
+chunks to one video at the same moment, is read from its shard again. Whoever is last sees all, so the files are those of one process.
 
 Memory: at most `HELD_ROWS` rows (about 60 bytes each) and the table of chunks (about 300 bytes each).
 """
 
-import hashlib
-import json
-from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+import os
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import groupby
-from pathlib import Path
+from itertools import islice
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from ghostpad.base.errors import FormatError, SettingsError, nearest
-from ghostpad.base.files import locked
+from ghostpad.base.errors import SettingsError, nearest
 from ghostpad.base.progress import progress
-from ghostpad.base.records import ACTIONS, CHUNKS, read_table, table_facts, write_table
-from ghostpad.corpus.folder import RECORDED, Corpus
+from ghostpad.base.records import Video, write_table
+from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.nitrogen.chunk import Chunk, game_name
+from ghostpad.corpus.nitrogen.parts import all_chunks, by_video, chunk_table, finished, labels_of_parts, part_sizes, write_part
 from ghostpad.corpus.nitrogen.reader import ShardReader
+from ghostpad.corpus.nitrogen.recorded import join, lacking
 from ghostpad.corpus.nitrogen.source import Source
-from ghostpad.corpus.nitrogen.timeline import Stretch, keep_first, stretches_of
+from ghostpad.corpus.nitrogen.timeline import stretches_of
 from ghostpad.corpus.nitrogen.videos import keep_footage, video_row
 
 HELD_ROWS = 2_000_000
@@ -47,10 +47,22 @@ CHUNK_ROWS = 500
 CHUNKS_AT_ONCE = 5000
 """Chunks that are held as Python objects (2 KB each) before they become a table (300 bytes each)."""
 
+VIDEOS_AT_ONCE = 200
+"""Videos whose chunks are held as Python objects while the ends of their files are read: some 20 MB, a guess."""
+
+MOST_ROUNDS = 5
+"""How often a run looks for lost rows: each finds them only if another process wrote the same videos meanwhile (a guess)."""
+
+
+_Lost = dict[str, dict[str, set[int]]]  # chunks' numbers by shard and video
+
 
 @dataclass
 class IndexCounts:
-    """The results of a run. `broken` counts chunks, and damage of whole shards, by reason, over the whole corpus."""
+    """The results of a run. `broken` counts chunks, and damage of whole shards, by reason, over the whole corpus.
+
+    `lost` counts the chunks without rows by the shard that has to be indexed again.
+    """
 
     shards: int = 0
     present: int = 0  # of them, those that earlier runs had finished
@@ -62,28 +74,41 @@ class IndexCounts:
     holes_s: float = 0.0
     broken: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
+    lost: Counter[str] = field(default_factory=Counter)
 
 
-def index_shards(corpus: Corpus, sources: Sequence[Source], labels: str = "raw", games: Iterable[str] | None = None) -> IndexCounts:
+def index_shards(
+    corpus: Corpus, sources: Sequence[Source], labels: str = "raw", games: Iterable[str] | None = None, workers: int | None = None
+) -> IndexCounts:
     """Index some shards into `corpus`, of `games` in any spelling only (None: all). Shows its progress in MB of shards.
 
-    Raises `SettingsError` if the corpus holds the other kind of labels, and at the end for games that no shard has.
+    `workers` threads read and write tables (None: one a core). Raises `SettingsError` if the corpus holds the other kind of labels, and at
+    the end for games that no shard has.
     """
     wanted = None if games is None else _wanted(games)
-    with locked(corpus.root / "nitrogen" / ".lock"):
-        _refuse_other_labels(corpus, labels)
-        counts = IndexCounts(shards=len(sources))
-        seen: Counter[str] = Counter()
+    if workers is not None and workers < 1:
+        raise SettingsError(f"--workers is {workers}: at least 1 thread is needed")
+    _refuse_other_labels(corpus, labels)
+    seen: Counter[str | None] = Counter()
+    present = 0
+    threads = workers or os.cpu_count() or 1
+    with ThreadPoolExecutor(threads, "index") as pool:
+        index = _Index(corpus, labels, pool)
         with progress("index", sum(source.size for source in sources) / 1e6, "MB") as advance:
             for source in sources:
-                games_seen = _finished(corpus, source, labels, wanted)
-                counts.present += games_seen is not None
-                seen.update(_index_shard(corpus, source, labels, wanted) if games_seen is None else games_seen)
+                games_seen: Counter[str | None] | None = finished(corpus, source, labels, wanted)
+                present += games_seen is not None
+                if games_seen is None:
+                    reader = ShardReader(source, labels, wanted, threads=threads)
+                    write_part(corpus, source, labels, wanted, index.take(reader), reader)
+                    games_seen = reader.seen
+                seen.update(games_seen)
                 advance(source.size / 1e6)
-        _write_tables(corpus, labels, counts)
+        counts = index.finish(sources, threads)
+    counts.shards, counts.present = len(sources), present
     unseen = [name for name in sorted(wanted or ()) if name not in seen]
     if unseen:
-        hints = {name: nearest(name, seen) if seen else "they name no game" for name in unseen}
+        hints = {name: nearest(name, filter(None, seen)) if any(seen) else "they name no game" for name in unseen}
         raise SettingsError([f"no chunk of these shards is of the game '{name}': {hint}" for name, hint in hints.items()])
     return counts
 
@@ -96,116 +121,94 @@ def _wanted(games: Iterable[str]) -> frozenset[str]:
 
 
 def _refuse_other_labels(corpus: Corpus, labels: str) -> None:
-    held = {video.labels for video in corpus.list_videos() if video.labels}
-    held |= {_facts(part)["labels"] for part in _parts(corpus)}
+    held = {video.labels for video in corpus.list_videos() if video.labels} | labels_of_parts(corpus)
     if held - {labels}:
         raise SettingsError(f"{corpus.root} holds {', '.join(held)} labels, which mean other things than {labels} ones: use another folder")
 
 
-def _parts(corpus: Corpus) -> list[Path]:
-    return sorted((corpus.root / "nitrogen").glob("[!.]*.parquet"))
+class _Index:
+    """What a run does to a corpus, with the threads of `pool`."""
 
+    def __init__(self, corpus: Corpus, labels: str, pool: ThreadPoolExecutor):
+        self._corpus, self._labels, self._pool = corpus, labels, pool
 
-def _facts(part: Path) -> dict[str, str]:
-    try:
-        return table_facts(pq.read_schema(part).empty_table())
-    except (pa.ArrowException, OSError) as error:
-        raise FormatError(f"{part} is not a readable parquet file ({error}): remove it and index its shard again") from None
+    def take(self, chunks: Iterable[Chunk]) -> pa.Table:
+        """Join chunks to their videos' files, and give their rows in the table of chunks.
 
-
-def _part(corpus: Corpus, source: Source, wanted: Collection[str] | None) -> Path:
-    key = json.dumps(None if wanted is None else sorted(wanted))
-    return corpus.root / "nitrogen" / f"{source.name}-{hashlib.sha256(key.encode()).hexdigest()[:8]}.parquet"
-
-
-def _finished(corpus: Corpus, source: Source, labels: str, wanted: Collection[str] | None) -> Counter[str] | None:
-    """The games that a finished shard has, or None if it has to be read."""
-    part = _part(corpus, source, wanted)
-    facts = _facts(part) if part.exists() else {}
-    same = (facts.get("size"), facts.get("labels"), facts.get("damaged")) == (str(source.size), labels, "no")
-    return Counter(json.loads(facts["seen"])) if same else None
-
-
-def _index_shard(corpus: Corpus, source: Source, labels: str, wanted: frozenset[str] | None) -> Counter[str]:
-    reader, rows, tables, held_rows = ShardReader(source, labels, wanted), [], [_chunk_table([])], 0
-    held: dict[str, list[Chunk]] = {}
-    for chunk in reader:
-        rows.append(chunk.row)
-        if len(rows) >= CHUNKS_AT_ONCE:
-            tables.append(_chunk_table(rows))
-            rows = []
-        if chunk.actions is not None:
-            held.setdefault(chunk.row["video"], []).append(chunk)
-            held_rows += chunk.actions.num_rows + CHUNK_ROWS
-        if held_rows > HELD_ROWS:
-            _join(corpus, held, labels)
-            held, held_rows = {}, 0
-    _join(corpus, held, labels)
-    seen = Counter({name: count for name, count in reader.seen.items() if name})
-    facts = {"shard": source.name, "size": str(source.size), "labels": labels, "damaged": "yes" if reader.damaged else "no"}
-    facts["seen"] = json.dumps(seen, sort_keys=True)
-    write_table(_part(corpus, source, wanted), pa.concat_tables([*tables, _chunk_table(rows)]).combine_chunks(), "chunks", facts)
-    return seen
-
-
-def _chunk_table(rows: list[dict[str, Any]]) -> pa.Table:
-    """Arrow's own way from rows takes ten times the memory of columns, so a column at a time."""
-    columns = {name: pa.array([row[name] for row in rows], CHUNKS.field(name).type) for name in CHUNKS.names}
-    return pa.table(columns, schema=CHUNKS)
-
-
-def _join(corpus: Corpus, held: dict[str, list[Chunk]], labels: str) -> None:
-    """Join chunks to the rows that their videos have already."""
-    for video, chunks in sorted(held.items()):
-        old = corpus.actions(RECORDED, video)
-        facts = {} if old is None else table_facts(old)
-        if old is not None and facts.get("labels") != labels:
-            raise SettingsError(
-                f"{corpus.root} has recorded rows of video '{video}' that are not NitroGen's {labels} labels: use another folder"
-            )
-        stretches = {number: Stretch(*rest) for number, *rest in json.loads(facts.get("chunks", "[]"))}
-        tables = [] if old is None else [old]
+        The newest video mostly goes on: it waits for its other chunks, so that its file is written once.
+        """
+        rows, tables, held_rows = [], [chunk_table([])], 0
+        held: dict[str, list[Chunk]] = {}
         for chunk in chunks:
-            if chunk.row["chunk"] not in stretches:
-                stretches[chunk.row["chunk"]] = Stretch(chunk.row["start_s"], chunk.row["duration_s"], chunk.row["rows"])
-                tables.append(chunk.actions)
-        table = pa.concat_tables([table.replace_schema_metadata(None) for table in tables])
-        spans = json.dumps([[number, *stretches[number]] for number in sorted(stretches)])
-        facts = {"dataset": "nvidia/NitroGen", "licence": "CC BY-NC 4.0", "labels": labels, "chunks": spans}
-        corpus.write_actions(RECORDED, video, keep_first(table, stretches).cast(ACTIONS).combine_chunks(), facts)
+            rows.append(chunk.row)
+            if len(rows) >= CHUNKS_AT_ONCE:
+                tables.append(chunk_table(rows))
+                rows = []
+            if chunk.actions is not None:
+                held.setdefault(chunk.row["video"], []).append(chunk)
+                held_rows += chunk.row["rows"] + CHUNK_ROWS
+            if held_rows > HELD_ROWS:
+                newest = next(reversed(held))
+                waiting = sum(chunk.row["rows"] + CHUNK_ROWS for chunk in held[newest])
+                kept = {newest: held.pop(newest)} if waiting <= HELD_ROWS // 2 else {}
+                self._join(held)
+                held, held_rows = kept, waiting if kept else 0
+        self._join(held)
+        return pa.concat_tables([*tables, chunk_table(rows)]).combine_chunks()
+
+    def _join(self, held: Mapping[str, Sequence[Chunk]]) -> None:
+        for _ in self._pool.map(lambda video: join(self._corpus, video, held[video], self._labels), sorted(held)):
+            pass
+
+    def finish(self, sources: Sequence[Source], threads: int) -> IndexCounts:
+        """Write the tables of chunks and of videos and read lost rows again, until there are none that these shards have.
+
+        Once more where another process has finished a shard meanwhile: whoever is last sees all.
+        """
+        before: _Lost | None = None
+        for _ in range(MOST_ROUNDS):
+            parts = part_sizes(self._corpus)
+            table = all_chunks(self._corpus)
+            videos, lost, counts = self._survey(table, {source.name for source in sources})
+            self._corpus.put_videos(videos, keep_footage)
+            write_table(self._corpus.root / "chunks.parquet", table, "chunks")
+            counts.lost.update({shard: sum(map(len, videos.values())) for shard, videos in lost.items()})
+            again = [source for source in sources if source.name in lost] if lost != before else []
+            for source in again:
+                numbers = lost[source.name]
+                reader = ShardReader(source, self._labels, videos=numbers, threads=threads)
+                self.take(chunk for chunk in reader if chunk.row["chunk"] in numbers.get(chunk.row["video"], ()))
+            if not again and part_sizes(self._corpus) == parts:
+                break
+            before = lost
+        return counts
+
+    def _survey(self, table: pa.Table, shards: Collection[str]) -> "tuple[list[Video], _Lost, IndexCounts]":
+        """What the table of chunks says: the rows of videos, the chunks without recorded rows in videos of `shards`, and the counts."""
+        counts, videos, lost = IndexCounts(), [], defaultdict[str, dict[str, set[int]]](dict)
+        groups = by_video(table)
+        while some := list(islice(groups, VIDEOS_AT_ONCE)):
+            for (video, rows), lacks in zip(
+                some, self._pool.map(lambda group: self._lacking(group[0], group[1], shards), some), strict=True
+            ):
+                videos.append(video_row(video, rows, self._labels))
+                _measure(rows, counts)
+                for row in rows:
+                    if row["chunk"] in lacks:
+                        lost[row["shard"]].setdefault(video, set()).add(row["chunk"])
+        counts.videos = len(videos)
+        counts.hours = sum(video.duration_s or 0.0 for video in videos) / 3600
+        counts.chunks = table.num_rows - table.column("video").null_count
+        for name, count in (("reason", counts.broken), ("note", counts.notes)):
+            count.update({entry["values"]: entry["counts"] for entry in table.column(name).drop_null().value_counts().to_pylist()})
+        return videos, dict(lost), counts
+
+    def _lacking(self, video: str, rows: Sequence[dict[str, Any]], shards: Collection[str]) -> set[int]:
+        good = {row["chunk"] for row in rows if row["status"] == "ok"}
+        return lacking(self._corpus, video, good) if good and any(row["shard"] in shards for row in rows) else set()
 
 
-def _write_tables(corpus: Corpus, labels: str, counts: IndexCounts) -> None:
-    """The tables of chunks and of videos, from the parts of all shards."""
-    parts = [read_table(part, "chunks").replace_schema_metadata(None) for part in _parts(corpus)]
-    table = _once(pa.concat_tables([CHUNKS.empty_table(), *parts]))
-    write_table(corpus.root / "chunks.parquet", table, "chunks")
-    videos, at = [], 0
-    for video, group in groupby(table.column("video").to_pylist()):
-        rows = table.slice(at, len(list(group)))
-        at += rows.num_rows
-        if video is not None:
-            videos.append(video_row(video, rows.to_pylist(), labels))
-            _measure(rows.to_pylist(), counts)
-    corpus.put_videos(videos, keep_footage)
-    counts.videos = len(videos)
-    counts.hours = sum(video.duration_s or 0.0 for video in videos) / 3600
-    counts.chunks = table.num_rows - table.column("video").null_count
-    counts.broken.update(reason for reason in table.column("reason").to_pylist() if reason)
-    counts.notes.update(note for note in table.column("note").to_pylist() if note)
-
-
-def _once(table: pa.Table) -> pa.Table:
-    """By video and number, each once: a good one rather than a broken one, then the first."""
-    table = table.append_column("order", pa.array(np.arange(table.num_rows)))
-    table = table.sort_by([("video", "ascending"), ("chunk", "ascending"), ("status", "descending"), ("order", "ascending")])
-    videos, chunks = table.column("video").to_pylist(), table.column("chunk").to_pylist()
-    keys = list(zip(videos, chunks, strict=True))
-    first = [at == 0 or None in keys[at] or keys[at] != keys[at - 1] for at in range(len(keys))]
-    return table.drop_columns("order").filter(pa.array(first, pa.bool_())).combine_chunks()
-
-
-def _measure(rows: list[dict[str, Any]], counts: IndexCounts) -> None:
+def _measure(rows: Sequence[dict[str, Any]], counts: IndexCounts) -> None:
     end_s: float | None = None
     for start_s, duration_s, _ in sorted(stretches_of(rows).values()):
         if end_s is not None and start_s < end_s - 1e-6:

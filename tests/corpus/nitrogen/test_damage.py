@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ghostpad.base.records import CHUNKS as CHUNK_COLUMNS
-from ghostpad.corpus.nitrogen.chunk import BrokenChunkError, Chunk, describe, parse_metadata, read_chunk
+from ghostpad.corpus.nitrogen.chunk import BrokenChunkError, Chunk, describe, parse_metadata
 from ghostpad.corpus.nitrogen.reader import ShardReader
+from ghostpad.corpus.nitrogen.rows import UnreadChunk, read_chunks
 from ghostpad.corpus.nitrogen.source import find_sources
 from ghostpad.corpus.nitrogen.tar import DamageError, Fault, Member, tar_members
 from ghostpad.lab.made_up.nitrogen_shards import SampleChunk, parquet_bytes, sample_files, tar_bytes
@@ -153,7 +154,8 @@ VIDEO_FIELDS = [*CHUNKS[0].metadata()["original_video"]]
 def test_metadata_of_any_type_is_read_or_refused_with_a_reason(outer: dict[str, Any], inner: dict[str, Any]) -> None:
     told = CHUNKS[0].metadata()
     told["original_video"] |= inner
-    chunk = read_chunk(describe(parse_metadata(json.dumps(told | outer).encode())) | {"video": "v", "shard": "s", "chunk": 0}, GOOD)
+    about = describe(parse_metadata(json.dumps(told | outer).encode())) | {"video": "v", "shard": "s", "chunk": 0}
+    (chunk,) = read_chunks([UnreadChunk(about, GOOD)])
     assert (chunk.row["status"] == "ok") == (chunk.actions is not None) and (chunk.row["reason"] is None) == (chunk.row["status"] == "ok")
     assert chunk.row.keys() == set(CHUNK_COLUMNS.names)
     assert pa.Table.from_pylist([chunk.row], schema=CHUNK_COLUMNS).num_rows == 1
@@ -181,6 +183,6 @@ def test_damaged_tables_are_read_or_refused_with_a_reason() -> None:
         for _ in range(rng.randrange(1, 4)):
             hurt[rng.randrange(len(hurt))] = rng.randrange(256)
         body = bytes(hurt[: rng.choice([len(hurt), rng.randrange(len(hurt))])])
-        chunk = read_chunk(about, body)
+        (chunk,) = read_chunks([UnreadChunk(about, body)])
         assert (chunk.row["status"] == "ok") == (chunk.actions is not None)
-    assert read_chunk(about, b"").row["reason"] == "the table is not a readable parquet file"
+    assert read_chunks([UnreadChunk(about, b"")])[0].row["reason"] == "the table is not a readable parquet file"
