@@ -142,7 +142,7 @@ class ShardReader:
         video, folder = key
         row = (half.about or {}) | {"shard": self._source.name}
         try:
-            row["video"] = safe_name(video)
+            row["video"] = _name(video)
         except SettingsError:
             return broken(row, reason or "the video's name cannot name a file")
         if numbered := re.search(r"_chunk_(\d{1,9})(?:_actions)?$", folder, re.ASCII):
@@ -178,6 +178,13 @@ def _batches(chunks: Iterable[UnreadChunk | Chunk]) -> Iterator[list[UnreadChunk
             yield batch
             batch, rows, size = [], 0, 0
     yield batch
+
+
+def _name(video: str) -> str:
+    """A video's name. Raises `SettingsError` if it cannot name a file or is not UTF-8, and so stands for many names."""
+    if "\ufffd" in video:
+        raise SettingsError(f"'{video}' is not UTF-8")
+    return safe_name(video)
 
 
 def _key(name: str) -> _Key | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 from ghostpad.base.errors import MissingError, SettingsError
 from ghostpad.base.files import safe_name
@@ -21,7 +22,7 @@ ARCHIVES = (".tar.gz", ".tgz", ".tar")
 
 @dataclass(frozen=True)
 class Source:
-    """A shard: an archive or a folder, recognised in a later run by `name` and `size` (bytes)."""
+    """A shard: an archive or a folder, recognised in a later run by `name`, which can name a file, and `size` (bytes)."""
 
     name: str
     path: str
@@ -34,7 +35,7 @@ class Source:
         return self.name.endswith(ARCHIVES)
 
     def members(self) -> Iterator[Member | Fault]:
-        """Every file in it; damage is a `Fault` and raises nothing."""
+        """Every file in it; damage is a `Fault` and raises nothing. A name that is not UTF-8 has U+FFFD in it."""
         if not self.archive:
             yield from self._folder()
             return
@@ -48,7 +49,7 @@ class Source:
 
     def _folder(self) -> Iterator[Member | Fault]:
         for path, about in sorted(self.files.find(self.path, detail=True).items()):
-            yield Member(path, about["size"] or 0, partial(self._read, path))
+            yield Member(re.sub("[\ud800-\udfff]", "\ufffd", path), about["size"] or 0, partial(self._read, path))
 
     def _read(self, path: str) -> bytes:
         try:
@@ -99,8 +100,16 @@ def _shards(files: Any, path: str) -> list[str]:
     return archives or shards or (_shards(files, actions[0]) if actions else [path])
 
 
+def _name(name: str) -> str:
+    """The name of a shard; one that cannot name a file is written as in an address."""
+    try:
+        return safe_name(name)
+    except (SettingsError, UnicodeEncodeError):
+        return quote(os.fsencode(name), safe="").removeprefix(".")[-150:]
+
+
 def _source(files: Any, path: str) -> Source:
-    name = safe_name(path.rstrip("/").rpartition("/")[2])
+    name = _name(path.rstrip("/").rpartition("/")[2])
     if files.isdir(path):
         inside = files.find(path, detail=True)
         if not any(re.search(r"/(metadata\.json|actions_\w+\.parquet)$", name) for name in inside):
