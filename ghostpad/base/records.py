@@ -58,6 +58,7 @@ class Video:
     labels: str | None = None  # NitroGen's "raw" or "processed"; None where the recorded rows are not from there
     overlay_px: tuple[float, float, float, float] | None = None  # x, y, width, height of a drawn controller; None for none
     overlay_of_px: tuple[int, int] | None = None  # width, height of the picture that it was measured in; None for the video's own
+    overlay_by: str | None = None  # "hand" where `corpus set-mask` gave or removed the box: labels do not change it
     lag_ms: float | None = None  # how much later the picture shows what the recorded rows say
     lag_confidence: float | None = None  # 0...1; None where the lag was not measured
     status: Status = "ok"
@@ -176,7 +177,7 @@ VERSIONS: Mapping[str, int] = {"videos": 3, "actions": 2, "labels": 1, "chunks":
 """Version of each schema above; it is part of every file."""
 
 
-_ADDED: Mapping[str, Mapping[str, Any]] = {"videos/2": {"attempts": 0, "size_bytes": None}}
+_ADDED: Mapping[str, Mapping[str, Any]] = {"videos/2": {"overlay_by": None, "attempts": 0, "size_bytes": None}}
 """Older versions that are read too, with the columns that came later and what they hold."""
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from ghostpad.base.errors import MediaError, MissingError, SettingsError, nearest
 from ghostpad.base.records import Video
 from ghostpad.corpus.folder import Corpus
+from ghostpad.corpus.nitrogen.videos import BY_HAND, with_overlay_of
 from ghostpad.video.paint import Box, Share
 from ghostpad.video.probe import video_size
 
@@ -81,7 +82,7 @@ def mask_shares(video: Video, path: str | os.PathLike[str]) -> tuple[Share, ...]
 
 
 def set_masks(corpus: Corpus, ids: Sequence[str], box: tuple[float, float, float, float] | None, of_px: tuple[int, int] | None) -> None:
-    """Write the box of a controller (None: there is none) into the rows of videos, all or none of them.
+    """Write the box of a controller (None: there is none) into the rows of videos, all or none of them; no later index changes it.
 
     Raises one `SettingsError` for every unknown id and every picture that the box does not fit.
     """
@@ -96,8 +97,8 @@ def set_masks(corpus: Corpus, ids: Sequence[str], box: tuple[float, float, float
                 problems.append(f"{id}: {error}")
     if problems:
         raise SettingsError(problems)
-    changed = [replace(known[id], overlay_px=box, overlay_of_px=of_px) for id in dict.fromkeys(ids)]
-    corpus.put_videos(changed, join=lambda old, new: replace(old, overlay_px=new.overlay_px, overlay_of_px=new.overlay_of_px))
+    changed = [replace(known[id], overlay_px=box, overlay_of_px=of_px, overlay_by=BY_HAND) for id in dict.fromkeys(ids)]
+    corpus.put_videos(changed, join=with_overlay_of)
 
 
 def _check_box(video: Video, path: Path, box: tuple[float, float, float, float], of_px: tuple[int, int] | None) -> None:

@@ -34,7 +34,7 @@ from ghostpad.corpus.fetch.settings import FetchSettings
 from ghostpad.corpus.fetch.site import DownloadFailed, download, yt_dlp_module
 from ghostpad.corpus.fetch.stretches import Span, label_spans
 from ghostpad.corpus.folder import Corpus
-from ghostpad.corpus.nitrogen.videos import SLACK_S
+from ghostpad.corpus.nitrogen.videos import SLACK_S, with_overlay_of
 from ghostpad.video.probe import VideoInfo, probe_video, read_stamps
 
 _LONGEST_WAIT_S = 600.0
@@ -187,4 +187,4 @@ def _fetched(video: Video, path: Path, info: VideoInfo, part: bool) -> Video:
 
 def _keep_labels(old: Video, new: Video) -> Video:
     """What another process wrote about labels in between stays."""
-    return replace(new, game=old.game, labels=old.labels, overlay_px=old.overlay_px, overlay_of_px=old.overlay_of_px)
+    return with_overlay_of(replace(new, game=old.game, labels=old.labels), old)

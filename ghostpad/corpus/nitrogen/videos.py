@@ -22,6 +22,9 @@ NO_GOOD_CHUNK = "none of its chunks can be read"
 LICENCE = "labels CC BY-NC 4.0 (NitroGen)"
 """Of the labels; the footage stays with its owners."""
 
+BY_HAND = "hand"
+"""What `overlay_by` says of a box that `ghostpad corpus set-mask` gave or removed."""
+
 SLACK_S = 2.0
 """How much shorter than its labels footage may be: sites round lengths to seconds (a guess)."""
 
@@ -54,15 +57,22 @@ def video_row(id: str, chunks: Sequence[dict[str, Any]], labels: str) -> Video:
 
 
 def keep_footage(old: Video, new: Video) -> Video:
-    """The new row; for a video whose fetch was tried, the old one with the new row's facts about labels."""
-    return new if old.reason in (NOT_FETCHED, NO_GOOD_CHUNK) else with_labels_of(old, new)
+    """The new row; for a video whose fetch was tried, the old one with the new row's facts about labels. A box set by hand stays."""
+    if old.reason not in (NOT_FETCHED, NO_GOOD_CHUNK):
+        return with_labels_of(old, new)
+    return with_overlay_of(new, old) if old.overlay_by == BY_HAND else new
 
 
 def with_labels_of(video: Video, labelled: Video) -> Video:
-    """`video` with the facts about labels of another row of it, where that one has them."""
-    names = ("game", "labels", "overlay_px", "overlay_of_px")
-    known: dict[str, Any] = {name: value for name in names if (value := getattr(labelled, name)) is not None}
-    return replace(video, **known)
+    """`video` with the facts about labels of another row of it, where that one has them; a box set by hand in either stays."""
+    known = replace(video, game=labelled.game or video.game, labels=labelled.labels or video.labels)
+    told = labelled.overlay_by == BY_HAND or (labelled.overlay_px is not None and video.overlay_by != BY_HAND)
+    return with_overlay_of(known, labelled) if told else known
+
+
+def with_overlay_of(video: Video, other: Video) -> Video:
+    """`video` with the box of another row of it, or with none."""
+    return replace(video, overlay_px=other.overlay_px, overlay_of_px=other.overlay_of_px, overlay_by=other.overlay_by)
 
 
 def overlay_px(chunks: Sequence[dict[str, Any]], size: tuple[int, int]) -> tuple[float, float, float, float] | None:
