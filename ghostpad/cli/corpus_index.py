@@ -14,7 +14,7 @@ _Shards = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar
 
 def corpus_index(
     shards: _Shards, *, out: Path, games: str | None = None, labels: Literal["raw", "processed"] = "raw", workers: int | None = None
-) -> None:
+) -> int:
     """Index shards of NitroGen's labels: which videos they cover, and every row of the pad.
 
     Reads the archives as streams and extracts nothing. Writes a row for every video (its footage is missing until it is fetched), a row for
@@ -42,3 +42,4 @@ def corpus_index(
     lines += [f"  broken: {reason}: {count}" for reason, count in counts.broken.most_common()]
     lines += [f"  note: {note}: {count}" for note, count in counts.notes.most_common()]
     print("\n".join(lines))
+    return 1 if counts.lost else 0

@@ -121,7 +121,8 @@ def _wanted(games: Iterable[str]) -> frozenset[str]:
 
 
 def _refuse_other_labels(corpus: Corpus, labels: str) -> None:
-    held = {video.labels for video in corpus.list_videos() if video.labels} | labels_of_parts(corpus)
+    held = {label for table in corpus.scan(["labels"]) for label in table.column("labels").unique().to_pylist() if label}
+    held |= labels_of_parts(corpus)
     if held - {labels}:
         raise SettingsError(f"{corpus.root} holds {', '.join(held)} labels, which mean other things than {labels} ones: use another folder")
 
@@ -165,7 +166,6 @@ class _Index:
 
         Once more where another process has finished a shard meanwhile: whoever is last sees all.
         """
-        before: _Lost | None = None
         for _ in range(MOST_ROUNDS):
             parts = part_sizes(self._corpus)
             table = all_chunks(self._corpus)
@@ -173,15 +173,16 @@ class _Index:
             self._corpus.put_videos(videos, keep_footage)
             write_table(self._corpus.root / "chunks.parquet", table, "chunks")
             counts.lost.update({shard: sum(map(len, videos.values())) for shard, videos in lost.items()})
-            again = [source for source in sources if source.name in lost] if lost != before else []
-            for source in again:
-                numbers = lost[source.name]
-                reader = ShardReader(source, self._labels, videos=numbers, threads=threads)
-                self.take(chunk for chunk in reader if chunk.row["chunk"] in numbers.get(chunk.row["video"], ()))
-            if not again and part_sizes(self._corpus) == parts:
+            found = [self._mend(source, lost[source.name], threads) for source in sources if source.name in lost]
+            if not any(found) and part_sizes(self._corpus) == parts:
                 break
-            before = lost
         return counts
+
+    def _mend(self, source: Source, lost: Mapping[str, Collection[int]], threads: int) -> bool:
+        """Read lost rows from their shard again; whether it has any of them."""
+        chunks = ShardReader(source, self._labels, videos=lost, threads=threads)
+        good = (chunk for chunk in chunks if chunk.actions is not None and chunk.row["chunk"] in lost[chunk.row["video"]])
+        return self.take(good).num_rows > 0
 
     def _survey(self, table: pa.Table, shards: Collection[str]) -> "tuple[list[Video], _Lost, IndexCounts]":
         """What the table of chunks says: the rows of videos, the chunks without recorded rows in videos of `shards`, and the counts."""
