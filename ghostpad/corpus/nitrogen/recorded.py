@@ -35,8 +35,12 @@ def join(corpus: Corpus, video: str, chunks: Sequence[Chunk], labels: str) -> No
 
 
 def lacking(corpus: Corpus, video: str, chunks: set[int]) -> set[int]:
-    """Which of these chunks are not in the video's file: all, if it is gone or was cut short. Reads the end of the file."""
-    return chunks - _stretches(_facts(corpus, video)).keys()
+    """Which of these chunks are not in the video's file: all, if it is gone or was cut short; none, if its rows came from elsewhere since.
+
+    Reads the end of the file.
+    """
+    facts = _facts(corpus, video)
+    return set() if facts is not None and "labels" not in facts else chunks - _stretches(facts).keys()
 
 
 def _joined(corpus: Corpus, video: str, labels: str) -> tuple[pa.Table, dict[int, Stretch]]:
