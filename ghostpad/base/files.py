@@ -119,8 +119,13 @@ def _temporary(target: Path, folder: bool = False) -> Iterator[Path]:
         yield temporary
     finally:
         with suppress(FileNotFoundError, NotADirectoryError):
-            shutil.rmtree(temporary) if folder else temporary.unlink()
+            if _is_open_as(handle, temporary):  # not another writer's, who may have taken the name since it was renamed
+                shutil.rmtree(temporary) if folder else temporary.unlink()
         os.close(handle)
+
+
+def _is_open_as(handle: int, path: Path) -> bool:
+    return os.fstat(handle).st_ino == os.stat(path).st_ino
 
 
 def _claim(temporary: Path, folder: bool) -> int | None:
@@ -136,7 +141,7 @@ def _claim(temporary: Path, folder: bool) -> int | None:
         return _claim(temporary, folder)  # its owner has just removed it
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        ours = os.fstat(handle).st_ino == os.stat(temporary).st_ino  # its owner may have renamed it in between
+        ours = _is_open_as(handle, temporary)  # its owner may have renamed it in between
     except FileNotFoundError:
         ours = False
     except OSError as error:  # another's; or a network disk without locks, where only a name of our own making is ours

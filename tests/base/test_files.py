@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,10 @@ def test_a_second_name_is_made_once_and_copies_where_it_must(tmp_path: Path, mon
     copied.write_bytes(b"half")
     link_or_copy(source, copied)
     assert copied.read_bytes() == b"12345"
+
+
+def test_many_writers_of_one_file_do_not_remove_each_others(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: write_json(path, [number] * 50), range(400)))
+    assert len(set(read_json(path))) == 1 and list(tmp_path.iterdir()) == [path]
