@@ -1,7 +1,7 @@
 """`ghostpad lab bench index`: what indexing a shard of labels costs beside `tar -tzf` on it, and its memory.
 
 Writes nothing but a temporary shard and corpus. Both ways are timed in turn by wall clock and by CPU time, each in processes of its own
-(tar runs a gzip; the index unpacks in a thread), so that both include their start, 0.4 s for the index (measured). The index is timed for
+(tar runs a gzip; the index unpacks and reads tables in threads), so that both include their start, 0.4 s for the index (measured). The index is timed for
 a game of one video in fifty, and once for every game, where it also reads every parquet file.
 """
 
@@ -46,7 +46,7 @@ def bench_index(*, shard: Path | None = None, repeats: int = 5, out: Path | None
         if shard is None:
             shard = folder / "SHARD_0000.tar.gz"
             make_shard(shard, 50 if quick else 20_000, 1200)
-        with progress("measure", (len(WAYS) - 1) * repeats + 1, "runs") as advance:
+        with progress("measure", len(WAYS) * repeats, "runs") as advance:
             ways = time_ways(shard, folder, repeats, advance)
         (folder / "memory").mkdir()
         report = {"bytes": shard.stat().st_size, "ways": ways, "memory": weigh(folder / "memory", 100 if quick else 100_000)}
@@ -81,7 +81,7 @@ def time_ways(shard: Path, folder: Path, repeats: int, advance: Advance) -> dict
     """By way: least, median and largest wall and CPU seconds, peak memory in MB of the largest run, and the ratios to `tar -tzf`."""
     runs: dict[str, list[tuple[float, float, float]]] = {way: [] for way in WAYS}
     for repeat in range(repeats):
-        for way in WAYS if repeat == 0 else WAYS[:-1]:  # the last takes long and varies little
+        for way in WAYS:
             runs[way].append(_run(_command(way, shard, folder / f"{repeat}-{WAYS.index(way)}")))
             advance(1)
     report: dict[str, Any] = {}
