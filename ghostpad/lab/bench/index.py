@@ -1,8 +1,8 @@
 """`ghostpad lab bench index`: what indexing a shard of labels costs beside `tar -tzf` on it, and its memory.
 
 Writes nothing but a temporary shard and corpus. Both ways are timed in turn by wall clock and by CPU time, each in processes of its own
-(tar runs a gzip; the index unpacks and reads tables in threads), so that both include their start, 0.4 s for the index (measured). The index is timed for
-a game of one video in fifty, and once for every game, where it also reads every parquet file.
+(tar runs a gzip; the index unpacks and reads tables in threads), so that both include their start, half a second for the index (measured).
+The index is timed for a game of one video in fifty, and for every game, where it also reads every parquet file.
 """
 
 import os
