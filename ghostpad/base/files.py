@@ -263,6 +263,14 @@ def file_sha256(path: str | os.PathLike[str]) -> str:
 
 def safe_name(name: str) -> str:
     """`name` if it can name a file of ours. Raises `SettingsError` if it is empty, too long, or holds a leading dot, a slash or a colon."""
-    if not name or name.startswith(".") or any(sign in name for sign in "/\\:\0") or len(name.encode()) > 200:
-        raise SettingsError(f"'{name}' cannot name a file: use letters, digits, '-' and '_'")
+    if not name or name.startswith(".") or any(sign in name for sign in "/\\:\0") or not _is_text(name) or len(name.encode()) > 200:
+        raise SettingsError(f"{name!r} cannot name a file: use letters, digits, '-' and '_'")
     return name
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name came from bytes that are UTF-8; Python keeps others as lone surrogates."""
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:
+        return False
