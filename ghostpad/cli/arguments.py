@@ -4,11 +4,24 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from tyro.constructors import PrimitiveConstructorSpec
 
 from ghostpad.base.errors import SettingsError
+from ghostpad.base.places import Place, place
 from ghostpad.games.spec import game_names, player_names
 
-CorpusPath = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CORPUS", help="The corpus folder.")]
+_PLACE = PrimitiveConstructorSpec[Place](
+    nargs=1,
+    metavar="PATH",
+    instance_from_str=lambda words: place(words[0]),
+    is_instance=lambda value: True,
+    str_from_instance=lambda value: [str(value)],
+)
+
+PlacePath = Annotated[Place, _PLACE]
+"""A folder, or an address such as s3://bucket/c."""
+
+CorpusPath = Annotated[PlacePath, tyro.conf.Positional, tyro.conf.arg(metavar="CORPUS", help="The corpus: a folder or an address.")]
 """An existing corpus."""
 
 GameName = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="GAME", help=f"One of: {', '.join(game_names())}.")]

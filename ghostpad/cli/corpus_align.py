@@ -2,14 +2,13 @@
 
 import math
 from collections import Counter, defaultdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ghostpad.base.errors import MissingError
 from ghostpad.base.table import text_table
-from ghostpad.cli.arguments import CorpusPath
+from ghostpad.cli.arguments import CorpusPath, PlacePath
 from ghostpad.corpus.folder import RECORDED, Corpus, unreadable_lines
 from ghostpad.corpus.lag.align import align_corpus
 from ghostpad.view.lag_plot import write_lag_plot
@@ -22,7 +21,7 @@ _WAYS = {
 _BAR = 40  # characters of the longest bar
 
 
-def corpus_align(corpus: CorpusPath, reference: tuple[Path, ...] = ()) -> None:
+def corpus_align(corpus: CorpusPath, reference: tuple[PlacePath, ...] = ()) -> None:
     """Measure how late the picture of each video shows its recorded inputs.
 
     Writes lag_ms and lag_confidence to videos.parquet, which training applies; lag.json with every measurement, its method, and why a

@@ -1,8 +1,8 @@
 """`ghostpad corpus status`: what a corpus holds, what is missing and why, and what to run next."""
 
 from json import dumps
-from pathlib import Path
 
+from ghostpad.base.places import Place
 from ghostpad.base.table import text_table
 from ghostpad.cli.arguments import CorpusPath
 from ghostpad.corpus.folder import Corpus
@@ -28,7 +28,7 @@ def status(corpus: CorpusPath, *, json: bool = False) -> None:
     print(dumps(summary, indent=2) if json else status_text(corpus, summary))
 
 
-def status_text(corpus: Path, summary: Summary) -> str:
+def status_text(corpus: Place, summary: Summary) -> str:
     """The lines that the command prints."""
     chunks = f", {summary['chunks']} chunks of labels" if summary["chunks"] else ""
     lines = [f"{corpus}: {_amount(summary)}{chunks}"]
@@ -43,7 +43,7 @@ def status_text(corpus: Path, summary: Summary) -> str:
     return "\n".join(lines)
 
 
-def next_steps(corpus: Path, summary: Summary) -> list[tuple[str, str]]:
+def next_steps(corpus: Place, summary: Summary) -> list[tuple[str, str]]:
     """The commands to run next, in order, each with the reason."""
     undone, steps = summary["undone"], []
     unfetched = summary["missing"].get(NOT_FETCHED, 0)

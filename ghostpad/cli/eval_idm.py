@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ghostpad.base.files import write_json
-from ghostpad.cli.arguments import CorpusPath, Html, RunPath, page_path
+from ghostpad.cli.arguments import CorpusPath, Html, PlacePath, RunPath, page_path
 from ghostpad.cli.quality import quality_table
 from ghostpad.corpus.folder import Corpus
 
@@ -13,7 +13,7 @@ def eval_idm(
     corpus: CorpusPath,
     *,
     truth: Path,
-    prior: tuple[Path, ...] = (),
+    prior: tuple[PlacePath, ...] = (),
     beside: tuple[Path, ...] = (),
     out: Path | None = None,
     html: Html = None,

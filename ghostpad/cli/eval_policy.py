@@ -8,8 +8,9 @@ import tyro
 
 from ghostpad.base.errors import GhostpadError, SettingsError
 from ghostpad.base.files import read_json, write_json
+from ghostpad.base.places import Place
 from ghostpad.base.table import text_table
-from ghostpad.cli.arguments import Html, below_one, page_path, seed_numbers
+from ghostpad.cli.arguments import Html, PlacePath, below_one, page_path, seed_numbers
 from ghostpad.cli.quality import number
 from ghostpad.games.players import normalized_return
 from ghostpad.games.spec import game_names, game_spec, make_player
@@ -26,7 +27,7 @@ def eval_policy(
     episodes: int = 40,
     seeds: str = "0",
     arm: str | None = None,
-    corpora: tuple[Path, ...] = (),
+    corpora: tuple[PlacePath, ...] = (),
     truth: tuple[Path, ...] = (),
     out: Path | None = None,
     clips: Path | None = None,
@@ -110,7 +111,7 @@ def _learned_games(run: Path | None) -> tuple[str, ...]:
 
 
 def _check(
-    run: Path | None, games: Sequence[str], players: Sequence[str], episodes: int, seconds: float, corpora: Sequence[Path], truths: int
+    run: Path | None, games: Sequence[str], players: Sequence[str], episodes: int, seconds: float, corpora: Sequence[Place], truths: int
 ) -> None:
     """Raise one `SettingsError` for all problems."""
     problems = []
@@ -135,7 +136,7 @@ def _check(
         raise SettingsError(problems)
 
 
-def _offline(run: Path | None, corpora: Sequence[Path], truth: Sequence[Path]) -> list[dict[str, Any]] | None:
+def _offline(run: Path | None, corpora: Sequence[Place], truth: Sequence[Path]) -> list[dict[str, Any]] | None:
     if run is None or not corpora:
         return None
     from ghostpad.policy import load as load_policy

@@ -7,15 +7,17 @@ from typing import Annotated
 import tyro
 
 from ghostpad.base.errors import SettingsError
+from ghostpad.base.places import Place
 from ghostpad.base.settings import load_settings
+from ghostpad.cli.arguments import PlacePath
 from ghostpad.cli.flags import Flags, SettingFlags
 from ghostpad.idm.settings import FinetuneRun, IdmRun
 from ghostpad.policy.settings import PolicyRun
 
 _Corpora = Annotated[
-    list[Path],
+    list[PlacePath],
     tyro.conf.Positional,
-    tyro.conf.arg(metavar="CORPUS...", help="One or more corpus folders.", help_behavior_hint="(required)"),
+    tyro.conf.arg(metavar="CORPUS...", help="One or more corpora: folders or addresses.", help_behavior_hint="(required)"),
 ]
 _Recipe = Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="A TOML file of settings ('ghostpad settings' prints one).")]
 _IDM_FLAGS, _POLICY_FLAGS = Flags(FinetuneRun(train=IdmRun().train)), Flags(PolicyRun())
@@ -113,6 +115,6 @@ def _is_first() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def _check_named(corpora: list[Path]) -> None:
+def _check_named(corpora: list[Place]) -> None:
     if not corpora:
         raise SettingsError("no CORPUS is named: name one or more corpus folders to learn from")

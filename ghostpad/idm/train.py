@@ -14,6 +14,7 @@ import numpy as np
 from ghostpad.base.errors import MissingError
 from ghostpad.base.files import write_json
 from ghostpad.base.pad import SLOTS
+from ghostpad.base.places import AnyPlace
 from ghostpad.corpus.folder import Corpus
 from ghostpad.feed.footage import Footage
 from ghostpad.feed.gather import corpus_facts, gather, known_slots, slots_by_game
@@ -52,7 +53,7 @@ class TrainedIdm:
     calibrated: bool
 
 
-def train_idm(corpora: Sequence[Path], out: Path, run: IdmRun, init: Path | None = None) -> TrainedIdm:
+def train_idm(corpora: Sequence[AnyPlace], out: Path, run: IdmRun, init: Path | None = None) -> TrainedIdm:
     """Train to the end, or go on where an earlier process stopped.
 
     With `init` it starts from that finished IDM, whose settings of the model `run` must have (`ghostpad.idm.tune.finetune_settings`), and

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ghostpad.base.errors import MissingError
+from ghostpad.base.places import AnyPlace
 from ghostpad.corpus.folder import Corpus
 from ghostpad.feed.gather import corpus_facts, gather, known_slots
 from ghostpad.policy.model import Policy, policy_window
@@ -29,7 +30,9 @@ class TrainedPolicy:
     sources: list[str]
 
 
-def train_policy(corpora: Sequence[Path], out: Path, run: PolicyRun, oracle: Path | None = None, init: Path | None = None) -> TrainedPolicy:
+def train_policy(
+    corpora: Sequence[AnyPlace], out: Path, run: PolicyRun, oracle: Path | None = None, init: Path | None = None
+) -> TrainedPolicy:
     """Train to the end, or resume where an earlier process stopped; see `ghostpad.train.loop.train` for the errors.
 
     With `init` it starts from the weights of that finished run; the model's settings in `run` must be the same

@@ -1,39 +1,14 @@
 """Footage and labels from S3: the real driver against a server on this machine that speaks S3."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from ghostpad.cli.main import main
 from ghostpad.corpus.folder import Corpus
 from ghostpad.lab.made_up.nitrogen_shards import SampleChunk, sample_files, write_shard
 from ghostpad.lab.made_up.videos import write_sample
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    import s3fs
-
-    for name, value in {"ENDPOINT_URL": endpoint, "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "DEFAULT_REGION": "us-east-1"}.items():
-        monkeypatch.setenv(f"AWS_{name}", value)
-    s3fs.S3FileSystem.clear_instance_cache()
-    files = s3fs.S3FileSystem()
-    files.mkdir("bucket")
-    yield files
-    files.rm("bucket", recursive=True)
-    s3fs.S3FileSystem.clear_instance_cache()
 
 
 def test_a_prefix_is_added_once_and_not_read_again(bucket: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
