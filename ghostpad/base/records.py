@@ -15,7 +15,7 @@ writer adds (model fingerprint, licence); `read_table` refuses other versions.
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_type_hints
 
@@ -204,7 +204,7 @@ def read_table(path: AnyPlace, kind: str) -> pa.Table:
     except (FileNotFoundError, NotADirectoryError):
         raise MissingError(f"{path} does not exist") from None
     except (pa.ArrowException, ValueError) as error:
-        raise FormatError(f"{path} is damaged or no parquet file ({error}): remove it and re-run the command that wrote it") from None
+        raise _not_parquet(path, error) from None
     return as_kind(path, table, kind)
 
 
@@ -229,6 +229,21 @@ def ends_whole(path: AnyPlace) -> bool:
     return mark == b"PAR1" and int.from_bytes(length, "little") + 12 <= size
 
 
+def scan_table(path: AnyPlace, kind: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """These columns of a file of `kind`, in tables of some thousand rows; their values are not checked. Raises as `read_table`."""
+    try:
+        with open(path, "rb") if isinstance(path, str | os.PathLike) else path.open("rb") as source:
+            file = pq.ParquetFile(source, page_checksum_verification=True)
+            as_kind(path, file.schema_arrow.empty_table(), kind)
+            schema = pa.schema([SCHEMAS[kind].field(name) for name in columns])
+            for batch in file.iter_batches(columns=list(columns), use_threads=False):
+                yield pa.Table.from_batches([batch]).select(columns).cast(schema)
+    except (FileNotFoundError, NotADirectoryError):
+        raise MissingError(f"{path} does not exist") from None
+    except (pa.ArrowException, ValueError) as error:
+        raise _not_parquet(path, error) from None
+
+
 def as_kind(path: AnyPlace, table: pa.Table, kind: str) -> pa.Table:
     """The table as one of `kind`, of an older version too. Raises `FormatError`, naming `path`, for another kind, version or pad layout."""
     facts = table_facts(table)
@@ -244,6 +259,10 @@ def as_kind(path: AnyPlace, table: pa.Table, kind: str) -> pa.Table:
     if kind in ("actions", "labels"):
         _check_rows(path, table)
     return table.replace_schema_metadata(metadata)
+
+
+def _not_parquet(path: AnyPlace, error: Exception) -> FormatError:
+    return FormatError(f"{path} is damaged or no parquet file ({error}): remove it and re-run the command that wrote it")
 
 
 def _check_rows(path: AnyPlace, table: pa.Table) -> None:

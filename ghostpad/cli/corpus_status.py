@@ -32,7 +32,7 @@ def status_text(corpus: Place, summary: Summary) -> str:
     """The lines that the command prints."""
     chunks = f", {summary['chunks']} chunks of labels" if summary["chunks"] else ""
     lines = [f"{corpus}: {_amount(summary)}{chunks}"]
-    lines += _few(_table(sorted(summary["groups"], key=lambda group: -group["hours"])), "groups")
+    lines += _few(_table(summary["groups"][:MOST_LINES]), "groups", len(summary["groups"]) + 1)
     lines += _few([f"missing: {reason}: {count} videos" for reason, count in summary["missing"].items()], "reasons")
     lines += _few([f"broken: {reason}: {count}{_names(summary, reason)}" for reason, count in summary["broken"].items()], "reasons")
     lines += [f"rows from {source}: {_amount(amount)}" for source, amount in summary["sources"].items()] or ["no rows yet"]
@@ -77,9 +77,11 @@ def _names(summary: Summary, reason: str) -> str:
     return f" ({', '.join(ids[:MOST_NAMES])}{others})" if ids else ""
 
 
-def _few(lines: list[str], what: str) -> list[str]:
-    kept = lines if len(lines) <= MOST_LINES else lines[: MOST_LINES - 1]
-    return kept + ([f"  and {len(lines) - len(kept)} more {what}: see --json"] if len(lines) > len(kept) else [])
+def _few(lines: list[str], what: str, count: int | None = None) -> list[str]:
+    """The first of `count` lines (None: of those that are given)."""
+    count = len(lines) if count is None else count
+    kept = lines if count <= MOST_LINES else lines[: MOST_LINES - 1]
+    return kept + ([f"  and {count - len(kept)} more {what}: see --json"] if count > len(kept) else [])
 
 
 def _amount(amount: Amount | Summary) -> str:

@@ -17,7 +17,7 @@ has `videos.parquet` instead of the catalogue: it is read as it is, and the firs
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path, PurePosixPath
 from typing import get_args
 
@@ -27,7 +27,7 @@ import pyarrow.compute as pc
 from ghostpad.base.errors import MissingError, SettingsError, nearest, unknown
 from ghostpad.base.files import safe_name
 from ghostpad.base.places import AnyPlace, Place, local_file, place
-from ghostpad.base.records import CHUNKS, Status, Video, read_table, videos_table, write_table
+from ghostpad.base.records import CHUNKS, Status, Video, read_table, scan_table, videos_table, write_table
 from ghostpad.corpus.table import Table
 
 RECORDED = "recorded"
@@ -191,16 +191,20 @@ class Corpus:
         except MissingError:
             return CHUNKS.empty_table()
 
+    def scan_chunks(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """These columns of the pieces, in tables of some thousand; none where there are no chunks."""
+        with suppress(MissingError):
+            yield from scan_table(self.root / "chunks.parquet", "chunks", columns)
+
     # ---- verdicts -----------------------------------------------------------------------------------------------
 
     def verdicts(self, name: str) -> pa.Table:
         """A filter's verdicts (schema `VERDICTS`). Raises `MissingError`, with the names there are, for another."""
-        path = self._verdicts_path(name)
-        if not path.exists():
-            known = sorted(stems(path.parent))
-            hint = nearest(name, known) if known else "make some with `ghostpad filter`"
-            raise MissingError(f"{self.root} has no verdicts called '{name}': {hint}")
-        return read_table(path, "verdicts")
+        return read_table(self._known_verdicts(name), "verdicts")
+
+    def scan_verdicts(self, name: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """These columns of a filter's verdicts, in tables of some thousand, whose metadata has the facts. Raises as `verdicts`."""
+        yield from scan_table(self._known_verdicts(name), "verdicts", columns)
 
     def write_verdicts(self, name: str, table: pa.Table, facts: Mapping[str, str] | None = None) -> None:
         """Write a filter's verdicts, replacing older ones. Raises `FormatError` for other columns."""
@@ -215,6 +219,14 @@ class Corpus:
             return self.root / "cache"
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         return home / "ghostpad" / hashlib.sha256(str(self.root).encode()).hexdigest()[:16]
+
+    def _known_verdicts(self, name: str) -> Place:
+        path = self._verdicts_path(name)
+        if not path.exists():
+            known = sorted(stems(path.parent))
+            hint = nearest(name, known) if known else "make some with `ghostpad filter`"
+            raise MissingError(f"{self.root} has no verdicts called '{name}': {hint}")
+        return path
 
     def _verdicts_path(self, name: str) -> Place:
         return self.root / "verdicts" / f"{safe_name(name)}.parquet"

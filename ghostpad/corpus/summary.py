@@ -1,15 +1,21 @@
 """What a corpus holds, counted: videos and hours by game, site, player and state, chunks of labels, what is broken and why.
 
-Reads the tables of videos and chunks, the verdicts and names of files; opens no video and no row. Writes nothing.
+Reads the tables of videos and chunks, the verdicts and names of files; opens no video and no row. Writes nothing. Costs seconds and
+some hundred MB of memory at a million videos; rows stream through as Arrow tables, and of each video its id, its hours and two bits stay.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from typing import Any, TypedDict
+from itertools import islice
+from typing import Literal, TypedDict
 
-from ghostpad.base.records import Video
-from ghostpad.corpus.folder import RECORDED, Corpus, stems
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from ghostpad.corpus.folder import RECORDED, Corpus, names_in, stems
 from ghostpad.corpus.nitrogen.videos import NO_GOOD_CHUNK
 
 
@@ -54,81 +60,147 @@ class Summary(TypedDict):
     verdicts: dict[str, dict[str, float]]  # name -> hours by reason: "kept", the filter that dropped them, or "broken"
     proxies: dict[str, int]  # short side in pixels -> videos that have a copy
     undone: Undone
+    attempts: dict[str, int]  # how often a command has failed to bring its footage in -> videos, without those of no failure
+    size_bytes: int  # of the videos whose size is known
+
+
+_GROUP = ["game", "source", "player", "status"]
+_READ = ["id", "path", *_GROUP, "reason", "duration_s", "frames", "fps", "labels", "lag_confidence", "attempts", "size_bytes"]
+_VIDEOS = pa.schema({"id": pa.string(), "hours": pa.float64(), "ok": pa.bool_(), "unaligned": pa.bool_()})
+_BLOCK = 8192  # names that are Python objects at a time
 
 
 def summarise(corpus: Corpus) -> Summary:
     """Count a corpus. Raises what reading its tables raises."""
-    videos = corpus.list_videos()
-    hours = {video.id: _length_s(video) / 3600 for video in videos}
-    chunks = corpus.chunks().select(["video", "status", "reason"])
-    broken = Counter(reason for reason in chunks.column("reason").to_pylist() if reason)
-    broken.update(_reason(video, corpus) for video in videos if video.status == "broken" and video.reason != NO_GOOD_CHUNK)
-    copies = {folder.name: stems(folder, ".mp4") for folder in sorted(corpus.root.glob("proxy/*")) if folder.is_dir()}
-    with_rows = {source: corpus.ids_with_rows(source) for source in corpus.sources()}
-
-    def amounts(key: Callable[[Video], str]) -> dict[str, Amount]:
-        return {name: _amount(ids, hours) for name, ids in sorted(_ids_by(videos, key).items())}
-
+    tally = _Tally(corpus)
+    videos, groups = tally.videos(), tally.groups()
+    chunks, broken = _chunks(corpus)
+    broken.update({reason: len(ids) for reason, ids in tally.broken.items() if reason != NO_GOOD_CHUNK})
+    sizes = sorted(name for name in names_in(corpus.root / "proxy") if name.isdigit())
+    copied = {px: _among(videos, stems(corpus.root / "proxy" / px, ".mp4")) for px in sizes}
+    with_rows = {source: _among(videos, corpus.each_with_rows(source)) for source in corpus.sources()}
     return {
-        "videos": len(videos),
-        "chunks": chunks.num_rows - chunks.column("video").null_count,
-        "hours": sum(hours.values()),
-        "by_game": amounts(lambda video: video.game or ""),
-        "by_state": amounts(lambda video: video.status),
+        "videos": videos.num_rows,
+        "chunks": chunks,
+        "hours": float(videos.column("hours").to_numpy().sum()),
+        "by_game": _by(groups, "game"),
+        "by_state": _by(groups, "status"),
         "broken": dict(broken.most_common()),
-        "missing": dict(Counter(_reason(video, corpus) for video in videos if video.status == "missing").most_common()),
-        "groups": _groups(videos, hours),
-        "broken_videos": _ids_by((video for video in videos if video.status == "broken"), lambda video: _reason(video, corpus)),
-        "sources": {source: _amount(ids, hours) for source, ids in with_rows.items()},
-        "verdicts": {name: _verdict_hours(corpus, name) for name in stems(corpus.root / "verdicts")},
-        "proxies": {px: len(ids) for px, ids in copies.items()},
-        "undone": _undone(videos, with_rows, max(copies.values(), key=len, default=[])),
+        "missing": dict(tally.missing.most_common()),
+        "groups": groups,
+        "broken_videos": tally.broken,
+        "sources": {source: _amount(videos, which) for source, which in with_rows.items()},
+        "verdicts": {name: _verdict_hours(corpus, name) for name in sorted(stems(corpus.root / "verdicts"))},
+        "proxies": {px: int(which.sum()) for px, which in copied.items()},
+        "undone": _undone(videos, with_rows, list(copied.values())),
+        "attempts": {str(attempts): count for attempts, count in sorted(tally.attempts.items())},
+        "size_bytes": tally.size_bytes,
     }
 
 
-def _undone(videos: Iterable[Video], with_rows: Mapping[str, list[str]], copied: list[str]) -> Undone:
-    ok = {video.id: video for video in videos if video.status == "ok"}
-    recorded = set(with_rows.get(RECORDED, ()))
-    return {
-        "align": sum(id in recorded and video.labels is not None and video.lag_confidence is None for id, video in ok.items()),
-        "copy": len(ok.keys() - set(copied)),
-        "label": len(ok.keys() - set().union(*with_rows.values())),
-        "learn": len(ok.keys() & recorded),
-    }
+class _Tally:
+    """The table of videos, read once: of each video what names of files are compared with, and the rest counted."""
+
+    def __init__(self, corpus: Corpus):
+        self.broken, self.missing = dict[str, list[str]](), Counter[str]()
+        self.attempts, self.size_bytes = Counter[int](), 0
+        self._videos, self._sums = [_VIDEOS.empty_table()], list[pa.Table]()
+        for table in corpus.scan(_READ):
+            self._add(corpus, table.append_column("hours", pa.array(_hours(table))))
+
+    def _add(self, corpus: Corpus, table: pa.Table) -> None:
+        ok = pc.equal(table.column("status"), "ok")
+        unaligned = pc.and_(pc.is_valid(table.column("labels")), pc.is_null(table.column("lag_confidence")))
+        self._videos.append(pa.table([table.column("id"), table.column("hours"), ok, unaligned], schema=_VIDEOS))
+        self._sums.append(table.group_by(_GROUP).aggregate([("id", "count"), ("hours", "sum")]))
+        self.missing.update(_reasons(corpus, table.filter(pc.equal(table.column("status"), "missing"))))
+        broken = table.filter(pc.equal(table.column("status"), "broken"))
+        for id, reason in zip(broken.column("id").to_pylist(), _reasons(corpus, broken), strict=True):
+            self.broken.setdefault(reason, []).append(id)
+        self.attempts.update(table.column("attempts").filter(pc.greater(table.column("attempts"), 0)).to_pylist())
+        self.size_bytes += pc.sum(table.column("size_bytes")).as_py() or 0
+
+    def videos(self) -> pa.Table:
+        """The columns `_VIDEOS` of all videos, by id."""
+        return pa.concat_tables(self._videos)
+
+    def groups(self) -> list[Group]:
+        """Videos and hours by game, source, player and status."""
+        if not self._sums:
+            return []
+        table = pa.concat_tables(self._sums).group_by(_GROUP).aggregate([("id_count", "sum"), ("hours_sum", "sum")])
+        groups: list[Group] = [
+            {**{key: row[key] or None for key in _GROUP}, "videos": row["id_count_sum"], "hours": row["hours_sum_sum"]}  # type: ignore[typeddict-item]
+            for row in table.to_pylist()
+        ]
+        return sorted(groups, key=lambda group: (-group["hours"], *(group[key] or "" for key in _GROUP)))  # type: ignore[literal-required]
 
 
-def _ids_by(videos: Iterable[Video], key: Callable[[Video], Any]) -> dict[Any, list[str]]:
-    groups: dict[Any, list[str]] = {}
-    for video in videos:
-        groups.setdefault(key(video), []).append(video.id)
-    return groups
+def _hours(table: pa.Table) -> NDArray[np.float64]:
+    """Hours of footage; the holes between the stretches of a file do not count."""
+    rates = table.column("fps").combine_chunks().dictionary_encode()
+    known = np.array([*(float(Fraction(fps)) for fps in rates.dictionary.to_pylist()), np.nan])
+    frames = pc.fill_null(table.column("frames"), 0).to_numpy()
+    fps = known[pc.fill_null(rates.indices, len(known) - 1).to_numpy()]
+    with np.errstate(divide="ignore"):
+        filmed_s = np.where(frames > 0, frames / fps, np.nan)
+    return np.fmin(pc.fill_null(table.column("duration_s"), 0.0).to_numpy(), filmed_s) / 3600  # NaN counts as not known
 
 
-def _groups(videos: Iterable[Video], hours: Mapping[str, float]) -> list[Group]:
-    ids_by = _ids_by(videos, lambda video: (video.game or "", video.source or "", video.player or "", video.status))
-    groups: list[Group] = [
-        {"game": game or None, "source": source or None, "player": player or None, "status": status, **_amount(ids, hours)}
-        for (game, source, player, status), ids in sorted(ids_by.items())
+def _reasons(corpus: Corpus, table: pa.Table) -> list[str]:
+    """Why videos are not ok, without their own paths, so that those of one reason are counted together."""
+    pairs = zip(table.column("reason").to_pylist(), table.column("path").to_pylist(), strict=True)
+    return [
+        reason.replace(str(corpus.root / path), "it") if reason and path in reason else reason or "no reason given"
+        for reason, path in pairs
     ]
-    return sorted(groups, key=lambda group: -group["hours"])
 
 
-def _length_s(video: Video) -> float:
-    """Seconds of footage; the holes between the stretches of a file do not count."""
-    length_s = video.duration_s or 0.0
-    return min(length_s, video.frames / float(Fraction(video.fps))) if video.frames and video.fps else length_s
+def _chunks(corpus: Corpus) -> tuple[int, Counter[str]]:
+    """How many pieces a dataset's labels came in, and why pieces and shards are broken."""
+    count, broken = 0, Counter[str]()
+    for table in corpus.scan_chunks(["video", "reason"]):
+        count += table.num_rows - table.column("video").null_count
+        broken.update(reason for reason in table.column("reason").drop_null().to_pylist() if reason)
+    return count, broken
 
 
-def _reason(video: Video, corpus: Corpus) -> str:
-    """Why a video is not ok, without its own path, so that those of one reason are counted together."""
-    return (video.reason or "no reason given").replace(str(corpus.root / video.path), "it")
+def _among(videos: pa.Table, names: Iterator[str]) -> NDArray[np.bool_]:
+    """bool [n]: which videos are among the names."""
+    blocks = [pa.array([], pa.string())]
+    while block := list(islice(names, _BLOCK)):
+        blocks.append(pa.array(block, pa.string()))
+    which: NDArray[np.bool_] = pc.is_in(videos.column("id"), value_set=pa.chunked_array(blocks)).to_numpy()
+    return which
 
 
-def _amount(ids: Iterable[str], hours: Mapping[str, float]) -> Amount:
-    known = [id for id in ids if id in hours]
-    return {"videos": len(known), "hours": sum(hours[id] for id in known)}
+def _undone(videos: pa.Table, with_rows: Mapping[str, NDArray[np.bool_]], copied: Sequence[NDArray[np.bool_]]) -> Undone:
+    ok, unaligned, none = videos.column("ok").to_numpy(), videos.column("unaligned").to_numpy(), np.zeros(videos.num_rows, np.bool_)
+    recorded = with_rows.get(RECORDED, none)
+    return {
+        "align": int((ok & recorded & unaligned).sum()),
+        "copy": int((ok & ~max(copied, key=np.sum, default=none)).sum()),
+        "label": int((ok & ~np.any([none, *with_rows.values()], axis=0)).sum()),
+        "learn": int((ok & recorded).sum()),
+    }
+
+
+def _amount(videos: pa.Table, which: NDArray[np.bool_]) -> Amount:
+    return {"videos": int(which.sum()), "hours": float(videos.column("hours").to_numpy()[which].sum())}
+
+
+def _by(groups: Iterable[Group], key: Literal["game", "status"]) -> dict[str, Amount]:
+    amounts: dict[str, Amount] = {}
+    for group in sorted(groups, key=lambda group: group[key] or ""):
+        amount = amounts.setdefault(group[key] or "", {"videos": 0, "hours": 0.0})
+        amount["videos"] += group["videos"]
+        amount["hours"] += group["hours"]
+    return amounts
 
 
 def _verdict_hours(corpus: Corpus, name: str) -> dict[str, float]:
-    table = corpus.verdicts(name).group_by("reason").aggregate([("duration_s", "sum")]).sort_by("reason")
-    return {row["reason"]: row["duration_s_sum"] / 3600 for row in table.to_pylist()}
+    seconds = Counter[str]()
+    for table in corpus.scan_verdicts(name, ["reason", "duration_s"]):
+        for row in table.group_by("reason").aggregate([("duration_s", "sum")]).to_pylist():
+            seconds[row["reason"]] += row["duration_s_sum"]
+    return {reason: length_s / 3600 for reason, length_s in sorted(seconds.items())}

@@ -1,6 +1,10 @@
 """`record`, `corpus proxy` and `status` from the command line, on real footage of a real game."""
 
 import json
+import math
+import random
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -172,3 +176,60 @@ def test_a_mask_is_set_checked_and_taken_away(tmp_path: Path, capsys: pytest.Cap
     assert main(["corpus", "set-mask", root, "a", "--none"]) == 0
     assert "idm-x was made with the old mask" in capsys.readouterr().out
     assert corpus.video("a") == Video("a", game="doom") and corpus.video("b").overlay_px is not None
+
+
+def test_status_counts_what_a_loop_over_the_videos_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus, draw = Corpus.create(tmp_path), random.Random(0)
+    path = "videos/{}.mp4".format
+    reasons = {"ok": None, "missing": "not fetched yet", "broken": f"{tmp_path / path('ID')} breaks off"}
+    videos = []
+    for id in (f"v{number:03d}" for number in range(300)):
+        status = draw.choice(["ok", "missing", "broken"])
+        length = {
+            "duration_s": draw.choice([None, 60.0]),
+            "frames": draw.choice([None, 900]),
+            "fps": draw.choice([None, "30/1", "30000/1001"]),
+        }
+        names = {"game": draw.choice([None, "doom", "hades"]), "player": draw.choice([None, "p"]), "labels": draw.choice([None, "raw"])}
+        reason = (reasons[status] or "").replace("ID", id) or None
+        videos.append(Video(id, status=status, reason=reason, attempts=draw.choice([0, 2]), size_bytes=10, **length, **names))
+    corpus.put_videos(videos)
+    for folder, share in (("actions/recorded", 0.5), ("actions/idm-a", 0.3), ("proxy/64", 0.2), ("proxy/128", 0.6)):
+        (tmp_path / folder).mkdir(parents=True)
+        for video in (video for video in videos if draw.random() < share):
+            (tmp_path / folder / f"{video.id}{'.mp4' if 'proxy' in folder else '.parquet'}").touch()
+    told = summarise(corpus)
+
+    def hours(some: Iterable[Video]) -> float:
+        rates = {None: math.inf, "30/1": 30, "30000/1001": 30000 / 1001}
+        return sum(min(one.duration_s or 0, one.frames / rates[one.fps] if one.frames and one.fps else math.inf) for one in some) / 3600
+
+    def stems(folder: str) -> set[str]:
+        return {file.stem for file in (tmp_path / folder).iterdir()}
+
+    groups = {(one["game"], one["source"], one["player"], one["status"]): (one["videos"], one["hours"]) for one in told["groups"]}
+    for key in {(one.game, one.source, one.player, one.status) for one in videos}:
+        members = [one for one in videos if (one.game, one.source, one.player, one.status) == key]
+        assert groups.pop(key) == (len(members), pytest.approx(hours(members)))
+    assert not groups and told["hours"] == pytest.approx(hours(videos)) and told["videos"] == told["size_bytes"] / 10 == 300
+    assert {game: one["videos"] for game, one in told["by_game"].items()} == Counter(one.game or "" for one in videos)
+    assert told["missing"] == {"not fetched yet": sum(one.status == "missing" for one in videos)}
+    assert told["broken_videos"] == {"it breaks off": [one.id for one in videos if one.status == "broken"]}
+    assert told["attempts"] == {"2": sum(one.attempts == 2 for one in videos)}
+    labelled = [one for one in videos if one.id in stems("actions/idm-a")]
+    assert told["sources"]["idm-a"] == {"videos": len(labelled), "hours": pytest.approx(hours(labelled))}
+    assert told["proxies"] == {"64": len(stems("proxy/64")), "128": len(stems("proxy/128"))}
+    ok, recorded = [one for one in videos if one.status == "ok"], stems("actions/recorded")
+    assert told["undone"] == {
+        "align": sum(one.id in recorded and one.labels is not None for one in ok),
+        "copy": sum(one.id not in stems("proxy/128") for one in ok),
+        "label": sum(one.id not in recorded | stems("actions/idm-a") for one in ok),
+        "learn": sum(one.id in recorded for one in ok),
+    }
+
+
+def test_status_of_many_groups_fits_a_screen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Corpus.create(tmp_path).put_videos(Video(f"v{number}", player=f"p{number}", duration_s=60.0 * number) for number in range(40))
+    assert main(["corpus", "status", str(tmp_path)]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) < 24 and "p39" in told[2] and "  and 30 more groups: see --json" in told
