@@ -3,17 +3,11 @@
 from json import dumps
 
 from ghostpad.base.places import Place
-from ghostpad.base.table import text_table
+from ghostpad.base.table import MOST_LINES, few_lines, few_names, text_table
 from ghostpad.cli.arguments import CorpusPath
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.nitrogen.videos import NOT_FETCHED
 from ghostpad.corpus.summary import Amount, Group, Summary, summarise
-
-MOST_LINES = 12
-"""Most lines of one kind; one line sums up any others, so that all fits a screen."""
-
-MOST_NAMES = 4
-"""Most names of broken videos on a line."""
 
 
 def status(corpus: CorpusPath, *, json: bool = False) -> None:
@@ -32,9 +26,9 @@ def status_text(corpus: Place, summary: Summary) -> str:
     """The lines that the command prints."""
     chunks = f", {summary['chunks']} chunks of labels" if summary["chunks"] else ""
     lines = [f"{corpus}: {_amount(summary)}{chunks}"]
-    lines += _few(_table(summary["groups"][:MOST_LINES]), "groups", len(summary["groups"]) + 1)
-    lines += _few([f"missing: {reason}: {count} videos" for reason, count in summary["missing"].items()], "reasons")
-    lines += _few([f"broken: {reason}: {count}{_names(summary, reason)}" for reason, count in summary["broken"].items()], "reasons")
+    lines += few_lines(_table(summary["groups"][:MOST_LINES]), "groups", len(summary["groups"]) + 1)
+    lines += few_lines([f"missing: {reason}: {count} videos" for reason, count in summary["missing"].items()], "reasons")
+    lines += few_lines([f"broken: {reason}: {count}{_names(summary, reason)}" for reason, count in summary["broken"].items()], "reasons")
     lines += [f"rows from {source}: {_amount(amount)}" for source, amount in summary["sources"].items()] or ["no rows yet"]
     for name, reasons in summary["verdicts"].items():
         lines.append(f"verdicts {name}: " + ", ".join(f"{reason} {hours:.2f} h" for reason, hours in reasons.items()))
@@ -73,15 +67,7 @@ def _table(groups: list[Group]) -> list[str]:
 
 def _names(summary: Summary, reason: str) -> str:
     ids = summary["broken_videos"].get(reason, [])
-    others = f" and {len(ids) - MOST_NAMES} more" if len(ids) > MOST_NAMES else ""
-    return f" ({', '.join(ids[:MOST_NAMES])}{others})" if ids else ""
-
-
-def _few(lines: list[str], what: str, count: int | None = None) -> list[str]:
-    """The first of `count` lines (None: of those that are given)."""
-    count = len(lines) if count is None else count
-    kept = lines if count <= MOST_LINES else lines[: MOST_LINES - 1]
-    return kept + ([f"  and {count - len(kept)} more {what}: see --json"] if count > len(kept) else [])
+    return f" ({few_names(ids, len(ids))})" if ids else ""
 
 
 def _amount(amount: Amount | Summary) -> str:

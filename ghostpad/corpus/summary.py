@@ -7,7 +7,6 @@ some hundred MB of memory at a million videos; rows stream through as Arrow tabl
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from itertools import islice
 from typing import Literal, TypedDict
 
 import numpy as np
@@ -15,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ghostpad.corpus.folder import RECORDED, Corpus, names_in, stems
+from ghostpad.corpus.folder import RECORDED, Corpus, name_array, names_in, stems
 from ghostpad.corpus.nitrogen.videos import NO_GOOD_CHUNK
 
 
@@ -67,7 +66,6 @@ class Summary(TypedDict):
 _GROUP = ["game", "source", "player", "status"]
 _READ = ["id", "path", *_GROUP, "reason", "duration_s", "frames", "fps", "labels", "lag_confidence", "attempts", "size_bytes"]
 _VIDEOS = pa.schema({"id": pa.string(), "hours": pa.float64(), "ok": pa.bool_(), "unaligned": pa.bool_()})
-_BLOCK = 8192  # names that are Python objects at a time
 
 
 def summarise(corpus: Corpus) -> Summary:
@@ -113,9 +111,9 @@ class _Tally:
         unaligned = pc.and_(pc.is_valid(table.column("labels")), pc.is_null(table.column("lag_confidence")))
         self._videos.append(pa.table([table.column("id"), table.column("hours"), ok, unaligned], schema=_VIDEOS))
         self._sums.append(table.group_by(_GROUP).aggregate([("id", "count"), ("hours", "sum")]))
-        self.missing.update(_reasons(corpus, table.filter(pc.equal(table.column("status"), "missing"))))
+        self.missing.update(reasons(corpus, table.filter(pc.equal(table.column("status"), "missing"))))
         broken = table.filter(pc.equal(table.column("status"), "broken"))
-        for id, reason in zip(broken.column("id").to_pylist(), _reasons(corpus, broken), strict=True):
+        for id, reason in zip(broken.column("id").to_pylist(), reasons(corpus, broken), strict=True):
             self.broken.setdefault(reason, []).append(id)
         self.attempts.update(table.column("attempts").filter(pc.greater(table.column("attempts"), 0)).to_pylist())
         self.size_bytes += pc.sum(table.column("size_bytes")).as_py() or 0
@@ -147,7 +145,7 @@ def _hours(table: pa.Table) -> NDArray[np.float64]:
     return np.fmin(pc.fill_null(table.column("duration_s"), 0.0).to_numpy(), filmed_s) / 3600  # NaN counts as not known
 
 
-def _reasons(corpus: Corpus, table: pa.Table) -> list[str]:
+def reasons(corpus: Corpus, table: pa.Table) -> list[str]:
     """Why videos are not ok, without their own paths, so that those of one reason are counted together."""
     pairs = zip(table.column("reason").to_pylist(), table.column("path").to_pylist(), strict=True)
     return [
@@ -167,10 +165,7 @@ def _chunks(corpus: Corpus) -> tuple[int, Counter[str]]:
 
 def _among(videos: pa.Table, names: Iterator[str]) -> NDArray[np.bool_]:
     """bool [n]: which videos are among the names."""
-    blocks = [pa.array([], pa.string())]
-    while block := list(islice(names, _BLOCK)):
-        blocks.append(pa.array(block, pa.string()))
-    which: NDArray[np.bool_] = pc.is_in(videos.column("id"), value_set=pa.chunked_array(blocks)).to_numpy()
+    which: NDArray[np.bool_] = pc.is_in(videos.column("id"), value_set=name_array(names)).to_numpy()
     return which
 
 

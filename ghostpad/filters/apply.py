@@ -6,20 +6,25 @@ filters' versions and their cuts as facts; the same pseudo-labels and cuts give 
 """
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ghostpad.base.errors import FormatError, GhostpadError, SettingsError
+from ghostpad.base.errors import GhostpadError, SettingsError
 from ghostpad.base.progress import progress
 from ghostpad.base.records import VERDICTS, Video
-from ghostpad.base.table import text_table
+from ghostpad.base.table import MOST_NAMES, few_lines, few_names, text_table
 from ghostpad.corpus.folder import RECORDED, Corpus
+from ghostpad.corpus.summary import reasons
 from ghostpad.filters.contract import BROKEN, KEPT, Filter, row_ends_s
+
+_BLOCK = 1 << 16  # stretches of rows that are Python objects at a time
 
 
 @dataclass(frozen=True)
@@ -31,8 +36,10 @@ class Funnel:
     hours_kept: float
     dropped: dict[str, float]
     """Reason -> hours: every filter that was used, in their order, and `broken`."""
-    broken: dict[str, list[str]] = field(default_factory=dict)
-    """Why videos could not be judged -> their ids, in order. One whose pseudo-labels cannot be read counts no hours."""
+    broken: dict[str, int] = field(default_factory=dict)
+    """Why videos could not be judged -> how many. One whose pseudo-labels cannot be read counts no hours."""
+    broken_videos: dict[str, list[str]] = field(default_factory=dict)
+    """Reason -> the ids of the first of them, at most `MOST_NAMES`."""
 
     def as_dict(self) -> dict[str, Any]:
         """The fields by name, JSON-able."""
@@ -46,7 +53,8 @@ class Funnel:
         lines = text_table(
             ("", "hours", "share"), [(name, f"{hours:.3f}", _percent(hours, self.hours_in)) for name, hours in steps.items()]
         )
-        return "\n".join([lines, *(f"broken: {reason}: {', '.join(ids)}" for reason, ids in self.broken.items())])
+        broken = [f"broken: {reason}: {few_names(self.broken_videos[reason], count)}" for reason, count in self.broken.items()]
+        return "\n".join([lines, *few_lines(broken, "reasons")])
 
 
 def filter_corpus(corpus: Corpus, source: str, filters: Sequence[Filter], name: str = "default") -> Funnel:
@@ -57,25 +65,49 @@ def filter_corpus(corpus: Corpus, source: str, filters: Sequence[Filter], name: 
     """
     if source == RECORDED:
         raise SettingsError(f"'{RECORDED}' rows are the truth and are not filtered: name an IDM's, idm-<fingerprint>")
-    videos = {video.id: video for video in corpus.list_videos()}
-    broken = {id: video.reason or "no reason given" for id, video in videos.items() if video.status != "ok"}
-    stretches: list[dict[str, Any]] = []
-    ids = corpus.ids_with_rows(source)
-    with progress(f"filter {source}", len(ids), "videos") as advance:
-        for id in ids:
-            judged, problem = _judge_video(corpus, source, id, videos.get(id), filters)
-            stretches += judged
-            if problem:
-                broken.setdefault(id, problem)
-            advance(1)
+    counts = _Counts(dict.fromkeys([KEPT, *(each.name for each in filters), BROKEN], 0.0))
+    for table in corpus.scan(["id", "path", "status", "reason"]):
+        refused = table.filter(pc.not_equal(table.column("status"), "ok"))
+        for id, reason in zip(refused.column("id").to_pylist(), reasons(corpus, refused), strict=True):
+            counts.note_broken(id, reason)
     used = [{"name": each.name, "version": each.version, "cut": each.settings.model_dump()} for each in filters]
-    table = pa.Table.from_pylist(stretches, schema=VERDICTS)
-    corpus.write_verdicts(name, table, {"source": source, "filters": json.dumps(used, sort_keys=True)})
-    hours = dict.fromkeys([KEPT, *(each.name for each in filters), BROKEN], 0.0)
-    for stretch in stretches:
-        hours[stretch["reason"]] += stretch["duration_s"] / 3600
-    by_reason = {reason: sorted(id for id, why in broken.items() if why == reason) for reason in sorted(set(broken.values()))}
-    return Funnel(source, sum(hours.values()), hours.pop(KEPT), hours, by_reason)
+    corpus.write_verdicts(
+        name, _judge_all(corpus, source, filters, counts), {"source": source, "filters": json.dumps(used, sort_keys=True)}
+    )
+    hours = counts.hours
+    return Funnel(source, sum(hours.values()), hours.pop(KEPT), hours, dict(sorted(counts.broken.items())), counts.broken_videos)
+
+
+@dataclass
+class _Counts:
+    """What a run counts: hours by reason, videos that it could not judge by reason, and the first of these."""
+
+    hours: dict[str, float]
+    broken: Counter[str] = field(default_factory=Counter)
+    broken_videos: dict[str, list[str]] = field(default_factory=dict)
+
+    def note_broken(self, id: str, reason: str) -> None:
+        self.broken[reason] += 1
+        if self.broken[reason] <= MOST_NAMES:
+            self.broken_videos.setdefault(reason, []).append(id)
+
+
+def _judge_all(corpus: Corpus, source: str, filters: Sequence[Filter], counts: _Counts) -> Iterator[pa.Table]:
+    """The verdicts on every video by id, some thousand at a time, which are counted."""
+    ids, stretches = corpus.with_rows(source), list[dict[str, Any]]()
+    with progress(f"filter {source}", len(ids), "videos") as advance:
+        for id, video in corpus.each_of(map(str, ids)):
+            judged, problem = _judge_video(corpus, source, id, video, filters)
+            for stretch in judged:
+                counts.hours[stretch["reason"]] += stretch["duration_s"] / 3600
+            if problem and (video is None or video.status == "ok"):  # others were counted by their rows
+                counts.note_broken(id, problem.replace(str(corpus.actions_path(source, id)), "it"))
+            stretches += judged
+            if len(stretches) >= _BLOCK:
+                yield pa.Table.from_pylist(stretches, schema=VERDICTS)
+                stretches = []
+            advance(1)
+    yield pa.Table.from_pylist(stretches, schema=VERDICTS)
 
 
 def judge(labels: pa.Table, video: Video, filters: Sequence[Filter]) -> list[dict[str, Any]]:
@@ -112,13 +144,9 @@ def _judge_video(
 
 
 def _all_broken(id: str, labels: pa.Table) -> list[dict[str, Any]]:
-    """One stretch that drops every row, of length 0 where the time stamps are broken."""
+    """One stretch that drops every row."""
     pts_s = labels.column("pts_s").to_numpy()
-    try:
-        ends_s = row_ends_s(labels, Video(id))
-    except FormatError:
-        pts_s = ends_s = np.zeros(len(pts_s))
-    return _stretches(id, pts_s, ends_s, np.full(len(pts_s), BROKEN, dtype=object))
+    return _stretches(id, pts_s, row_ends_s(labels, Video(id)), np.full(len(pts_s), BROKEN, dtype=object))
 
 
 def _stretches(id: str, pts_s: NDArray[np.float64], ends_s: NDArray[np.float64], reasons: NDArray[np.object_]) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from ghostpad.cli.main import main
 from ghostpad.corpus.folder import Corpus
 from ghostpad.feed.footage import pseudo_label_rows
 from ghostpad.feed.settings import DataSettings
+from ghostpad.filters import apply
 from ghostpad.filters.apply import filter_corpus, judge
 from ghostpad.filters.confidence import Confidence, ConfidenceSettings
 from ghostpad.filters.contract import Filter, cuts_class, make_filters, row_ends_s
@@ -220,9 +221,9 @@ def test_bad_videos_are_counted_with_their_reason_and_stop_nothing(corpus: Corpu
     corpus.add_video(Video("f", status="broken", reason="breaks off at 3 s"))
     corpus.write_actions(SOURCE, "g", labels([0.9] * 20))
     funnel = filter_corpus(corpus, SOURCE, make_filters())
-    reasons = {id: reason for reason, ids in funnel.broken.items() for id in ids}
-    assert sorted(reasons) == list("cdefg") and sum(map(len, funnel.broken.values())) == 5
-    assert "finite score" in reasons["c"] and "do not ascend" in reasons["d"] and "no parquet file" in reasons["e"]
+    reasons = {id: reason for reason, ids in funnel.broken_videos.items() for id in ids}
+    assert sorted(reasons) == list("cdefg") and sum(funnel.broken.values()) == 5
+    assert "finite score" in reasons["c"] and "do not ascend" in reasons["d"] and reasons["e"].startswith("it is damaged")
     assert reasons["f"] == "breaks off at 3 s" and "no row in videos.parquet" in reasons["g"]
     judged = {row["video"]: row for row in corpus.verdicts("default").to_pylist() if row["reason"] == "broken"}
     assert sorted(judged) == list("cfg") and all(
@@ -230,6 +231,43 @@ def test_bad_videos_are_counted_with_their_reason_and_stop_nothing(corpus: Corpu
     )
     assert funnel.dropped["broken"] * 3600 == pytest.approx(3) and "broken: breaks off at 3 s: f" in funnel.table()
     assert funnel.hours_in == pytest.approx(funnel.hours_kept + sum(funnel.dropped.values()))
+
+
+def test_d15_labels_with_other_columns_are_counted_and_stop_nothing(corpus: Corpus) -> None:
+    good, hours = labels([0.9] * 20), filter_corpus(corpus, SOURCE, make_filters()).hours_in
+    at = good.column_names.index("pts_s")
+    for id, table in {
+        "missing": good.drop_columns(["south"]),
+        "null": good.set_column(at, pa.field("pts_s", pa.float64()), pa.array([None] * 20, pa.float64())),
+        "text": good.set_column(at, "pts_s", pa.array(["x"] * 20)),
+    }.items():
+        corpus.add_video(Video(id))
+        corpus.write_actions(SOURCE, id, good)
+        metadata = pq.read_schema(corpus.actions_path(SOURCE, id)).metadata
+        pq.write_table(table.replace_schema_metadata(metadata), corpus.actions_path(SOURCE, id))
+    funnel = filter_corpus(corpus, SOURCE, make_filters())
+    assert funnel.hours_in == hours and sum(funnel.broken.values()) == 3 and all("labels table" in reason for reason in funnel.broken)
+    assert set(corpus.verdicts("default").column("video").to_pylist()) == {"a", "b"}
+
+
+def test_many_broken_videos_are_counted_and_a_few_are_named(corpus: Corpus) -> None:
+    for number in range(30):
+        corpus.add_video(Video(f"gone{number:02d}", status="missing", reason=f"not there since day {number % 15}"))
+    corpus.put_videos(
+        Video(f"torn{number}", status="broken", reason=f"{corpus.root / f'videos/torn{number}.mp4'} is torn") for number in range(9)
+    )
+    funnel = filter_corpus(corpus, SOURCE, make_filters())
+    assert funnel.broken["it is torn"] == 9 and funnel.broken_videos["it is torn"] == ["torn0", "torn1", "torn2", "torn3"]
+    told = funnel.table().splitlines()
+    assert "broken: it is torn: torn0, torn1, torn2, torn3 and 5 more" in told and "  and 5 more reasons: see --json" in told
+
+
+def test_verdicts_of_many_videos_are_the_same_rows_in_blocks(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    filter_corpus(corpus, SOURCE, make_filters(), "whole")
+    monkeypatch.setattr(apply, "_BLOCK", 2)
+    filter_corpus(corpus, SOURCE, make_filters(), "parts")
+    assert corpus.verdicts("parts").equals(corpus.verdicts("whole"), check_metadata=True)
+    assert pq.ParquetFile(corpus.root / "verdicts" / "parts.parquet").num_row_groups > 1
 
 
 def test_a_bug_in_a_filter_is_not_hidden(corpus: Corpus) -> None:
@@ -247,7 +285,7 @@ def test_a_bug_in_a_filter_is_not_hidden(corpus: Corpus) -> None:
 
     with pytest.raises(ZeroDivisionError):
         filter_corpus(corpus, SOURCE, [Buggy()])
-    assert not (corpus.root / "verdicts").exists()
+    assert not list((corpus.root / "verdicts").iterdir())
 
 
 def test_the_truth_is_not_filtered(corpus: Corpus) -> None:
