@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -102,6 +103,29 @@ def changed_s(path: Place) -> float:
         return float(path.fs.modified(path.path).timestamp())
     except (NotImplementedError, AttributeError):
         return time.time()
+
+
+def file_mark(path: Place) -> str:
+    """A text that is another when another file takes the place of one, even an older file: its size and its time of change, at an address
+    all that the store says of it. Raises `MissingError` for no file."""
+    try:
+        if not isinstance(path, Path):
+            return str(path.fs.ukey(path.path))
+        about = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise MissingError(f"{path} does not exist") from None
+    return f"{about.st_size} {about.st_mtime_ns}"
+
+
+def newest_s(folder: Place) -> float:
+    """When a file of a folder was changed last, in seconds since 1970, by one listing; 0 where none is there or nobody says."""
+    if isinstance(folder, Path):
+        with os.scandir(folder) as entries:
+            return max((entry.stat().st_mtime for entry in entries), default=0.0)
+    times = (
+        about.get("LastModified") or about.get("mtime") or about.get("created") or 0.0 for about in folder.fs.ls(folder.path, detail=True)
+    )
+    return max((time.timestamp() if isinstance(time, datetime) else float(time) for time in times), default=0.0)
 
 
 def place_errors() -> tuple[type[Exception], ...]:

@@ -248,6 +248,17 @@ def scan_table(path: AnyPlace, kind: str, columns: Sequence[str]) -> Iterator[pa
         raise _not_parquet(path, error) from None
 
 
+def read_facts(path: AnyPlace, kind: str) -> dict[str, str]:
+    """The facts of a file of `kind`, without its rows. Raises as `read_table`."""
+    try:
+        with open(path, "rb") if isinstance(path, str | os.PathLike) else path.open("rb") as source:
+            return table_facts(as_kind(path, pq.read_schema(source).empty_table(), kind))
+    except (FileNotFoundError, NotADirectoryError):
+        raise MissingError(f"{path} does not exist") from None
+    except (pa.ArrowException, ValueError) as error:
+        raise _not_parquet(path, error) from None
+
+
 def as_kind(path: AnyPlace, table: pa.Table, kind: str) -> pa.Table:
     """The table as one of `kind`, of an older version too. Raises `FormatError`, naming `path`, for another kind, version or pad layout."""
     facts = table_facts(table)

@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 from ghostpad.base.errors import MissingError, SettingsError, nearest, unknown
 from ghostpad.base.files import safe_name
 from ghostpad.base.places import AnyPlace, Place, local_file, place
-from ghostpad.base.records import CHUNKS, Status, Video, read_table, scan_table, videos_table, write_table
+from ghostpad.base.records import CHUNKS, Status, Video, read_facts, read_table, scan_table, videos_table, write_table
 from ghostpad.corpus.table import Table
 
 RECORDED = "recorded"
@@ -218,8 +218,12 @@ class Corpus:
         return read_table(self._known_verdicts(name), "verdicts")
 
     def scan_verdicts(self, name: str, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """These columns of a filter's verdicts, in tables of some thousand, whose metadata has the facts. Raises as `verdicts`."""
+        """These columns of a filter's verdicts, in tables of some thousand. Raises as `verdicts`."""
         yield from scan_table(self._known_verdicts(name), "verdicts", columns)
+
+    def verdict_facts(self, name: str) -> dict[str, str]:
+        """The facts of a filter's verdicts. Raises as `verdicts`."""
+        return read_facts(self._known_verdicts(name), "verdicts")
 
     def write_verdicts(self, name: str, table: pa.Table | Iterable[pa.Table], facts: Mapping[str, str] | None = None) -> None:
         """Write a filter's verdicts, whole or in parts, replacing older ones. Raises `FormatError` for other columns."""

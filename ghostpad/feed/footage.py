@@ -8,6 +8,7 @@ left out and reported, never replaced; the corpus stays as it is.
 import hashlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,11 +19,11 @@ from numpy.typing import NDArray
 
 from ghostpad.base.errors import FormatError, MediaError, MissingError
 from ghostpad.base.pad import BUTTONS, PAD_DIM, PRESSED
+from ghostpad.base.places import newest_s
 from ghostpad.base.progress import progress
-from ghostpad.base.records import pads_of, table_facts
+from ghostpad.base.records import VERDICTS, pads_of
 from ghostpad.corpus.folder import RECORDED, Corpus, truth_table, unreadable_lines
 from ghostpad.corpus.lag.align import on_pictures
-from ghostpad.corpus.masks import mask_shares
 from ghostpad.feed.pictures import pictures
 from ghostpad.feed.settings import DataSettings
 from ghostpad.feed.window import WindowSpec
@@ -86,31 +87,24 @@ def pseudo_label_rows(corpus: Corpus, source: str, settings: DataSettings) -> Ro
     weigh more than the setting says: in racing, 10 % of a novice's recorded pads beside pseudo-labels of weight 0.6 cost a third of the
     return (380 instead of 574, measured). Raises `FormatError` for verdicts on other rows.
     """
-    dropped: dict[str, list[tuple[int, int]]] = {}
-    if settings.verdicts != "none":
-        verdicts = corpus.verdicts(settings.verdicts)
-        judged = table_facts(verdicts).get("source")
-        if judged != source:
-            raise FormatError(
-                f"the verdicts '{settings.verdicts}' of {corpus.root} judge {judged}, not {source}: "
-                f"run 'ghostpad filter {corpus.root} --labels {source}'"
-            )
-        for row in verdicts.to_pylist():
-            if not row["keep"]:
-                dropped.setdefault(row["video"], []).append((row["first_row"], row["last_row"]))
+    dropped = {} if settings.verdicts == "none" else _dropped(corpus, settings.verdicts, source)
 
-    weights = {}
-    for id in corpus.ids_with_rows(source):
-        if (table := corpus.actions(source, id)) is not None:
-            weights[id] = table.column("confidence").to_numpy().astype(np.float32) ** settings.confidence_power
-    average = max(1e-6, float(np.concatenate(list(weights.values())).mean())) if weights else 1.0
+    def weights(table: pa.Table) -> NDArray[np.float32]:
+        return np.asarray(table.column("confidence").to_numpy().astype(np.float32) ** settings.confidence_power)
+
+    total, count = 0.0, 0
+    for id in map(str, corpus.with_rows(source)):
+        with suppress(FormatError):  # whoever asks for these rows is told
+            if (table := corpus.actions(source, id)) is not None:
+                total, count = total + float(weights(table).sum(dtype=np.float64)), count + table.num_rows
+    average = max(1e-6, total / count) if count else 1.0
 
     def rows(corpus: Corpus, video: str) -> Rows | None:
         table = corpus.actions(source, video)
         if table is None:
             return None
-        weight = pads_of(table)[1] * (weights[video] / average)[:, None]
-        for first, last in dropped.get(video, []):
+        weight = pads_of(table)[1] * (weights(table) / average)[:, None]
+        for first, last in dropped.get(video, ()):
             weight[first : last + 1] = 0
         if settings.targets == "hard":  # unknown buttons stay null
             pressed = {name: pc.greater_equal(table.column(name), PRESSED) for name in BUTTONS}
@@ -120,6 +114,22 @@ def pseudo_label_rows(corpus: Corpus, source: str, settings: DataSettings) -> Ro
         return Rows(table, weight.astype(np.float32))
 
     return rows
+
+
+def _dropped(corpus: Corpus, name: str, source: str) -> dict[str, NDArray[np.int64]]:
+    """The first and last rows, int64 [n, 2], of the stretches that verdicts drop, by video. Raises `FormatError` as above."""
+    parts = [VERDICTS.empty_table().select(["video", "first_row", "last_row"])]
+    if (judged := corpus.verdict_facts(name).get("source")) != source:
+        raise FormatError(
+            f"the verdicts '{name}' of {corpus.root} judge {judged}, not {source}: run 'ghostpad filter {corpus.root} --labels {source}'"
+        )
+    for table in corpus.scan_verdicts(name, ["video", "first_row", "last_row", "keep"]):
+        parts.append(table.filter(pc.invert(table.column("keep"))).drop_columns("keep"))
+    table = pa.concat_tables(parts).sort_by("video")
+    counts = table.group_by("video", use_threads=False).aggregate([([], "count_all")])
+    stretches = np.stack([table.column(name).to_numpy() for name in ("first_row", "last_row")], axis=1)
+    ends = np.cumsum(counts.column("count_all").to_numpy())[:-1]
+    return dict(zip(counts.column("video").to_pylist(), np.split(stretches, ends), strict=True)) if table.num_rows else {}
 
 
 def shuffled(table: pa.Table, rows: NDArray[np.intp], seed: int, video: str) -> pa.Table:
@@ -160,34 +170,37 @@ def first_minutes(footage: Sequence[Footage], minutes: float | None) -> list[Foo
 
 
 def label_source(corpus: Corpus, wanted: str) -> str | None:
-    """The source of pseudo-labels that a setting names: the newest for 'latest'; None for 'none' or if there is no source."""
+    """The source of pseudo-labels that a setting names; None for 'none' or if there is no source.
+
+    'latest' is the source one of whose files was written last: copying a corpus without its times of change may change it.
+    """
     sources = [source for source in corpus.sources() if source != RECORDED]
     if wanted == "none" or (wanted == "latest" and not sources):
         return None
     if wanted == "latest":
-        return max(sources, key=lambda source: (corpus.root / "actions" / source).stat().st_mtime)
+        return sources[0] if len(sources) == 1 else max(sources, key=lambda source: newest_s(corpus.root / "actions" / source))
     if wanted not in sources:
         raise MissingError(f"{corpus.root} has no labels '{wanted}': run 'ghostpad label {corpus.root} --idm RUN'")
     return wanted
 
 
 def load_footage(corpus: Corpus, videos: Sequence[str], rows_of: RowsOf, spec: WindowSpec, crf: int | None = None) -> list[Footage]:
-    """The footage of those `videos` that have rows; one that is gone or cannot be decoded is left out and reported on stderr.
+    """The footage of those `videos` that have rows; one that is gone or cannot be decoded, or whose rows are no rows, is left out and
+    reported on stderr.
 
     With `crf` the pictures are those of the video encoded once more at that quality (x264's 0...51).
     """
     footage, unreadable = [], dict[str, str]()
-    by_id = {video.id: video for video in corpus.list_videos()}
     with progress(f"read {corpus.root.name}", len(videos), "videos") as advance:
-        for id in videos:
-            if rows := rows_of(corpus, id):
-                video = by_id[id]
-                table = _on_pictures(rows.table, video.lag_ms) if rows.recorded else rows.table
-                try:
-                    clip = align(id, *pictures(corpus, video, spec, crf), table, rows.weight, video.game or "")
-                    footage.append(replace(clip, masks=mask_shares(video, corpus.path_of(video))))
-                except (MediaError, MissingError) as error:
-                    unreadable[id] = str(error)
+        for id, video in corpus.each_of(videos):
+            try:
+                if video is not None and (rows := rows_of(corpus, id)):
+                    table = _on_pictures(rows.table, video.lag_ms) if rows.recorded else rows.table
+                    shown = pictures(corpus, video, spec, crf)
+                    clip = align(id, shown.pts_s, shown.frames, table, rows.weight, video.game or "")
+                    footage.append(replace(clip, masks=shown.masks))
+            except (FormatError, MediaError, MissingError) as error:
+                unreadable[id] = str(error)
             advance(1)
     if unreadable:
         print("\n".join(unreadable_lines(corpus.root, unreadable)), file=sys.stderr)

@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ghostpad.base.errors import MissingError
 from ghostpad.base.files import atomic_path, safe_name
+from ghostpad.base.places import file_mark
 from ghostpad.base.records import Video
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.lag.motion import HEIGHT_PX, WIDTH_PX, motion
@@ -93,15 +93,12 @@ def features_of(corpus: Corpus, video: Video, start_s: float) -> MotionFeatures:
 
     Raises `MissingError` if the file is gone and `MediaError` if it cannot be decoded or ends before.
     """
-    path = corpus.path_of(video)
-    if not path.exists():
-        raise MissingError(f"{path} does not exist")
-    kept = corpus.root / "cache" / "lag" / f"{safe_name(video.id)}.npz"
-    about = path.stat()
-    made_of = repr((_VERSION, about.st_size, about.st_mtime_ns, start_s, video.overlay_px, video.overlay_of_px))
+    kept = corpus.cache / "lag" / f"{safe_name(video.id)}.npz"
+    made_of = repr((_VERSION, file_mark(corpus.path_of(video)), start_s, video.overlay_px, video.overlay_of_px))
     if (earlier := _kept(kept, made_of)) is not None:
         return earlier
-    features = extract(path, start_s, mask=video_mask(video, path))
+    with corpus.footage(video) as path:
+        features = extract(path, start_s, mask=video_mask(video, path))
     with atomic_path(kept) as temporary:
         np.savez_compressed(temporary, made_of=made_of, **vars(features))
     return features
