@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ghostpad.base.errors import MissingError
 from ghostpad.base.table import text_table
 from ghostpad.cli.arguments import CorpusPath, PlacePath
-from ghostpad.corpus.folder import RECORDED, Corpus, unreadable_lines
+from ghostpad.corpus.folder import Corpus, unreadable_lines
 from ghostpad.corpus.lag.align import align_corpus
 from ghostpad.view.lag_plot import write_lag_plot
 
@@ -24,7 +23,7 @@ _BAR = 40  # characters of the longest bar
 def corpus_align(corpus: CorpusPath, reference: tuple[PlacePath, ...] = ()) -> None:
     """Measure how late the picture of each video shows its recorded inputs.
 
-    Writes lag_ms and lag_confidence to videos.parquet, which training applies; lag.json with every measurement, its method, and why a
+    Writes lag_ms and lag_confidence to the table of videos, which training applies; lag.json with every measurement, its method, and why a
     lag is unknown; and lag.png, the distribution. A lag that is not clear stays unknown and counts as 0. Without a reference, lags are
     measured from the game's first visible response, which is up to 1.3 frames late in racing, and later with only a few minutes of footage:
     do not align footage that ghostpad recorded without a lag. Safe to interrupt: re-run to resume.
@@ -33,10 +32,7 @@ def corpus_align(corpus: CorpusPath, reference: tuple[PlacePath, ...] = ()) -> N
         reference: Corpora of the same games with known lags: recorded by ghostpad, or with a lag_ms that somebody checked. Lags are then
             measured against theirs. A few minutes of each game are enough.
     """
-    opened = Corpus.open(corpus)
-    if not set(opened.ids_with_rows(RECORDED)) & set(opened.ok_ids()):
-        raise MissingError(f"{corpus} has no video with both footage and recorded rows: fetch footage, or record some")
-    aligned = align_corpus(opened, [Corpus.open(path) for path in reference])
+    aligned = align_corpus(Corpus.open(corpus), [Corpus.open(path) for path in reference])
     write_lag_plot(corpus / "lag.png", [row["lag_ms"] for row in aligned.videos])
     print(align_text(aligned.videos), *unreadable_lines(corpus, aligned.unreadable), sep="\n")
     print(f"{corpus / 'lag.png'}: the distribution; {corpus / 'lag.json'}: every video")

@@ -1,7 +1,13 @@
 """`ghostpad corpus check-masks`: whether the pad can be read beside the masks, or where one is missing."""
 
+from collections import Counter
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from ghostpad.base.errors import GhostpadError, MissingError
 from ghostpad.base.progress import progress
+from ghostpad.base.records import VIDEOS
 from ghostpad.cli.arguments import CorpusPath
 from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.corpus.leaks.picture import write_leak_picture
@@ -27,33 +33,40 @@ def check_masks(corpus: CorpusPath, *, margin_px: int = MARGIN_PX) -> None:
         margin_px: Margin of the masks around the box in pixels, 8 everywhere else; below 0 the masks are too small on purpose.
     """
     opened = Corpus.open(corpus)
-    recorded = set(opened.ids_with_rows(RECORDED))
-    videos = [one for one in opened.list_videos() if one.status == "ok" and (one.overlay_px is not None or one.id in recorded)]
-    if not videos:
+    ids = _checked(opened)
+    if not len(ids):
         raise MissingError(f"{corpus} has no video with footage and recorded rows or a drawn controller: fetch footage, or record some")
-    verdicts: list[str] = []
+    verdicts, drawn = Counter[str](), 0
     print(_ROW.format("video", "verdict", "place", "reads best", "there", "beside", "others", "moved", "excess"))
-    with progress("leaks", len(videos), "videos") as advance:
-        for video in videos:
+    with progress("leaks", len(ids), "videos") as advance:
+        for video in (video for _, video in opened.each_of(map(str, ids)) if video is not None):
+            drawn += video.overlay_px is not None
             picture = opened.root / "leaks" / f"{video.id}.png"
             try:
                 probe = probe_leaks(opened, video, margin_px=margin_px)
             except GhostpadError as error:
-                verdicts.append("broken")
+                verdicts["broken"] += 1
                 print(f"{video.id:<28} broken   {error}")
             else:
-                verdicts.append(_print_verdict(video.id, probe))
+                verdicts[_print_verdict(video.id, probe)] += 1
                 if probe is not None and probe.leaks:
                     write_leak_picture(probe, picture)
                     print(f"  {'there is no mask; ' if probe.mask is None else ''}see {picture}")
                 else:
                     picture.unlink(missing_ok=True)
             advance(1)
-    if failed := [f"{verdicts.count(verdict)} {words}" for verdict, words in _FAILURES.items() if verdict in verdicts]:
-        raise GhostpadError(f"of {len(videos)} videos {'; '.join(failed)}")
-    drawn = sum(video.overlay_px is not None for video in videos)
-    unknown = f", {verdicts.count('unknown')} could not be judged" if "unknown" in verdicts else ""
-    print(f"{corpus}: {len(videos)} videos, {drawn} with a drawn controller, none leaks{unknown}")
+    if failed := [f"{verdicts[verdict]} {words}" for verdict, words in _FAILURES.items() if verdict in verdicts]:
+        raise GhostpadError(f"of {len(ids)} videos {'; '.join(failed)}")
+    unknown = f", {verdicts['unknown']} could not be judged" if "unknown" in verdicts else ""
+    print(f"{corpus}: {len(ids)} videos, {drawn} with a drawn controller, none leaks{unknown}")
+
+
+def _checked(corpus: Corpus) -> pa.ChunkedArray:
+    """The ids of the videos to check: those whose footage is here and that have recorded rows or a drawn controller."""
+    parts = [VIDEOS.empty_table().select(["id", "overlay_px"]), *corpus.scan(["id", "overlay_px"], "ok")]
+    videos = pa.concat_tables(part.set_column(1, "drawn", pc.is_valid(part.column(1))) for part in parts)
+    recorded = pc.is_in(videos.column("id"), value_set=corpus.with_rows(RECORDED))
+    return videos.column("id").filter(pc.or_(videos.column("drawn"), recorded))
 
 
 def _print_verdict(id: str, probe: Probe | None) -> str:

@@ -22,7 +22,7 @@ def set_mask(
 ) -> None:
     """Say where a controller is drawn into videos, so that no model sees it; or, with --none, that none is drawn.
 
-    Checks the box against the size of each video and writes it to videos.parquet; if one does not fit, nothing is written. Running
+    Checks the box against the size of each video and writes it to the table of videos; if one does not fit, nothing is written. Running
     'corpus index' on shards that hold the video puts the dataset's box back.
 
     Args:
@@ -37,7 +37,7 @@ def set_mask(
     set_masks(opened, videos, box, of)
     print(f"{corpus}: {'no mask' if none else 'mask set'}: {', '.join(videos)}")
     for source in opened.sources():
-        old = sorted(set(videos) & set(opened.ids_with_rows(source)))
+        old = sorted({id for id in videos if opened.actions_path(source, id).exists()})
         if source != RECORDED and old:
             print(f"  {source} was made with the old mask: remove its rows of {', '.join(old)} in actions/{source}, and label again")
     print(f"next: ghostpad corpus check-masks {corpus}")

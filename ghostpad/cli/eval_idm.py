@@ -33,7 +33,7 @@ def eval_idm(
         html: Write an HTML page: to PATH, or without one beside --out, or in RUN.
         workers: Processes that label in parallel (0: this one).
     """
-    page = page_path(html, out.with_suffix(".html") if out else run / f"eval-{corpus.resolve().name}.html")
+    page = page_path(html, out.with_suffix(".html") if out else run / f"eval-{corpus.absolute().name}.html")
     opened = Corpus.open(corpus)
     from ghostpad.label.label import label_corpus  # here, because torch takes seconds to import
     from ghostpad.measure.evaluate import evaluate_labels

@@ -56,7 +56,7 @@ def eval_policy(
     """
     sequences = seed_numbers(seeds)
     games = games or _learned_games(run)
-    _check(run, games, players, episodes, seconds, corpora, len(truth))
+    _check(run, games, players, episodes, workers, seconds, corpora, len(truth))
     page = page_path(html, out.with_suffix(".html") if out else (run or Path()) / "eval.html")
     from ghostpad.policy.evaluate import Contestant, evaluation_seeds, score_games  # here, because torch takes seconds to import
 
@@ -111,7 +111,14 @@ def _learned_games(run: Path | None) -> tuple[str, ...]:
 
 
 def _check(
-    run: Path | None, games: Sequence[str], players: Sequence[str], episodes: int, seconds: float, corpora: Sequence[Place], truths: int
+    run: Path | None,
+    games: Sequence[str],
+    players: Sequence[str],
+    episodes: int,
+    workers: int,
+    seconds: float,
+    corpora: Sequence[Place],
+    truths: int,
 ) -> None:
     """Raise one `SettingsError` for all problems."""
     problems = []
@@ -128,6 +135,8 @@ def _check(
             except GhostpadError as error:
                 problems += [line for line in str(error).splitlines() if line not in problems]
     problems += below_one(episodes=episodes)
+    if workers < 0:
+        problems.append(f"workers is {workers}: it must be 0, to play in this process, or more")
     if not 0 < seconds < float("inf"):
         problems.append(f"seconds is {seconds:g}: it must be a number above 0")
     if len(corpora) != truths:

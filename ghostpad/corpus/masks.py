@@ -9,12 +9,11 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from ghostpad.base.errors import MediaError, MissingError, SettingsError, nearest
 from ghostpad.base.records import Video
 from ghostpad.corpus.folder import Corpus
-from ghostpad.corpus.nitrogen.videos import BY_HAND, with_overlay_of
+from ghostpad.corpus.nitrogen.videos import BY_HAND
 from ghostpad.video.paint import Box, Share
 from ghostpad.video.probe import video_size
 
@@ -86,23 +85,30 @@ def set_masks(corpus: Corpus, ids: Sequence[str], box: tuple[float, float, float
 
     Raises one `SettingsError` for every unknown id and every picture that the box does not fit.
     """
-    known, problems = {video.id: video for video in corpus.list_videos()}, []
-    for id in ids:
-        if id not in known:
-            problems.append(f"no video called '{id}': {nearest(id, known)}")
+    problems = []
+    for id, video in corpus.each_of(dict.fromkeys(ids)):
+        if video is None:
+            problems.append(f"no video called '{id}': {nearest(id, corpus.ids())}")
         elif box is not None:
             try:
-                _check_box(known[id], corpus.path_of(known[id]), box, of_px)
+                _check_box(video, _size_px(corpus, video), box, of_px)
             except (MediaError, MissingError) as error:
                 problems.append(f"{id}: {error}")
     if problems:
         raise SettingsError(problems)
-    changed = [replace(known[id], overlay_px=box, overlay_of_px=of_px, overlay_by=BY_HAND) for id in dict.fromkeys(ids)]
-    corpus.put_videos(changed, join=with_overlay_of)
+    corpus.change(ids, lambda old: replace(old, overlay_px=box, overlay_of_px=of_px, overlay_by=BY_HAND))
 
 
-def _check_box(video: Video, path: Path, box: tuple[float, float, float, float], of_px: tuple[int, int] | None) -> None:
-    size = video_size(path) if path.exists() else (video.width_px or 0, video.height_px or 0)
+def _size_px(corpus: Corpus, video: Video) -> tuple[int, int]:
+    """Width and height of a video by its file, else by its row; 0 where neither is known."""
+    try:
+        with corpus.footage(video) as path:
+            return video_size(path)
+    except MissingError:
+        return video.width_px or 0, video.height_px or 0
+
+
+def _check_box(video: Video, size: tuple[int, int], box: tuple[float, float, float, float], of_px: tuple[int, int] | None) -> None:
     width_px, height_px = of_px or size
     if not width_px or not height_px:
         raise MissingError("the size of its picture is not known: fetch it first, or say --of WIDTH HEIGHT")

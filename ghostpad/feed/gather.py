@@ -114,8 +114,11 @@ def minutes_of(footage: Sequence[Footage]) -> float:
 
 def corpus_facts(corpora: Sequence[Corpus]) -> dict[str, Any]:
     """The `FACTS` of the footage in `corpora`, each sorted; JSON-able."""
-    videos = [video for corpus in corpora for video in corpus.list_videos() if video.status == "ok"]
-    return {fact: sorted({value for video in videos if (value := getattr(video, column)) is not None}) for fact, column in FACTS.items()}
+    facts: dict[str, set[Any]] = {fact: set() for fact in FACTS}
+    for table in (table for corpus in corpora for table in corpus.scan(list(FACTS.values()), "ok")):
+        for fact, column in FACTS.items():
+            facts[fact].update(table.column(column).unique().drop_null().to_pylist())
+    return {fact: sorted(values) for fact, values in facts.items()}
 
 
 def known_slots(footage: Sequence[Footage]) -> list[str]:

@@ -5,6 +5,7 @@ Each video is matched with its own frame rate. The prior baseline is that of the
 learned from. About 5 s for an hour of footage with three slots.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,10 +16,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ghostpad.base.errors import MissingError
+from ghostpad.base.errors import FormatError, MissingError
 from ghostpad.base.files import read_json
+from ghostpad.base.places import AnyPlace
 from ghostpad.base.records import Video
-from ghostpad.corpus.folder import RECORDED, Corpus, truth_table
+from ghostpad.corpus.folder import RECORDED, Corpus, truth_table, unreadable_lines
 from ghostpad.measure.bootstrap import intervals
 from ghostpad.measure.coverage import worst_mistakes
 from ghostpad.measure.match import Matched, match, pool
@@ -42,7 +44,7 @@ def evaluate_labels(
     corpus: Corpus,
     source: str,
     truth: Path,
-    prior: Sequence[Path] = (),
+    prior: Sequence[AnyPlace] = (),
     *,
     run: Path | None = None,
     beside: Mapping[str, str] | None = None,
@@ -91,10 +93,18 @@ def _learned_minutes(run: Path | None) -> float | None:
 
 
 def judge(corpus: Corpus, source: str, truth: Path) -> list[Judged]:
-    """The videos of a corpus that have rows of `source` and true rows, by id. Raises `MissingError` if there is none."""
-    videos = {video.id: video for video in corpus.list_videos()}
-    matched = ((id, match_video(corpus, videos[id], source, truth)) for id in corpus.ids_with_rows(source) if id in videos)
-    judged = [Judged(videos[id], rows) for id, rows in matched if rows is not None]
+    """The videos of a corpus that have rows of `source` and true rows, by id; those whose rows cannot be read are reported on stderr.
+
+    Raises `MissingError` if there is none.
+    """
+    judged, unreadable = list[Judged](), dict[str, str]()
+    for id, video in corpus.each_of(map(str, corpus.with_rows(source))):
+        try:
+            if video is not None and (rows := match_video(corpus, video, source, truth)) is not None:
+                judged.append(Judged(video, rows))
+        except FormatError as error:
+            unreadable[id] = str(error)
+    _report(corpus, unreadable)
     if not judged:
         raise MissingError(
             f"no video of {corpus.root} has both rows of {source} and truth in {truth}: label the corpus, or name the right folder"
@@ -105,7 +115,7 @@ def judge(corpus: Corpus, source: str, truth: Path) -> list[Judged]:
 def match_video(corpus: Corpus, video: Video, source: str, truth: Path | None) -> Matched | None:
     """The rows of `source` matched with the true rows in the folder `truth`, or in the corpus if that is None; None without either.
 
-    Where the table of videos has no frame rate, it is that of the true rows.
+    Where the table of videos has no frame rate, it is that of the true rows. Raises `FormatError` for rows that cannot be read.
     """
     predicted = corpus.actions(source, video.id)
     true = corpus.actions(RECORDED, video.id) if truth is None else truth_table(truth, video.id)
@@ -116,19 +126,29 @@ def match_video(corpus: Corpus, video: Video, source: str, truth: Path | None) -
     return match(predicted, true, float(Fraction(video.fps)) if video.fps else 1 / step_s if step_s > 0 else 1.0)
 
 
-def _priors(judged: Sequence[Judged], prior: Sequence[Path]) -> list[NDArray[np.float32]] | None:
+def _priors(judged: Sequence[Judged], prior: Sequence[AnyPlace]) -> list[NDArray[np.float32]] | None:
     """For each video the mean pad of its game in the corpora `prior`, or of all their games where they lack it."""
     if not prior:
         return None
     truths: dict[Any, list[pa.Table]] = {}
     for corpus in map(Corpus.open, prior):
-        games = {video.id: video.game for video in corpus.list_videos()}
-        for id in corpus.ids_with_rows(RECORDED):
-            if (table := corpus.actions(RECORDED, id)) is not None:
-                truths.setdefault(games.get(id), []).append(table)
+        unreadable = {}
+        for id, video in corpus.each_of(map(str, corpus.with_rows(RECORDED))):
+            try:
+                if (table := corpus.actions(RECORDED, id)) is not None:
+                    truths.setdefault(video and video.game, []).append(table)
+            except FormatError as error:
+                unreadable[id] = str(error)
+        _report(corpus, unreadable)
     means = {game: prior_of(tables) for game, tables in truths.items()}
     overall = prior_of([table for tables in truths.values() for table in tables])
     return [means.get(one.video.game, overall) for one in judged]
+
+
+def _report(corpus: Corpus, unreadable: Mapping[str, str]) -> None:
+    """Say which videos are left out, and why."""
+    if unreadable:
+        print("\n".join(unreadable_lines(corpus.root, unreadable)), file=sys.stderr)
 
 
 def _score_beside(corpus: Corpus, source: str, truth: Path, judged: Sequence[Judged]) -> Score:

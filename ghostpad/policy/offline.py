@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ghostpad.base.errors import MissingError
 from ghostpad.base.pad import PAD_DIM, SLOTS
+from ghostpad.base.places import AnyPlace
 from ghostpad.base.progress import Advance, progress
 from ghostpad.corpus.folder import Corpus
 from ghostpad.feed.footage import Footage, load_footage, withheld_rows
@@ -43,7 +44,7 @@ class Proposals:
     chunks: NDArray[np.float32]
 
 
-def offline_measures(policy: Policy, pairs: Sequence[tuple[Path, Path]], draws: int = DRAWS, seed: int = 0) -> list[dict[str, Any]]:
+def offline_measures(policy: Policy, pairs: Sequence[tuple[AnyPlace, Path]], draws: int = DRAWS, seed: int = 0) -> list[dict[str, Any]]:
     """The measures on every game of some corpora, each with the folder of its withheld pads: [{"game", "videos", "minutes", ...}].
 
     chunk_error   mean |proposed - true| over the rows of a chunk, by slot and of all (`mean`), in stick units or as a share of a press;

@@ -17,6 +17,8 @@ from av.video.reformatter import ColorRange, VideoReformatter
 from ghostpad.base.ahead import read_ahead
 from ghostpad.base.errors import MediaError, SettingsError
 from ghostpad.base.files import atomic_path
+from ghostpad.base.places import AnyPlace
+from ghostpad.video.complete import check_complete
 from ghostpad.video.container import frames_from, open_video
 from ghostpad.video.paint import Boxes
 from ghostpad.video.probe import read_stamps
@@ -33,7 +35,7 @@ _AHEAD = 4
 
 def make_proxy(
     source: str | os.PathLike[str],
-    target: str | os.PathLike[str],
+    target: AnyPlace,
     *,
     px: int = 256,
     gop: int = 15,
@@ -91,8 +93,9 @@ def _small(
 
 
 def has_mask(proxy: str | os.PathLike[str], mask: Boxes) -> bool:
-    """Whether a copy was made with exactly these boxes painted. Raises as `probe_video`."""
-    with open_video(proxy) as (container, _):
+    """Whether a copy was made with exactly these boxes painted; reads its index. Raises as `probe_video`, for one that is cut off too."""
+    with open_video(proxy) as (container, stream):
+        check_complete(proxy, container, stream, Fraction(0))
         return container.metadata.get("comment", "") == _comment(mask)
 
 

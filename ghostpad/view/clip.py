@@ -46,8 +46,8 @@ def idm_clip(
     fps, slots = recordable_rate(Fraction(about.fps or 1)), known_slots(rows)
     true_pads = np.where(rows.known, rows.truth, np.nan).astype(np.float32)
     first_s = None
-    with VideoRecorder(out, fps, crf=_CRF, preset=_PRESET, gop=_GOP) as clip:
-        for frame in decode_frames(corpus.path_of(about), start_s=start_s, end_s=start_s + seconds):
+    with VideoRecorder(out, fps, crf=_CRF, preset=_PRESET, gop=_GOP) as clip, corpus.footage(about) as path:
+        for frame in decode_frames(path, start_s=start_s, end_s=start_s + seconds):
             at = int(np.abs(rows.clock_s - frame.pts_s).argmin()) if len(rows) else 0
             if not len(rows) or abs(rows.clock_s[at] - frame.pts_s) > 0.5 / fps:
                 continue  # the last frame of a video has no row

@@ -10,6 +10,7 @@ Reads JSON and tables, and one video's rows; about a second for an hour of foota
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,8 +79,8 @@ def gather(out: Path) -> Findings:
         if isinstance(value.get("games"), list)
         for row in _rows(path, value, results.get("game"))
     ]
-    corpora = {name: Corpus(out / name) for name in ("recorded", "wild") if (out / name / "videos.parquet").exists()}
-    videos = {name: [video for video in corpus.list_videos() if video.status == "ok"] for name, corpus in corpora.items()}
+    corpora = {name: Corpus(out / name) for name in ("recorded", "wild") if Corpus(out / name).catalogue.exists()}
+    videos = {name: list(corpus.each("ok")) for name, corpus in corpora.items()}
     clips = sorted(path for path in out.glob("clips/*.mp4") if not path.name.startswith("."))
     findings = Findings(
         game=results.get("game") or next((video.game for group in videos.values() for video in group if video.game), None),
@@ -177,8 +178,9 @@ def _example(out: Path, wild: Corpus, preferred: Sequence[str]) -> Example | Non
     truth = out / "truth" if (out / "truth").is_dir() else None
     sources = [source for source in wild.sources() if source.startswith("idm-")]
     for source in sorted(sources, key=lambda name: (preferred.index(name) if name in preferred else len(preferred), name)):
-        for video in wild.list_videos():
-            rows = match_video(wild, video, source, truth) if video.status == "ok" else None
-            if rows is not None and len(rows) > 1:
-                return Example(wild, truth, source, video.id, rows)
+        for video in wild.each("ok"):
+            with suppress(FormatError):
+                rows = match_video(wild, video, source, truth)
+                if rows is not None and len(rows) > 1:
+                    return Example(wild, truth, source, video.id, rows)
     return None

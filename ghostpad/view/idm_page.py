@@ -15,6 +15,7 @@ from PIL import Image
 
 from ghostpad.base.errors import MediaError, MissingError
 from ghostpad.base.pad import SLOTS, STICKS, slot
+from ghostpad.base.records import Video
 from ghostpad.corpus.folder import Corpus
 from ghostpad.measure.evaluate import GROUPS, Judged, judge
 from ghostpad.video.decode import decode_frames
@@ -131,7 +132,7 @@ def _mistake(one: Json, judged: Judged, corpus: Corpus) -> dict[str, Any]:
     at = int(np.abs(rows.clock_s - one["at_s"]).argmin())
     names = [name for name in SLOTS if rows.known[at, slot(name)]]
     off = {name: float(abs(rows.predicted[at, slot(name)] - rows.truth[at, slot(name)])) for name in names}
-    frames, problem = _frames(corpus, judged.video.id, float(rows.clock_s[at]), float(rows.row_s[at]))
+    frames, problem = _frames(corpus, judged.video, float(rows.clock_s[at]), float(rows.row_s[at]))
     both = (("true pad", "true", rows.truth[at], TRUTH), ("read from the video", "read", rows.predicted[at], PREDICTED))
     pads = [
         {"words": words, "kind": kind, "data": jpeg(gamepad_image(pad, _PAD_PX, slots=names, colour=colour), 88)}
@@ -150,10 +151,11 @@ def _mistake(one: Json, judged: Judged, corpus: Corpus) -> dict[str, Any]:
     return dict(one) | {"frames": frames, "problem": problem, "pads": pads, "numbers": numbers, "level": judged.video.level}
 
 
-def _frames(corpus: Corpus, video: str, at_s: float, row_s: float) -> tuple[list[dict[str, str]], str | None]:
+def _frames(corpus: Corpus, video: Video, at_s: float, row_s: float) -> tuple[list[dict[str, str]], str | None]:
     """The frames nearest to a row before, at and a row after `at_s` as pictures, or none and the reason."""
     try:
-        found = list(decode_frames(corpus.video_path(video), start_s=max(0.0, at_s - 1.5 * row_s), end_s=at_s + 1.5 * row_s))
+        with corpus.footage(video) as path:
+            found = list(decode_frames(path, start_s=max(0.0, at_s - 1.5 * row_s), end_s=at_s + 1.5 * row_s))
     except (MediaError, MissingError) as error:
         return [], str(error)
     pictures = []

@@ -1,18 +1,18 @@
 """The distribution of lags over videos as a picture."""
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from ghostpad.base.files import atomic_path
+from ghostpad.base.places import AnyPlace
 
 BIN_MS = 20.0
 """Width of a bar, about a frame at 50 Hz."""
 
 
-def write_lag_plot(path: str | os.PathLike[str], lags_ms: Sequence[float | None]) -> None:
+def write_lag_plot(path: AnyPlace, lags_ms: Sequence[float | None]) -> None:
     """Write a histogram of the known lags as PNG, with the number of unknown ones (None) in its title."""
     known = np.array([lag for lag in lags_ms if lag is not None])
     figure = Figure((6.4, 3.0), layout="constrained", dpi=120)

@@ -60,13 +60,14 @@ def moments(example: Example) -> list[tuple[int, NDArray[np.uint8]]]:
     Of the rows whose true pads are furthest from rest, it is the one whose frame has the most contrast.
     """
     push = np.abs(example.rows.truth).sum(axis=1)
-    path, chosen = example.corpus.video_path(example.video), []
-    for part in np.array_split(np.arange(len(push)), _MOMENTS):
-        furthest = part[np.argsort(-push[part], kind="stable")][: max(_CANDIDATES, len(part) // 10)]
-        rows = np.sort(furthest)[:: max(1, len(furthest) // _CANDIDATES)]
-        frames = read_window(path, example.rows.clock_s[rows])
-        best = int(frames.std(axis=(1, 2, 3)).argmax())
-        chosen.append((int(rows[best]), frames[best]))
+    chosen = []
+    with example.corpus.footage(example.corpus.video(example.video)) as path:
+        for part in np.array_split(np.arange(len(push)), _MOMENTS):
+            furthest = part[np.argsort(-push[part], kind="stable")][: max(_CANDIDATES, len(part) // 10)]
+            rows = np.sort(furthest)[:: max(1, len(furthest) // _CANDIDATES)]
+            frames = read_window(path, example.rows.clock_s[rows])
+            best = int(frames.std(axis=(1, 2, 3)).argmax())
+            chosen.append((int(rows[best]), frames[best]))
     return chosen
 
 

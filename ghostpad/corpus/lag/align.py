@@ -1,8 +1,8 @@
 """The lag of every video of a corpus: measured from the footage, written as a fact of the video.
 
-Reads the first three minutes of each video that rows cover, at 64x48. Writes `lag_ms` and `lag_confidence` of videos.parquet, null where
-the lag is unknown, and `lag.json` (every video with its measurements and the reason for an unknown lag). Motion features are cached in
-`cache/lag/<id>.npz`: re-run to resume.
+Reads the first three minutes of each video that rows cover, at 64x48. Writes `lag_ms` and `lag_confidence` of the table of videos, null
+where the lag is unknown, and `lag.json` (every video with its measurements and the reason for an unknown lag). Motion features are cached
+in `cache/lag/<id>.npz`: re-run to resume. Memory: a few KB for each video with recorded rows.
 
 A lag is measured in one of three ways, which `lag.json` names per video:
 
@@ -44,21 +44,23 @@ def align_corpus(corpus: Corpus, references: Sequence[Corpus] = ()) -> Aligned:
     """Measure and write the lag of every ok video with recorded rows; one that cannot be read keeps the lag it has.
 
     A row has id, game, player, lag_ms and lag_frames (None where unknown), confidence, reason, shown_fps, copies, follow_s, onset_s and by.
-    Games of the references are measured by their readers, the others by themselves. Shows its progress. Raises `MissingError` if the
-    references have enough of no game, and `SettingsError` for a corpus that is its own reference.
+    Games of the references are measured by their readers, the others by themselves. Shows its progress. Raises `MissingError` if no video
+    has both footage and recorded rows or the references have enough of no game, and `SettingsError` for a corpus that is its own reference.
     """
-    videos = {video.id: video for video in corpus.list_videos()}
-    wanted = [id for id in corpus.ids_with_rows(RECORDED) if id in videos and videos[id].status == "ok"]
     if any(reference.root.resolve() == corpus.root.resolve() for reference in references):
         raise SettingsError(f"{corpus.root} is its own reference: name another corpus, one whose lags are known")
-    readers = reference_readers(references, {videos[id].game for id in wanted}) if references and wanted else {}
+    recorded = corpus.each_of(map(str, corpus.with_rows(RECORDED)))
+    videos = {id: video for id, video in recorded if video is not None and video.status == "ok"}
+    if not videos:
+        raise MissingError(f"{corpus.root} has no video with both footage and recorded rows: fetch footage, or record some")
+    readers = reference_readers(references, {video.game for video in videos.values()}) if references else {}
     measured: dict[str, LagEstimate] = {}
     unreadable: dict[str, str] = {}
-    with progress("align", len(wanted), "videos") as advance:
-        for id in wanted:
+    with progress("align", len(videos), "videos") as advance:
+        for id, video in videos.items():
             try:
-                features, table = _footage(corpus, videos[id])
-                reader = readers.get(videos[id].game)
+                features, table = _footage(corpus, video)
+                reader = readers.get(video.game)
                 measured[id] = (
                     estimate_alone(features, table) if reader is None else estimate_by_reader(reader, features, table, by="reference")
                 )
@@ -74,8 +76,8 @@ def align_corpus(corpus: Corpus, references: Sequence[Corpus] = ()) -> Aligned:
         with progress(f"{game}: training readers on each other", ROUNDS * len(own), "videos") as advance:
             measured |= estimate_together(own, lambda id: _footage(corpus, videos[id]), advance)
     rows = lags(measured, {id: (videos[id].game, videos[id].player) for id in measured})
-    aligned = [replace(videos[row["id"]], lag_ms=row["lag_ms"], lag_confidence=row["confidence"]) for row in rows]
-    corpus.put_videos(aligned, join=lambda old, new: replace(old, lag_ms=new.lag_ms, lag_confidence=new.lag_confidence))
+    by_id = {row["id"]: row for row in rows}
+    corpus.change(by_id, lambda old: replace(old, lag_ms=by_id[old.id]["lag_ms"], lag_confidence=by_id[old.id]["confidence"]))
     write_json(corpus.root / "lag.json", {"videos": rows})
     return Aligned(rows, unreadable)
 

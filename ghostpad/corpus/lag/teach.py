@@ -53,7 +53,7 @@ def reference_readers(references: Sequence[Corpus], games: set[str | None]) -> d
     Reads no more footage than is learned from; shows its progress in games. Raises `MissingError` if there is none for any of the games.
     """
     readers: dict[str | None, Reader] = {}
-    videos = [(corpus, video) for corpus in references for video in corpus.list_videos() if video.status == "ok"]
+    videos = [(corpus, video) for corpus in references for video in corpus.each("ok") if video.game in games]
     with progress("learn from the reference", len(games - {None}), "games") as advance:
         for game in sorted(games - {None}, key=str):
             pieces: list[tuple[MotionFeatures, pa.Table, float]] = []

@@ -1,15 +1,14 @@
 """Where a mask leaks, as a picture: the masked frame, and beside it the heat of every pixel near the mask."""
 
-from pathlib import Path
-
 import numpy as np
 from PIL import Image
 
 from ghostpad.base.files import atomic_path
+from ghostpad.base.places import AnyPlace
 from ghostpad.corpus.leaks.probe import Probe
 
 
-def write_leak_picture(probe: Probe, path: Path) -> None:
+def write_leak_picture(probe: Probe, path: AnyPlace) -> None:
     """Write a PNG, twice as wide as the frame: the frame, and the frame in gray with the leaking pixels in red to yellow."""
     faint = np.repeat(probe.image.mean(2, keepdims=True) * 0.4, 3, 2)
     heat = probe.heat[..., None]

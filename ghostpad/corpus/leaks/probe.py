@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
@@ -73,9 +74,13 @@ class Probe:
 
 def probe_leaks(corpus: Corpus, video: Video, *, margin_px: int = MARGIN_PX) -> Probe | None:
     """Probe the mask of a video, or its corners if it has none; None where too little can be judged: no rows, or nothing ever
-    pressed. Raises `MediaError` or `MissingError` if the video or its box cannot be read.
+    pressed. Raises `FormatError`, `MediaError` or `MissingError` if its rows, the video or its box cannot be read.
     """
-    path, table = corpus.path_of(video), corpus.actions(RECORDED, video.id)
+    with corpus.footage(video) as path:
+        return _probe(video, path, corpus.actions(RECORDED, video.id), margin_px)
+
+
+def _probe(video: Video, path: Path, table: pa.Table | None, margin_px: int) -> Probe | None:
     width_px, height_px = video_size(path)
     mask, box = _mask(video, path, margin_px)
     if table is None:

@@ -78,7 +78,7 @@ def recover(
     corpus = Corpus.open(folder)
     by_player = {video.id: video.player or "" for video in corpus.list_videos()}
     rows = {id: table for id in corpus.ok_ids() if (table := corpus.actions(RECORDED, id)) is not None}
-    features = {id: extract(corpus.video_path(id), 0.0) for id in rows}
+    features = {id: extract(folder / "videos" / f"{id}.mp4", 0.0) for id in rows}
     readers = {"reference": reader, "alone": None} if reader is not None else {"alone": None}
     results = {(player, way): Recovery(game, player, crf, way) for way in readers for player in players}
     frame_ms = float(1000 / game_spec(game).fps)

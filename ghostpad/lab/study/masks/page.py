@@ -62,9 +62,9 @@ def frames_picture(corpora: Mapping[str, Path]) -> Image.Image:
 
 
 def _frame(corpus: Corpus, game: str) -> NDArray[np.uint8]:
-    video = next(video for video in corpus.list_videos() if video.game == game)
-    path = corpus.path_of(video)
-    for frame in decode_frames(path, mask=video_mask(video, path)):
-        if frame.pts_s >= AT_S:
-            break
+    video = next(video for video in corpus.each() if video.game == game)
+    with corpus.footage(video) as path:
+        for frame in decode_frames(path, mask=video_mask(video, path)):
+            if frame.pts_s >= AT_S:
+                break
     return frame.image  # the last one of a shorter video

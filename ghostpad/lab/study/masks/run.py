@@ -109,9 +109,10 @@ def copy_without_boxes(source: Path, target: Path) -> Corpus:
     videos = old.list_videos()
     if [one.id for one in videos] != [one.id for one in new.list_videos()]:
         for one in videos:
-            link_or_copy(old.path_of(one), new.path_of(one))
-            if (recorded := old.actions_path(RECORDED, one.id)).exists():
-                link_or_copy(recorded, new.actions_path(RECORDED, one.id))
+            link_or_copy(source / one.path, target / one.path)
+            if old.actions_path(RECORDED, one.id).exists():
+                rows = Path("actions") / RECORDED / f"{one.id}.parquet"
+                link_or_copy(source / rows, target / rows)
         new.put_videos(replace(one, overlay_px=None, overlay_of_px=None) for one in videos)
     return new
 
