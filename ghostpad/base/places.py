@@ -118,13 +118,15 @@ def file_mark(path: Place) -> str:
 
 
 def newest_s(folder: Place) -> float:
-    """When a file of a folder was changed last, in seconds since 1970, by one listing; 0 where none is there or nobody says."""
+    """When a file of a folder, of those whose name begins with no dot, was changed last, in seconds since 1970; 0 for none.
+
+    By one listing, at an address by the store's clock (0 where it does not say).
+    """
     if isinstance(folder, Path):
         with os.scandir(folder) as entries:
-            return max((entry.stat().st_mtime for entry in entries), default=0.0)
-    times = (
-        about.get("LastModified") or about.get("mtime") or about.get("created") or 0.0 for about in folder.fs.ls(folder.path, detail=True)
-    )
+            return max((entry.stat().st_mtime for entry in entries if not entry.name.startswith(".")), default=0.0)
+    files = (about for about in folder.fs.ls(folder.path, detail=True) if not about["name"].rpartition("/")[2].startswith("."))
+    times = (about.get("LastModified") or about.get("mtime") or about.get("created") or 0.0 for about in files)
     return max((time.timestamp() if isinstance(time, datetime) else float(time) for time in times), default=0.0)
 
 

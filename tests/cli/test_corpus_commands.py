@@ -100,6 +100,18 @@ def test_a_copy_is_made_again_when_a_mask_comes_to_be_known(tmp_path: Path) -> N
         assert abs(frame[y : y + high, x : x + wide].astype(int) - 128).max() < 12
 
 
+@pytest.mark.parametrize("size", [0, 1000, -100])
+def test_d03_a_copy_that_was_cut_off_is_made_again(size: int, tmp_path: Path) -> None:
+    corpus = Corpus.create(tmp_path / "c")
+    write_sample(tmp_path / "c" / "videos" / "a.mp4", width_px=96, height_px=64, fps=30, frames=60)
+    corpus.add_video(Video(id="a"))
+    assert make_proxies(corpus, 64).made == 1
+    copy = corpus.proxy_path(64, "a")
+    whole = copy.read_bytes()
+    copy.write_bytes(whole[:size])
+    assert make_proxies(corpus, 64).made == 1 and copy.read_bytes() == whole and make_proxies(corpus, 64).present == 1
+
+
 def test_an_impossible_size_is_refused_and_breaks_no_video(recorded: Path, tmp_path: Path) -> None:
     corpus = Corpus.create(tmp_path)
     corpus.add_video(Video(id="a", path="videos/a.mp4", duration_s=1.0))
@@ -158,7 +170,7 @@ def test_a_mask_is_set_checked_and_taken_away(tmp_path: Path, capsys: pytest.Cap
     corpus.put_videos([Video("a", game="doom"), Video("b", status="missing", width_px=1920, height_px=1080), Video("c", status="missing")])
     assert main(["corpus", "set-mask", root, "a", "--box", "60", "40", "20.5", "16"]) == 0
     assert f"next: ghostpad corpus check-masks {root}" in capsys.readouterr().out
-    assert corpus.video("a") == Video("a", game="doom", overlay_px=(60, 40, 20.5, 16)), "measured in its own picture"
+    assert corpus.video("a") == Video("a", game="doom", overlay_px=(60, 40, 20.5, 16), overlay_by="hand"), "measured in its own picture"
     before = corpus.list_videos()
     assert main(["corpus", "set-mask", root, "a", "b", "c", "aa", "--box", "1200", "800", "300", "200"]) == 2
     told = capsys.readouterr().err
@@ -175,7 +187,7 @@ def test_a_mask_is_set_checked_and_taken_away(tmp_path: Path, capsys: pytest.Cap
     capsys.readouterr()
     assert main(["corpus", "set-mask", root, "a", "--none"]) == 0
     assert "idm-x was made with the old mask" in capsys.readouterr().out
-    assert corpus.video("a") == Video("a", game="doom") and corpus.video("b").overlay_px is not None
+    assert corpus.video("a") == Video("a", game="doom", overlay_by="hand") and corpus.video("b").overlay_px is not None
 
 
 def test_status_counts_what_a_loop_over_the_videos_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,8 +1,10 @@
 """Rows under frames: by time stamp, by verdict and confidence; windows at the ends of a video; broken videos."""
 
+import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from ghostpad.base.pad import PAD_DIM, slot
 from ghostpad.base.records import VERDICTS, Video, actions_table, labels_table, pads_of
 from ghostpad.base.settings import build_settings
 from ghostpad.corpus.folder import Corpus
+from ghostpad.corpus.table import Table
 from ghostpad.feed.dataset import WindowDataset, batches
 from ghostpad.feed.footage import Footage, align, label_source, load_footage, pseudo_label_rows, truth_rows, withheld_rows
 from ghostpad.feed.gather import split_videos
@@ -328,3 +331,63 @@ def test_withheld_truth_is_found_by_video(small: Any) -> None:
     assert truth_rows(corpus, id) is None and load_footage(corpus, [id], truth_rows, SPEC) == []
     found = withheld_rows(small.truth)(corpus, id)
     assert found is not None and found.table.num_rows == 174 and found.weight.max() == 1
+
+
+def test_d13_ids_that_end_like_files_of_the_cache_keep_their_own_pictures(small: Any, tmp_path: Path) -> None:
+    corpus = Corpus.open(shutil.copytree(small.novice, tmp_path / "corpus"))
+    films = [corpus.video(id) for id in corpus.ok_ids()]
+    rows = [corpus.actions("recorded", video.id) for video in films]
+    names = ["clip", "clip.pts", "clip.npy", "clip.npz"]
+    for at, name in enumerate(names):
+        shutil.copyfile(corpus.path_of(films[at % 2]), corpus.root / "videos" / f"{name}.mp4")
+        corpus.add_video(replace(films[at % 2], id=name, path=""))
+        corpus.write_actions("recorded", name, rows[at % 2])
+    for _ in range(2):
+        lengths = [len(clip.frames) for clip in load_footage(corpus, names, truth_rows, SPEC)]
+        assert lengths == [240, 110, 240, 110]
+
+
+def test_d14_a_link_to_an_older_file_is_decoded_again(small: Any, tmp_path: Path) -> None:
+    corpus = Corpus.open(shutil.copytree(small.novice, tmp_path / "corpus"))
+    first, second = corpus.ok_ids()
+    load_footage(corpus, [first, second], truth_rows, SPEC)
+    older = tmp_path / "older.mp4"
+    shutil.copyfile(corpus.video_path(second), older)
+    os.utime(older, (1e9, 1e9))
+    corpus.video_path(first).unlink()
+    corpus.video_path(first).symlink_to(older)
+    one, other = load_footage(corpus, [first, second], truth_rows, SPEC)
+    np.testing.assert_array_equal(one.frames, other.frames)
+
+
+def test_pictures_that_were_cut_off_are_made_again(small: Any, tmp_path: Path) -> None:
+    corpus = Corpus.open(shutil.copytree(small.novice, tmp_path / "corpus"))
+    (id, _) = corpus.ok_ids()
+    (before,) = load_footage(corpus, [id], truth_rows, SPEC)
+    frames, kept = before.frames.copy(), corpus.cache / SPEC.picture / f"{id}.npy"
+    for size in (0, 50, 5000, kept.stat().st_size - 3):
+        content = kept.read_bytes()
+        kept.unlink()  # what is mapped stays as it is
+        kept.write_bytes(content[:size])
+        (again,) = load_footage(corpus, [id], truth_rows, SPEC)
+        np.testing.assert_array_equal(again.frames, frames)
+
+
+def test_d26_training_does_not_read_the_table_of_videos_for_every_video(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus, reads = Corpus.open(small.novice), list[int]()
+    for name in ("find", "scan"):
+        read = getattr(Table, name)
+        monkeypatch.setattr(Table, name, lambda *given, read=read: (reads.append(1), read(*given))[1])
+    assert len(load_footage(corpus, corpus.ok_ids() * 3, truth_rows, SPEC)) == 6
+    assert len(reads) == 2, "one for the ids, one for the videos"
+
+
+def test_the_latest_labels_are_those_written_last(tmp_path: Path) -> None:
+    corpus = judged_corpus(tmp_path, "idm-a")
+    for day, source in enumerate(("idm-c", "idm-a", "idm-b")):
+        corpus.write_actions(source, "v", corpus.actions("idm-a", "v"))
+        os.utime(corpus.actions_path(source, "v"), (1e9 + day, 1e9 + day))
+    assert label_source(corpus, "latest") == "idm-b"
+    corpus.actions_path("idm-c", "w").write_bytes(corpus.actions_path("idm-c", "v").read_bytes())
+    (corpus.actions_path("idm-a", "v").parent / ".stray").touch()
+    assert label_source(corpus, "latest") == "idm-c", "the rows, not the folder or what lies beside them"
