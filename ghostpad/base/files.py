@@ -33,15 +33,13 @@ def atomic_path(path: AnyPlace) -> Iterator[Path]:
     """Yield an empty temporary file of this machine with the same suffix, to be written in place; it becomes `path` on success, and is
     removed otherwise."""
     target = _place(path)
-    if not isinstance(target, Path):
-        with _to_upload(target) as temporary:
-            yield temporary
-            target.fs.put_file(str(temporary), target.path)
-        return
-    with _temporary(target) as temporary:
+    with scratch_path(target) as temporary:
         yield temporary
-        _flush(temporary)
-        os.replace(temporary, target)
+        if isinstance(target, Path):
+            _flush(temporary)
+            os.replace(temporary, target)
+        else:
+            target.fs.put_file(str(temporary), target.path)
 
 
 @contextmanager
@@ -51,16 +49,28 @@ def new_path(path: AnyPlace) -> Iterator[Path]:
     Raises `FileExistsError` at the end of the block if `path` exists by then. On a disk without hard links this holds for the processes of
     one machine.
     """
-    target = _place(path)
-    if not isinstance(target, Path):
-        with _to_upload(target) as temporary:
-            yield temporary
-            target.fs.put_file(str(temporary), target.path, mode="create")
-        return
-    with _temporary(target) as temporary:
+    with scratch_path(path) as temporary:
         yield temporary
+        keep_new(temporary, path)
+
+
+@contextmanager
+def scratch_path(path: AnyPlace) -> Iterator[Path]:
+    """Yield an empty temporary file of this machine with the same suffix, to be written in place, and remove it at the end. It lies beside
+    `path`, or for an address in the folder for temporary files."""
+    target = _place(path)
+    with _temporary(target) if isinstance(target, Path) else _to_upload(target) as temporary:
+        yield temporary
+
+
+def keep_new(temporary: Path, path: AnyPlace) -> None:
+    """Let what a scratch file holds appear as `path`, on the disk where it lies or at any address. Raises `FileExistsError` as `new_path`."""
+    target = _place(path)
+    if isinstance(target, Path):
         _flush(temporary)
         _link(temporary, target)
+    else:
+        target.fs.put_file(str(temporary), target.path, mode="create")
 
 
 def write_new(path: Place, body: bytes) -> None:
