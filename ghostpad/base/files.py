@@ -5,7 +5,6 @@ A temporary name starts with a dot and ends in `.tmp-<machine>-<number>`. Its wr
 target, without looking through the folder. Readers ignore such names. Other machines' temporary files are never touched.
 """
 
-import errno
 import fcntl
 import hashlib
 import json
@@ -26,6 +25,10 @@ from ghostpad.base.errors import FormatError, MissingError, SettingsError
 from ghostpad.base.places import AnyPlace, Place
 
 _TURN_S, _POLL_S = 0.5, 0.001
+
+
+class _NoLocks(Exception):
+    """A network disk has no locks."""
 
 
 @contextmanager
@@ -110,6 +113,28 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
+def kept_folder(path: Path) -> Iterator[Path | None]:
+    """Yield a folder for unfinished work, with what a killed process left in it; None while another living process has it.
+
+    It stays after the block: remove it when the work is done. On a disk without locks the folder is a new one, and does not stay.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        handle = _held(path, os.O_RDONLY)
+    except FileNotFoundError:  # its owner has just removed it
+        handle = None
+    except _NoLocks:
+        with TemporaryDirectory(prefix=path.name, dir=path.parent, ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
+        return
+    try:
+        yield path if handle is not None else None
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+@contextmanager
 def _to_upload(target: Any) -> Iterator[Path]:
     with TemporaryDirectory(prefix="ghostpad-") as folder:
         temporary = Path(folder) / target.name
@@ -123,7 +148,7 @@ def _temporary(target: Path, folder: bool = False) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, number = None, 0
     while handle is None:
-        temporary = target.with_name(f".{target.name}.tmp-{_machine()}-{number}{target.suffix}")
+        temporary = target.with_name(f".{target.name}.tmp-{machine()}-{number}{target.suffix}")
         handle, number = _claim(temporary, folder), number + 1
     try:
         yield temporary
@@ -146,18 +171,12 @@ def _claim(temporary: Path, folder: bool) -> int | None:
     except FileExistsError:
         made = False
     try:
-        handle = os.open(temporary, os.O_RDONLY if folder else os.O_RDWR)
+        handle = _held(temporary, os.O_RDONLY if folder else os.O_RDWR)
     except FileNotFoundError:
         return _claim(temporary, folder)  # its owner has just removed it
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        ours = _is_open_as(handle, temporary)  # its owner may have renamed it in between
-    except FileNotFoundError:
-        ours = False
-    except OSError as error:  # another's; or a network disk without locks, where only a name of our own making is ours
-        ours = made and error.errno not in (errno.EAGAIN, errno.EACCES)
-    if not ours:
-        os.close(handle)
+    except _NoLocks:
+        return os.open(temporary, os.O_RDONLY) if made else None  # only a name of our own making is ours
+    if handle is None:
         return None
     if folder:
         for path in temporary.iterdir():
@@ -167,8 +186,27 @@ def _claim(temporary: Path, folder: bool) -> int | None:
     return handle
 
 
+def _held(path: Path, flags: int) -> int | None:
+    """The open handle that keeps a file or folder ours, None if a living process has it or its owner has just renamed or removed it.
+
+    Raises `FileNotFoundError` where there is none, and `_NoLocks` on a disk without locks.
+    """
+    handle = os.open(path, flags)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_open_as(handle, path):  # its owner may have renamed it in between
+            return handle
+    except (BlockingIOError, PermissionError, FileNotFoundError):
+        pass
+    except OSError as error:
+        os.close(handle)
+        raise _NoLocks from error
+    os.close(handle)
+    return None
+
+
 @cache
-def _machine() -> str:
+def machine() -> str:
     """Six signs for this machine: of its id and name, since copies of a disk share the id."""
     known = Path("/etc/machine-id")
     id = known.read_text() if known.exists() else ""

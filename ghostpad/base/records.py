@@ -9,6 +9,7 @@ i+1.** A video of n frames therefore has n-1 rows; row i carries the presentatio
     chunks    one row a chunk of a dataset's labels    corpus/chunks.parquet
     verdicts  one row a stretch of frames             corpus/verdicts/<name>.parquet
     failures  one row a task and video                corpus/failures/
+    downloads one row a video that was asked for       corpus/fetch/
 
 Every file carries `ghostpad.table` (name and version) and `ghostpad.layout` in its schema metadata, and any facts that its
 writer adds (model fingerprint, licence); `read_table` refuses other versions.
@@ -163,6 +164,22 @@ FAILURES = pa.schema(
 )
 """Columns of what could not be done to single videos; a task is a source of rows, such as "idm-<fingerprint>"."""
 
+DOWNLOADS = pa.schema(
+    [
+        pa.field("video", _TEXT, nullable=False),
+        pa.field("site", _TEXT, nullable=False),  # "youtube", "twitch", another host, or "unknown"
+        pa.field("url", _TEXT, nullable=False),
+        pa.field("first", _TEXT, nullable=False),  # when it was asked for first and last: ISO, UTC
+        pa.field("date", _TEXT, nullable=False),
+        pa.field("outcome", _TEXT, nullable=False),  # "ok", or one of ghostpad.corpus.fetch.errors.KINDS
+        pa.field("words", _TEXT, nullable=False),  # the site's
+        pa.field("tries", _I64, nullable=False),
+        pa.field("part", _TEXT),  # "whole", "stretches", or null for a failure
+        pa.field("size_bytes", _I64),  # of the file that came, null for a failure
+    ]
+)
+"""Columns of the downloads: the last try of every video, with the number of its tries."""
+
 SCHEMAS: Mapping[str, pa.Schema] = {
     "videos": VIDEOS,
     "actions": ACTIONS,
@@ -170,10 +187,11 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "chunks": CHUNKS,
     "verdicts": VERDICTS,
     "failures": FAILURES,
+    "downloads": DOWNLOADS,
 }
 """Every table kind and its columns."""
 
-VERSIONS: Mapping[str, int] = {"videos": 3, "actions": 2, "labels": 1, "chunks": 1, "verdicts": 1, "failures": 1}
+VERSIONS: Mapping[str, int] = {"videos": 3, "actions": 2, "labels": 1, "chunks": 1, "verdicts": 1, "failures": 1, "downloads": 1}
 """Version of each schema above; it is part of every file."""
 
 

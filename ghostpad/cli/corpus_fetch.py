@@ -3,9 +3,9 @@
 from ghostpad.base.settings import load_settings
 from ghostpad.cli.arguments import CorpusPath
 from ghostpad.cli.flags import Flags, SettingFlags
+from ghostpad.corpus.fetch.downloads import Downloads
 from ghostpad.corpus.fetch.errors import KINDS
-from ghostpad.corpus.fetch.fetch import fetch_corpus
-from ghostpad.corpus.fetch.ledger import link_rot
+from ghostpad.corpus.fetch.fetch import FetchCounts, fetch_corpus
 from ghostpad.corpus.fetch.settings import FetchSettings
 from ghostpad.corpus.folder import Corpus
 
@@ -17,8 +17,8 @@ def corpus_fetch(corpus: CorpusPath, *, videos: str | None = None, report: bool 
 
     If the rows cover less than 80 % of a video, only those stretches are downloaded where the site allows it (HLS, DASH, plain files with
     ranges); frames keep their time stamps in the whole video. A video appears in videos/ when it is complete, or not at all. Downloads two
-    at a time from a site, and pauses for a site that asks for fewer requests. Logs every attempt in fetch/ledger.jsonl. Safe to interrupt:
-    re-run to resume, even within a file.
+    at a time from a site, and pauses for a site that asks for fewer requests. Notes the last attempt at every video in fetch/. A file that
+    is gone or was cut short is fetched again. Safe to interrupt, and beside other machines: re-run to resume, even within a file.
 
     Args:
         videos: Fetch only these ids, with commas between them (--videos=-abc for an id that begins with a dash).
@@ -28,13 +28,15 @@ def corpus_fetch(corpus: CorpusPath, *, videos: str | None = None, report: bool 
     if not report:
         chosen = load_settings(FetchSettings, None, settings.values)
         counts = fetch_corpus(opened, chosen, videos.split(",") if videos else None)
-        again = f"; {counts.skipped} that failed before were not tried again (--retry-failed true)" if counts.skipped else ""
+        again = f"; {counts.skipped} that failed before were not tried again (--retry all)" if counts.skipped else ""
         print(f"{corpus}: {counts.fetched} videos fetched, {len(counts.failed)} failed{again}")
-        if not (counts.fetched or counts.failed or counts.skipped):
+        if counts.elsewhere:
+            print(f"  {counts.elsewhere} were or are being fetched by another process")
+        if counts == FetchCounts():
             print("  nothing to fetch: no video with an address is missing")
         for id, failure in sorted(counts.failed.items()):
             print(f"  {id}: {failure.kind}: {failure.words}")
-    print(report_text(link_rot(opened.root)))
+    print(report_text(Downloads(opened).link_rot()))
 
 
 def report_text(sites: dict[str, dict[str, int]]) -> str:

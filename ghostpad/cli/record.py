@@ -5,8 +5,9 @@ from functools import partial
 from pathlib import Path
 
 from ghostpad.base.errors import SettingsError
+from ghostpad.base.places import Place
 from ghostpad.base.progress import progress
-from ghostpad.cli.arguments import GameName, PlayerName
+from ghostpad.cli.arguments import GameName, PlacePath, PlayerName
 from ghostpad.corpus.record import Recorded, record_corpus
 from ghostpad.games.spec import game_spec
 
@@ -17,22 +18,22 @@ def record(
     player: PlayerName = "expert",
     minutes: float = 10.0,
     seed: int = 0,
-    out: Path = Path("corpus"),
+    out: PlacePath = Path("corpus"),
     withhold: bool = False,
     truth: Path | None = None,
     crf: int = 23,
 ) -> None:
     """Let a scripted player play a game, and save the video and the gamepad of every frame.
 
-    Writes videos/<id>.mp4, actions/recorded/<id>.parquet and a row of videos.parquet for each episode to the corpus --out, which is
+    Writes videos/<id>.mp4, actions/recorded/<id>.parquet and a row of the catalogue for each episode to the corpus --out, which is
     created if needed. Safe to interrupt: re-run to resume. 'ghostpad lab record' also draws controllers and adds lags.
 
     Args:
         minutes: Minutes of play to record.
         seed: Random seed; another seed gives other episodes.
-        out: The corpus to add to.
+        out: The corpus to add to: a folder or an address.
         withhold: Keep the recorded pads out of the corpus, as if this were footage from elsewhere.
-        truth: The folder for withheld pads, outside the corpus [default: <out>-truth].
+        truth: The folder for withheld pads, outside the corpus [default: <out>-truth; needed where --out is an address].
         crf: Video quality on x264's scale: 0 lossless, 23 ordinary, 51 worst.
     """
     aside = aside_of(out, withhold, truth)
@@ -40,14 +41,18 @@ def record(
     record_with_bar(record, game, player, minutes, out, aside)
 
 
-def aside_of(out: Path, withhold: bool, truth: Path | None) -> Path | None:
+def aside_of(out: Place, withhold: bool, truth: Path | None) -> Path | None:
     """The folder for withheld pads, None if they are not withheld. Raises `SettingsError` for a folder without --withhold."""
     if truth is not None and not withhold:
         raise SettingsError("--truth says where withheld pads go: add --withhold, or leave --truth out")
-    return (truth or out.with_name(f"{out.name}-truth")) if withhold else None
+    if not withhold or truth is not None:
+        return truth
+    if not isinstance(out, Path):
+        raise SettingsError(f"withheld pads lie on this machine and {out} does not: name a folder for them with --truth")
+    return out.with_name(f"{out.name}-truth")
 
 
-def record_with_bar(record: Callable[..., Recorded], game: str, player: str, minutes: float, out: Path, aside: Path | None) -> None:
+def record_with_bar(record: Callable[..., Recorded], game: str, player: str, minutes: float, out: Place, aside: Path | None) -> None:
     """Run `record`, a `record_corpus` that lacks its `progress`, behind a bar of `minutes`, and print what was recorded."""
     frames_a_minute, shown = 60 * float(game_spec(game).fps), 0
     with progress(f"record {game}", minutes, "minutes") as advance:

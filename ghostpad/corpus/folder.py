@@ -117,6 +117,14 @@ class Corpus:
         """The place of a video's file. Raises `SettingsError` if it leaves the corpus."""
         return self.root / str(_inside(video.path, video.id))
 
+    def has_footage(self, video: Video) -> bool:
+        """Whether a video's file is there with the size that its row gives; with any, where the row gives none. Raises as `path_of`."""
+        try:
+            size = self.path_of(video).stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return video.size_bytes in (None, size)
+
     def footage(self, video: Video) -> AbstractContextManager[Path]:
         """A video's file on this machine while the block runs: the file itself, or a copy of one at an address.
 

@@ -2,16 +2,17 @@
 
     <corpus>/videos/<game>-<player>-s<seed>-e<episode>.mp4     H.264, one frame per picture shown
     <corpus>/actions/recorded/<same>.parquet                   the true rows; withheld, they are outside the corpus
-    <corpus>/videos.parquet                                    one row a video, written last
+    <corpus>/catalogue/                                        one row a video, written last
     <corpus>/recording/<game>-<player>-s<seed>.json            the settings, which later runs must share
 
 An episode is a function of (seed, its number), and where the last one is cut depends on the frames before it. An episode without a row in
-the table of videos is not finished: re-run to resume with the first such one and end with the same bytes. An episode whose footage is gone
-is recorded again.
+the table of videos is not finished: re-run to resume with the first such one and end with the same bytes. An episode whose footage or rows
+are gone or damaged is recorded again. The corpus may lie at an address, withheld rows lie on this machine.
 Cost: 2 minutes of footage take 5 s (Doom) or 8 s (racing) and about 12 MB (measured, one loaded core).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from itertools import count
@@ -22,8 +23,9 @@ import numpy as np
 import pyarrow as pa
 
 from ghostpad.base.errors import SettingsError
-from ghostpad.base.files import file_sha256, read_json, write_json
-from ghostpad.base.records import ACTIONS, Video, actions_table, write_table
+from ghostpad.base.files import atomic_path, file_sha256, read_json, write_json
+from ghostpad.base.places import AnyPlace, Place, place
+from ghostpad.base.records import ACTIONS, Video, actions_table, ends_whole, write_table
 from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.games.episode import Episode, record_episode
 from ghostpad.games.overlay import Overlay, swapped
@@ -32,6 +34,7 @@ from ghostpad.games.spec import GameSpec, make_game, make_player
 SOURCE = "recorded by ghostpad"
 """The `source` of recorded videos."""
 
+_BLOCK = 256  # episodes looked up at once
 _OVERLAY_FLAGS = {"style": "--overlay", "corner": "--corner", "opacity": "--opacity", "swaps": "--rebind"}
 
 
@@ -51,7 +54,7 @@ def record_corpus(
     *,
     minutes: float,
     seed: int,
-    out: Path,
+    out: AnyPlace,
     withhold: Path | None = None,
     crf: int = 23,
     overlay: Overlay | None = None,
@@ -70,49 +73,62 @@ def record_corpus(
     """
     engine, scripted = make_game(game), make_player(game, player)
     total = _total_frames(minutes, seed, engine.spec)
-    if withhold is not None and withhold.resolve().is_relative_to(out.resolve()):
+    inside = place(out)
+    if withhold is not None and isinstance(inside, Path) and withhold.resolve().is_relative_to(inside.resolve()):
         raise SettingsError(f"the withheld rows would be inside the corpus ({withhold}): name a folder outside {out}")
-    corpus, stem = Corpus.create(out), f"{game}-{player}-s{seed}"
-    videos = _finished(corpus, stem, withhold)
-    before = len(videos)
+    corpus, stem = Corpus.create(inside), f"{game}-{player}-s{seed}"
+    videos = _begun(corpus, stem)
+    truths = [_truth_path(corpus, video.id, withhold) for video in videos]
     if any(video.overlay_px != _overlay_px(overlay, engine.spec) for video in videos):
         raise SettingsError(f"{out} holds {stem} recorded with another --overlay or --corner: use those of before, or another --out")
     drawn, swaps = (asdict(overlay), overlay.swaps) if overlay else (dict.fromkeys(_OVERLAY_FLAGS), ())
     flags = {"--crf": crf, "--lag-frames": lag_frames} | {flag: drawn[name] for name, flag in _OVERLAY_FLAGS.items()}
-    keep_settings(out / "recording" / f"{stem}.json", flags)
-    shown = count(_frames(videos) + 1)
+    _keep_flags(corpus.root / "recording" / f"{stem}.json", flags | {"--withhold": withhold is not None}, truths)
+    shown, played = count(_frames(videos) + 1), count()
 
     def play(number: int, frames: int, on_frame: Callable[[], object]) -> Video:
         name, own_seed = _episode_name(stem, number), episode_seed(seed, number)
-        path, truth = corpus.root / "videos" / f"{name}.mp4", _truth_path(corpus, name, withhold)
-        episode = record_episode(engine, scripted, own_seed, path, max_frames=frames, crf=crf, on_frame=on_frame, overlay=overlay)
+        with _to_write(corpus.root / "videos" / f"{name}.mp4") as path:
+            episode = record_episode(engine, scripted, own_seed, path, max_frames=frames, crf=crf, on_frame=on_frame, overlay=overlay)
+            video = _video(name, path, player, engine.spec, own_seed, episode, overlay)
         rows = actions_table(episode.pts_s, swapped(episode.pads, swaps), swapped(episode.known, swaps))
-        write_table(truth, lagged(rows, lag_frames), "actions", {"licence": engine.spec.licence})
-        video = _video(name, path, player, engine.spec, own_seed, episode, overlay)
+        write_table(_truth_path(corpus, name, withhold), lagged(rows, lag_frames), "actions", {"licence": engine.spec.licence})
         corpus.put_videos([video], _restored)  # written last: with its row, the episode is finished
+        next(played)
         return video
 
     with engine:
-        for number, video in enumerate(videos):
-            if video.status != "ok" or not corpus.path_of(video).exists():
-                play(number, video.frames or 0, lambda: None)
+        for number, (video, truth) in enumerate(zip(list(videos), truths, strict=True)):
+            if video.status != "ok" or not corpus.has_footage(video) or not ends_whole(truth):
+                videos[number] = play(number, video.frames or 0, lambda: None)
         while (left := total - _frames(videos)) >= 2:
             videos.append(play(len(videos), left, lambda: progress(next(shown), total)))
     return Recorded(
         episodes=len(videos),
-        recorded_now=len(videos) - before,
+        recorded_now=next(played),
         minutes=float(_frames(videos) / engine.spec.fps / 60),
         mean_return=float(np.mean([video.return_ or 0.0 for video in videos])),
     )
 
 
-def keep_settings(path: Path, flags: Mapping[str, Any], *, write: bool = True) -> None:
-    """Write the flags of a recording to `path`; raises `SettingsError`, with the flags that differ, if it was begun with others."""
+def _keep_flags(path: Place, flags: Mapping[str, Any], truths: Sequence[Place]) -> None:
+    """As `keep_settings`. Raises `SettingsError` too if no truth of an earlier run is there and it may have been left elsewhere."""
+    noted = path.exists() and "--withhold" in read_json(path)  # earlier versions did not
+    if truths and (flags["--withhold"] or not noted) and not any(truth.exists() for truth in truths):
+        raise SettingsError(f"{path.stem} is recorded, but its truth is not at {truths[0]}: use the --withhold of before, or another --out")
+    keep_settings(path, flags)
+
+
+def keep_settings(path: Place, flags: Mapping[str, Any], *, write: bool = True) -> None:
+    """Write the flags of a recording to `path`; raises `SettingsError`, with the flags that differ, if it was begun with others.
+
+    A flag that `path` does not name, since it was written by an earlier version, may be any.
+    """
     kept = {name: list(map(list, value)) if isinstance(value, tuple) else value for name, value in flags.items()}  # as JSON has it
-    if path.exists() and (old := read_json(path)) != kept:
-        other = ", ".join(name for name in kept if old.get(name) != kept[name])
+    old = read_json(path) if path.exists() else {}
+    if other := ", ".join(name for name in kept if name in old and old[name] != kept[name]):
         raise SettingsError(f"{path.stem} was made with another {other} ({path}): use those of before, or another --out")
-    if write:
+    if write and not old:
         write_json(path, kept)
 
 
@@ -144,6 +160,7 @@ def _video(name: str, path: Path, player: str, spec: GameSpec, seed: int, episod
         player=player,
         source=SOURCE,
         sha256=file_sha256(path),
+        size_bytes=path.stat().st_size,
         fps=str(spec.fps),
         frames=episode.frames,
         duration_s=float(episode.frames / spec.fps),
@@ -159,7 +176,7 @@ def _video(name: str, path: Path, player: str, spec: GameSpec, seed: int, episod
 
 def _restored(old: Video, new: Video) -> Video:
     """An episode recorded again has the same pictures, and keeps what was measured on them."""
-    return replace(old, sha256=new.sha256, status="ok", reason=None)
+    return replace(old, sha256=new.sha256, size_bytes=new.size_bytes, attempts=0, status="ok", reason=None)
 
 
 def _overlay_px(overlay: Overlay | None, spec: GameSpec) -> tuple[float, float, float, float] | None:
@@ -177,19 +194,29 @@ def _frames(videos: list[Video]) -> int:
     return sum(video.frames or 0 for video in videos)
 
 
-def _finished(corpus: Corpus, stem: str, withhold: Path | None) -> list[Video]:
+def _begun(corpus: Corpus, stem: str) -> list[Video]:
     """The episodes that earlier runs finished, up to the first that is missing."""
-    known = {video.id: video for video in corpus.list_videos()}
     videos: list[Video] = []
-    while (name := _episode_name(stem, len(videos))) in known:
-        truth = _truth_path(corpus, name, withhold)
-        if not truth.exists():
-            raise SettingsError(f"{name} is recorded, but its truth is not at {truth}: use the --withhold of before, or another --out")
-        videos.append(known[name])
-    return videos
+    while True:
+        names = [_episode_name(stem, number) for number in range(len(videos), len(videos) + _BLOCK)]
+        found = corpus.find(names)
+        for name in names:
+            if name not in found:
+                return videos
+            videos.append(found[name])
 
 
-def _truth_path(corpus: Corpus, name: str, withhold: Path | None) -> Path:
+@contextmanager
+def _to_write(target: Place) -> Iterator[Path]:
+    """Where an episode is recorded, whole or not at all: its own path, or a file of this machine that becomes the one at an address."""
+    if isinstance(target, Path):
+        yield target
+    else:
+        with atomic_path(target) as temporary:
+            yield temporary
+
+
+def _truth_path(corpus: Corpus, name: str, withhold: Path | None) -> Place:
     """The path of an episode's true rows. Raises `SettingsError` if they are to be withheld and are in the corpus already."""
     inside = corpus.actions_path(RECORDED, name)
     if withhold is None:

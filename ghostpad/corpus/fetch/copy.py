@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 
 from ghostpad.base.errors import MediaError
 from ghostpad.base.files import atomic_path
+from ghostpad.corpus.fetch.errors import disk_error
 from ghostpad.corpus.fetch.stretches import Span
 from ghostpad.video.container import open_video
 from ghostpad.video.decode import decode_frames
@@ -69,6 +70,8 @@ def copy_pictures(
                             out.mux(packet)
                     last = max(stamps)
         except (av.FFmpegError, ValueError) as error:
+            if full := disk_error(error):
+                raise full from None
             raise MediaError(f"{target.name} cannot be made into an mp4 ({error})") from None
         if last is None:
             raise MediaError(f"{target.name} holds no frame")

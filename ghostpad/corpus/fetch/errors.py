@@ -3,6 +3,7 @@
 An HTTP status decides where there is one; else the message is searched for the words that yt-dlp's extractors use.
 """
 
+import errno
 import re
 from typing import Any, NamedTuple
 
@@ -28,6 +29,8 @@ TRANSIENT = ("throttled", "server", "network")
 RETRIED_LATER = (*TRANSIENT, "live")
 """Kinds that are tried again in every later run."""
 
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ESTALE, errno.ENAMETOOLONG)
+
 _WORDS = {
     "geo-blocked": r"geo.?restrict|not (made this video )?available (in|from) your (country|location)"
     r"|blocked it in your country|unavailable in your region",
@@ -50,6 +53,17 @@ class Failure(NamedTuple):
     kind: str
     words: str
     wait_s: float | None = None
+
+
+def disk_error(error: BaseException) -> OSError | None:
+    """The error of the disk that an error of yt-dlp comes from: no site is to blame, and no other video will do better. None for others."""
+    for cause in _causes(error):
+        if isinstance(cause, OSError):
+            file = isinstance(cause.filename, str) and not hasattr(cause, "url")  # sockets and urllib's errors name none
+            damage = type(cause) is not OSError  # FFmpeg's errors are, and it says EIO of damaged footage too
+            if cause.errno in _DISK or (file and cause.errno in (errno.EACCES, errno.EPERM)) or (cause.errno == errno.EIO and not damage):
+                return cause
+    return None
 
 
 def failure_of(error: BaseException) -> Failure:

@@ -26,7 +26,7 @@ class FetchSettings(Settings):
     min_rate: ByteSize = Field(ByteSize(5000), ge=0, description="a connection below this counts as stalled (0: none does), e.g. 5K")
     rate_limit: ByteSize | None = Field(None, gt=0, description="limit of one download, e.g. 2M")
     cookies: FilePath | None = Field(None, description="your browser's cookies (Netscape format), for videos that need a login; only read")
-    retry_failed: bool = Field(False, description="try again what failed for good before (dead, private, geo-blocked, ...)")
+    retry: str | None = Field(None, description="try again what failed for good with this in its reason, such as dead; all for any reason")
 
     @model_validator(mode="after")
     def _limit_above_least(self) -> "FetchSettings":

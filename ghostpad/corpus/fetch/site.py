@@ -25,7 +25,7 @@ from av.container import InputContainer
 
 from ghostpad.base.errors import GhostpadError, MediaError, MissingError
 from ghostpad.corpus.fetch.copy import at_zero, copy_pictures, shown_across_holes, uncovered
-from ghostpad.corpus.fetch.errors import Failure, failure_of
+from ghostpad.corpus.fetch.errors import Failure, disk_error, failure_of
 from ghostpad.corpus.fetch.settings import FetchSettings
 from ghostpad.corpus.fetch.stretches import BLOCK_BYTES, RangeFile, Span, cut_fragments, cut_playlist, share, widened
 from ghostpad.video.container import open_video
@@ -63,7 +63,8 @@ def yt_dlp_module() -> Any:
 def download(url: str, folder: Path, settings: FetchSettings, fps: str | None, stop: Event, spans: Sequence[Span] = ()) -> Downloaded:
     """Download one video into a folder of its own, or resume; only its `spans` where that is possible and saves enough.
 
-    The first frame of the file is at 0 s. Raises `DownloadFailed`, and `MissingError` without yt-dlp.
+    The first frame of the file is at 0 s. Raises `DownloadFailed`, `MissingError` without yt-dlp, and `OSError` for a full or
+    read-only disk.
     """
     yt_dlp = yt_dlp_module()
     resumed = folder.is_dir() and any(folder.iterdir())
@@ -79,7 +80,9 @@ def download(url: str, folder: Path, settings: FetchSettings, fps: str | None, s
     except MediaError as error:
         raise DownloadFailed(Failure("not a video", str(error).replace(f"{folder}/", "")), resumed) from None
     except (yt_dlp.utils.YoutubeDLError, yt_dlp.networking.exceptions.RequestError, OSError) as error:
-        raise DownloadFailed(failure_of(error)) from None
+        if full := disk_error(error):
+            raise full from None
+        raise DownloadFailed(failure_of(error), resumed) from None
 
 
 def format_of(fps: str | None, max_height: int) -> str:

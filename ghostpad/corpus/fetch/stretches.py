@@ -6,11 +6,13 @@ the stream's clock at 0 (MPEG-TS begins anywhere), so that the copy can keep the
 
 import io
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ghostpad.base.files import atomic_path
 
@@ -32,6 +34,21 @@ def label_spans(chunks: pa.Table) -> dict[str, list[Span]]:
         if row["status"] == "ok":
             spans.setdefault(row["video"], []).append(Span(row["start_s"], row["start_s"] + row["duration_s"]))
     return {id: sorted(stretches) for id, stretches in spans.items()}
+
+
+class LabelSpans:
+    """The stretches that good chunks (schema `CHUNKS`) cover, by video. Memory: three columns of them."""
+
+    def __init__(self, chunks: pa.Table):
+        good = chunks.filter(pc.equal(chunks.column("status"), "ok")).select(["video", "status", "start_s", "duration_s"])
+        self._chunks = good.sort_by("video")
+        self._videos = self._chunks.column("video")
+
+    def of(self, id: str) -> list[Span]:
+        """The stretches of one video, in order of time; none where it has no good chunk."""
+        at = range(len(self._videos))
+        first, beyond = (side(at, id, key=lambda row: self._videos[row].as_py()) for side in (bisect_left, bisect_right))
+        return label_spans(self._chunks.slice(first, beyond - first)).get(id, [])
 
 
 def widened(spans: Iterable[Span], margin_s: float, join_s: float) -> list[Span]:

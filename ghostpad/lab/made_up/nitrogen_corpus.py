@@ -67,17 +67,17 @@ def write_nitrogen(shard: Shard) -> Path:
     """Write a shard and link its videos in `<out>/videos`; returns the shard's path. Raises as `Shard.check`."""
     shard.check(keep=True)
     corpus = Corpus.open(shard.out / TRUTH)
-    videos = [video for video in corpus.list_videos() if video.status == "ok"]
-    for video in videos:
-        link_or_copy(corpus.path_of(video), shard.out / "videos" / f"{video.id}.mp4")
+    for video in corpus.each("ok"):
+        with corpus.footage(video) as footage:
+            link_or_copy(footage, shard.out / "videos" / f"{video.id}.mp4")
     path = shard.out / "SHARD_0000.tar.gz"
-    write_shard(path, _members(corpus, videos, shard))
+    write_shard(path, _members(corpus, shard))
     return path
 
 
-def _members(corpus: Corpus, videos: Sequence[Video], shard: Shard) -> Iterator[tuple[str, bytes]]:
+def _members(corpus: Corpus, shard: Shard) -> Iterator[tuple[str, bytes]]:
     label_fps, share = shard.label_fps, shard.processed_share
-    for index, video in enumerate(videos):
+    for index, video in enumerate(corpus.each("ok")):
         table = corpus.actions(RECORDED, video.id)
         if table is None:
             continue

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from ghostpad.base.errors import SettingsError
-from ghostpad.cli.arguments import GameName, PlayerName
+from ghostpad.cli.arguments import GameName, PlacePath, PlayerName
 from ghostpad.cli.record import aside_of, record_with_bar
 from ghostpad.corpus.record import record_corpus
 from ghostpad.games.overlay import Overlay
@@ -20,7 +20,7 @@ def lab_record(
     player: PlayerName = "expert",
     minutes: float = 10.0,
     seed: int = 0,
-    out: Path = Path("corpus"),
+    out: PlacePath = Path("corpus"),
     withhold: bool = False,
     truth: Path | None = None,
     crf: int = 23,
@@ -35,15 +35,15 @@ def lab_record(
 ) -> None:
     """Record as 'ghostpad record' does, with a controller drawn in, a lag, swapped buttons, or as shards in NitroGen's layout.
 
-    Adds videos/<id>.mp4, actions/recorded/<id>.parquet and rows of videos.parquet to the corpus at --out; with --as-nitrogen writes
+    Adds videos/<id>.mp4, actions/recorded/<id>.parquet and rows of the catalogue to the corpus at --out; with --as-nitrogen writes
     SHARD_0000.tar.gz and videos/ there. Safe to interrupt: re-run to resume.
 
     Args:
         minutes: Minutes of play to record.
         seed: Random seed; another seed gives other episodes.
-        out: The corpus to add to.
+        out: The corpus to add to: a folder, or an address without --as-nitrogen.
         withhold: Keep the recorded pads out of the corpus, as if this were footage from elsewhere.
-        truth: The folder for withheld pads, outside the corpus [default: <out>-truth].
+        truth: The folder for withheld pads, outside the corpus [default: <out>-truth; needed where --out is an address].
         crf: Video quality on x264's scale: 0 lossless, 23 ordinary, 51 worst.
         overlay: Draw this controller into the picture, as creators do.
         corner: The corner of the picture where it is drawn.
@@ -58,18 +58,20 @@ def lab_record(
         raise SettingsError("--label-fps and --processed-share belong to NitroGen's layout: add --as-nitrogen")
     if as_nitrogen and (overlay == "none" or withhold):
         raise SettingsError("--as-nitrogen needs --overlay xbox or ps5, which its metadata names, and excludes --withhold")
-    aside = aside_of(out, withhold, truth)
+    aside, local = aside_of(out, withhold, truth), out if isinstance(out, Path) else None
+    if as_nitrogen and local is None:
+        raise SettingsError(f"--as-nitrogen writes into a folder of this machine, and {out} is none: name one with --out")
     rate, drawn = _rate(label_fps), _overlay(overlay, corner, opacity, rebind)
     _check_lag(lag_frames, game, minutes)
-    shard = Shard(out, overlay, lag_frames, rate, processed_share, drawn.swaps if drawn else ())
-    if as_nitrogen:
+    shard = Shard(local, overlay, lag_frames, rate, processed_share, drawn.swaps if drawn else ()) if as_nitrogen and local else None
+    if shard:
         shard.check()
     record = partial(
         record_corpus, game, player, minutes=minutes, seed=seed, out=out / TRUTH if as_nitrogen else out, withhold=aside, crf=crf,
         overlay=drawn, lag_frames=0 if as_nitrogen else lag_frames,
     )  # fmt: skip
     record_with_bar(record, game, player, minutes, out, aside)
-    if as_nitrogen:
+    if shard:
         print(f"{write_nitrogen(shard)}: its labels, {lag_frames} frames ahead of the picture; {out / TRUTH}: the truth")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ghostpad.base.records import Video
+from ghostpad.corpus.fetch.downloads import Downloads
 from ghostpad.corpus.folder import Corpus
 
 KINDS = {"mp4": "video/mp4", "m3u8": "application/x-mpegurl", "ts": "video/mp2t", "mpd": "application/dash+xml", "html": "text/html",
@@ -134,3 +135,13 @@ def corpus_of(root: Path, urls: Mapping[str, str], **columns: Any) -> Corpus:
 def row(corpus: Corpus, id: str) -> Video:
     """One row of the table of videos."""
     return corpus.video(id)
+
+
+def last_try(corpus: Corpus, id: str) -> dict[str, Any]:
+    """What became of a video the last time that it was asked for."""
+    return Downloads(corpus).find([id])[id]
+
+
+def unfinished(corpus: Corpus, pattern: str = "*") -> list[Path]:
+    """The unfinished downloads, or their files."""
+    return list((corpus.cache / "fetch").glob(f"*/{pattern}"))

@@ -1,5 +1,6 @@
 """Fetching with the real yt-dlp from a server on loopback that stalls, cuts off, refuses, recovers and lies."""
 
+import json
 import re
 import signal
 import subprocess
@@ -15,19 +16,20 @@ import pytest
 
 pytest.importorskip("yt_dlp")
 
-from loopback import Site, corpus_of, row, running
+from loopback import Site, corpus_of, last_try, row, running, unfinished
 
 from ghostpad.base.errors import SettingsError
 from ghostpad.base.records import CHUNKS, Video, write_table
 from ghostpad.cli.main import main
+from ghostpad.corpus.fetch.downloads import Downloads
 from ghostpad.corpus.fetch.errors import failure_of
 from ghostpad.corpus.fetch.fetch import fetch_corpus
-from ghostpad.corpus.fetch.ledger import compact, ledger_path, link_rot, note, read_ledger
 from ghostpad.corpus.fetch.queue import FetchQueue
 from ghostpad.corpus.fetch.settings import FetchSettings
 from ghostpad.lab.made_up.videos import write_sample
 from ghostpad.video.probe import read_stamps
 
+TRIES = (("2026-07-01", "throttled"), ("2026-07-02", "dead"))
 FAST = FetchSettings(wait_s=0.05, timeout_s=1.0, tries=4)
 
 
@@ -53,9 +55,9 @@ def test_what_comes_is_the_sites_own_file_with_its_own_stamps(site: Site, body: 
     found = row(corpus, "-abc")
     assert (found.status, found.reason, found.frames, found.width_px, found.fps) == ("ok", None, 90, 160, "30")
     assert found.duration_s == pytest.approx(3) and len(found.sha256) == 64
-    assert not [path for path in (corpus.root / "fetch").iterdir() if path.is_dir()], "nothing is left in flight"
-    entry = read_ledger(corpus.root)["-abc"]
-    assert (entry["outcome"], entry["tries"], entry["part"], entry["bytes"]) == ("ok", 1, "whole", len(body))
+    assert not unfinished(corpus), "nothing is left in flight"
+    entry = last_try(corpus, "-abc")
+    assert (entry["outcome"], entry["tries"], entry["part"], entry["size_bytes"]) == ("ok", 1, "whole", len(body))
     asked = site.asked.total()
     assert fetch_corpus(corpus, FAST).fetched == 0 and site.asked.total() == asked, "what is there is not asked for again"
 
@@ -76,9 +78,9 @@ def test_what_fails_for_good_is_kept_with_its_reason_and_not_asked_again(
     assert not (corpus.root / "videos").exists() or not list((corpus.root / "videos").iterdir())
     asked = site.asked.total()
     assert fetch_corpus(corpus, FAST).skipped == 1 and site.asked.total() == asked
-    fetch_corpus(corpus, FAST.model_copy(update={"retry_failed": True}))
-    assert site.asked.total() > asked and read_ledger(corpus.root)["a"]["tries"] == 2
-    assert link_rot(corpus.root) == {"127.0.0.1": {kind: 1}}
+    fetch_corpus(corpus, FAST.model_copy(update={"retry": "all"}))
+    assert site.asked.total() > asked and last_try(corpus, "a")["tries"] == 2
+    assert Downloads(corpus).link_rot() == {"127.0.0.1": {kind: 1}}
 
 
 @pytest.mark.parametrize("behaviour, tries", [("429x2", 3), ("503x1", 2), ("cut", None), ("stall", None)])
@@ -90,7 +92,7 @@ def test_what_passes_is_tried_again_and_the_file_is_whole(
     assert counts.fetched == 1, counts.failed
     assert corpus.video_path("a").read_bytes() == body
     if tries:
-        assert read_ledger(corpus.root)["a"]["tries"] == tries
+        assert last_try(corpus, "a")["tries"] == tries
 
 
 def test_a_budget_ends_the_tries_and_the_next_run_asks_again(site: Site, tmp_path: Path) -> None:
@@ -127,7 +129,7 @@ def test_an_address_that_is_none_ends_no_run(site: Site, tmp_path: Path) -> None
     counts = fetch_corpus(corpus, FAST)
     assert counts.fetched == 1 and {id: failure.kind for id, failure in counts.failed.items()} == dict.fromkeys(bad, "format")
     assert "yt-dlp fails on http://[ (ValueError" in row(corpus, "ip").reason
-    assert link_rot(corpus.root)["unknown"]["format"] == len(bad) and fetch_corpus(corpus, FAST).skipped == len(bad)
+    assert Downloads(corpus).link_rot()["unknown"]["format"] == len(bad) and fetch_corpus(corpus, FAST).skipped == len(bad)
 
 
 def test_footage_that_ends_before_its_labels_is_broken(site: Site, tmp_path: Path) -> None:
@@ -148,7 +150,7 @@ def test_killed_within_a_file_the_same_command_goes_on_with_it(site: Site, body:
     corpus = corpus_of(tmp_path / "c", {"a": site.url("slow")})
     command = [sys.executable, "-m", "ghostpad", "corpus", "fetch", str(corpus.root)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        while process.poll() is None and not any(path.stat().st_size > 4000 for path in corpus.root.glob("fetch/a/*.part")):
+        while process.poll() is None and not any(path.stat().st_size > 4000 for path in unfinished(corpus, "a/*.part")):
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
     assert row(corpus, "a").status == "missing" and not (corpus.root / "videos").exists()
@@ -161,7 +163,7 @@ def test_labels_that_are_indexed_while_a_file_comes_stay(site: Site, tmp_path: P
     corpus = corpus_of(tmp_path / "c", {"a": site.url("slow")})
     fetching = threading.Thread(target=fetch_corpus, args=(corpus, FAST))
     fetching.start()
-    while fetching.is_alive() and not any(corpus.root.glob("fetch/a/*.part")):
+    while fetching.is_alive() and not any(unfinished(corpus, "a/*.part")):
         time.sleep(0.01)
     boxed = {"game": "celeste", "labels": "raw", "overlay_px": (1.0, 2.0, 3.0, 4.0), "overlay_of_px": (160, 96)}
     corpus.add_video(replace(row(corpus, "a"), **boxed))
@@ -176,17 +178,21 @@ def test_killed_between_the_file_and_its_row(site: Site, body: bytes, tmp_path: 
     assert fetch_corpus(corpus, FAST).fetched == 1 and not site.asked and corpus.ok_ids() == ["a"]
 
 
-def test_the_ledger_survives_a_torn_line_and_compacting(tmp_path: Path) -> None:
-    for outcome in ("throttled", "ok"):
-        note(tmp_path, "a", "https://www.youtube.com/watch?v=a", outcome)
-    with open(ledger_path(tmp_path), "ab") as file:
-        file.write(b'{"video": "b", "si')
-    note(tmp_path, "c", "https://www.twitch.tv/videos/1", "dead")
-    before = read_ledger(tmp_path)
-    assert before["a"]["tries"] == 2 and set(before) == {"a", "c"}
-    compact(tmp_path)
-    assert read_ledger(tmp_path) == before and len(ledger_path(tmp_path).read_text().splitlines()) == 2
-    assert link_rot(tmp_path) == {"twitch": {"dead": 1}, "youtube": {"ok": 1}}
+def test_what_an_earlier_version_noted_is_taken_over_once(site: Site, body: bytes, tmp_path: Path) -> None:
+    corpus = corpus_of(tmp_path / "c", {"a": site.url("404"), "b": site.url("good")})
+    about = {"site": "twitch", "url": "https://www.twitch.tv/videos/1", "words": "", "part": None, "bytes": None}
+    lines = [about | {"video": "a", "first": date, "date": date, "outcome": outcome, "tries": 1} for date, outcome in TRIES]
+    (corpus.root / "fetch" / "b").mkdir(parents=True)
+    (corpus.root / "fetch" / "b" / "video-mp4.mp4.part").write_bytes(body[:9000])
+    (corpus.root / "fetch/ledger.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines) + '{"video": "b", "si')
+    assert Downloads(corpus).link_rot() == {"twitch": {"dead": 1}}, "it can be read before it is taken over"
+    counts = fetch_corpus(corpus, FAST)
+    assert (counts.fetched, counts.skipped) == (1, 1) and corpus.video_path("b").read_bytes() == body
+    assert site.ranges[-1] == "bytes=9000-", "the unfinished download went on"
+    noted = {"first": "2026-07-01", "tries": 2, "size_bytes": None}
+    assert last_try(corpus, "a") == {name: value for name, value in lines[1].items() if name != "bytes"} | noted
+    assert not (corpus.root / "fetch/ledger.jsonl").exists() and not (corpus.root / "fetch/b").exists()
+    assert fetch_corpus(corpus, FAST).skipped == 1 and last_try(corpus, "a")["tries"] == 2
 
 
 @pytest.mark.parametrize(
@@ -216,7 +222,7 @@ def test_the_command_reports_by_site(site: Site, tmp_path: Path, capsys: pytest.
     assert main(["corpus", "fetch", str(corpus.root), "--rate-limit", "fast", "--workers", "0"]) == 2
     refused = capsys.readouterr().err
     assert "--rate-limit is fast" in refused and "--workers is 0" in refused
-    assert main(["corpus", "fetch", str(corpus.root), "--retry-failed", "true", "--whole", "true"]) == 0
+    assert main(["corpus", "fetch", str(corpus.root), "--retry", "all", "--whole", "true"]) == 0
     assert "0 videos fetched, 1 failed" in capsys.readouterr().out, "the dead one was asked for again"
     with pytest.raises(SettingsError, match="no video called 'aa'"):
         fetch_corpus(corpus, FAST, ["aa"])

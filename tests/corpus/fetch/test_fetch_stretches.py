@@ -18,14 +18,14 @@ import pytest
 
 pytest.importorskip("yt_dlp")
 
-from loopback import Site, corpus_of, row, running
+from loopback import Site, corpus_of, last_try, row, running, unfinished
 
 from ghostpad.base.errors import SettingsError
+from ghostpad.base.files import machine
 from ghostpad.base.records import CHUNKS, write_table
 from ghostpad.base.settings import load_settings
 from ghostpad.corpus.fetch.copy import rate_within, uncovered
 from ghostpad.corpus.fetch.fetch import fetch_corpus
-from ghostpad.corpus.fetch.ledger import read_ledger
 from ghostpad.corpus.fetch.settings import FetchSettings
 from ghostpad.corpus.fetch.stretches import Span, cut_fragments, cut_playlist, label_spans, share, widened
 from ghostpad.corpus.folder import Corpus
@@ -138,7 +138,7 @@ STREAMS = [("good", "v", "mp4"), ("f", "early", "mp4"), ("f", "film", "mkv"), *S
 def test_only_what_labels_cover_comes_and_keeps_its_time(site: Site, films: Films, tmp_path: Path, stream: tuple[str, str, str]) -> None:
     spans = [(10.0, 12.0), (11.5, 13.0), (25.0, 26.0)]
     corpus = labelled(tmp_path / "c", site.url(*stream), *spans, fps="30")
-    assert fetch_corpus(corpus, FAST).fetched == 1, read_ledger(corpus.root)
+    assert fetch_corpus(corpus, FAST).fetched == 1, corpus.list_videos()
     stamps = check_same_frames(corpus.video_path("a"), films, spans)
     assert len(stamps) < 12 * FPS, f"{len(stamps)} frames came"
     asked = [map(int, re.findall(r"\d+", part)) for part in site.ranges]  # yt-dlp's first look at a plain file is cut off after 512 bytes
@@ -146,7 +146,7 @@ def test_only_what_labels_cover_comes_and_keeps_its_time(site: Site, films: Film
     assert came < 0.6 * len(films.bodies["good"]), (site.ranges, site.sent)
     found = row(corpus, "a")
     assert found.status == "ok" and found.fps == "30" and found.duration_s == pytest.approx(stamps[-1] + 1 / FPS, abs=0.002)
-    assert read_ledger(corpus.root)["a"]["part"] == "stretches"
+    assert last_try(corpus, "a")["part"] == "stretches"
     hours = summarise(corpus)["hours"]
     assert hours * 3600 == pytest.approx(len(stamps) / FPS, abs=0.01), "hours of footage, without the holes"
     assert make_proxies(corpus, 32).made == 1 and [float(stamp) for stamp in read_stamps(corpus.proxy_path(32, "a"))] == stamps
@@ -155,16 +155,16 @@ def test_only_what_labels_cover_comes_and_keeps_its_time(site: Site, films: Film
 @pytest.mark.parametrize("stream", SEGMENTED, ids=["ts", "fmp4", "dash"])
 def test_a_whole_stream_begins_at_zero(site: Site, films: Films, tmp_path: Path, stream: tuple[str, str, str]) -> None:
     corpus = labelled(tmp_path / "c", site.url(*stream), (0.0, 28.0))
-    assert fetch_corpus(corpus, FAST).fetched == 1, read_ledger(corpus.root)
+    assert fetch_corpus(corpus, FAST).fetched == 1, corpus.list_videos()
     assert len(check_same_frames(corpus.video_path("a"), films, [(0, SECONDS)])) == FPS * SECONDS
-    assert read_ledger(corpus.root)["a"]["part"] == "whole" and row(corpus, "a").fps == "30"
+    assert last_try(corpus, "a")["part"] == "whole" and row(corpus, "a").fps == "30"
 
 
 def test_the_whole_where_a_site_answers_no_ranges_or_it_is_wished(site: Site, films: Films, tmp_path: Path) -> None:
     for behaviour, settings in (("plain", FAST), ("good", FAST.model_copy(update={"whole": True}))):
         corpus = labelled(tmp_path / behaviour, site.url(behaviour), (10, 12))
         assert fetch_corpus(corpus, settings).fetched == 1
-        assert corpus.video_path("a").read_bytes() == films.bodies["good"] and read_ledger(corpus.root)["a"]["part"] == "whole"
+        assert corpus.video_path("a").read_bytes() == films.bodies["good"] and last_try(corpus, "a")["part"] == "whole"
 
 
 def test_the_whole_where_a_clock_begins_anew_or_segments_lie_about_their_length(site: Site, films: Films, tmp_path: Path) -> None:
@@ -174,9 +174,9 @@ def test_the_whole_where_a_clock_begins_anew_or_segments_lie_about_their_length(
     site.bodies["anew.m3u8"] = text.replace("ts20.ts", "ts20.ts\n#EXT-X-DISCONTINUITY").encode()
     for name in ("lying", "anew"):
         corpus = labelled(tmp_path / name, site.url("f", name, "m3u8"), (20, 22))
-        assert fetch_corpus(corpus, FAST).fetched == 1, read_ledger(corpus.root)
+        assert fetch_corpus(corpus, FAST).fetched == 1, corpus.list_videos()
         check_same_frames(corpus.video_path("a"), films, [(0, SECONDS)])
-        assert read_ledger(corpus.root)["a"]["part"] == "whole"
+        assert last_try(corpus, "a")["part"] == "whole"
 
 
 def test_the_whole_where_a_decoder_needs_what_was_left_out(films: Films, tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_the_whole_where_a_decoder_needs_what_was_left_out(films: Films, tmp_pat
     with running(Site({"good": (tmp_path / "good").read_bytes()})) as site:
         corpus = labelled(tmp_path / "c", site.url("good"), (10, 12))
         assert fetch_corpus(corpus, FAST).fetched == 1
-    assert read_ledger(corpus.root)["a"]["part"] == "whole" and len(list(decode_frames(corpus.video_path("a"), gray=True))) == FPS * SECONDS
+    assert last_try(corpus, "a")["part"] == "whole" and len(list(decode_frames(corpus.video_path("a"), gray=True))) == FPS * SECONDS
 
 
 def test_labels_that_end_after_the_video_break_stretches_too(site: Site, tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_labels_that_end_after_the_video_break_stretches_too(site: Site, tmp_pat
 
 def test_ranges_that_break_off_are_asked_for_again_and_kept_blocks_are_not(site: Site, films: Films, tmp_path: Path) -> None:
     corpus = labelled(tmp_path / "c", site.url("twice"), (10, 12))
-    assert fetch_corpus(corpus, FAST.model_copy(update={"tries": 30})).fetched == 1, read_ledger(corpus.root)
+    assert fetch_corpus(corpus, FAST.model_copy(update={"tries": 30})).fetched == 1, corpus.list_videos()
     check_same_frames(corpus.video_path("a"), films, [(10, 12)])
     whole = [asked for asked in site.ranges if not asked.startswith("bytes=0-")]
     assert len(whole) <= 2 * len(set(whole)), "a block that was there was asked for again"
@@ -246,7 +246,7 @@ def test_the_length_a_site_states(site: Site, tmp_path: Path, stated: str, kind:
     counts = fetch_corpus(corpus, FAST)
     if kind is None:
         assert counts.fetched == 1, counts.failed
-        assert read_ledger(corpus.root)["a"]["part"] == ("stretches" if part else "whole")
+        assert last_try(corpus, "a")["part"] == ("stretches" if part else "whole")
     else:
         assert counts.failed["a"].kind == kind and "the site says 55.0 s" in row(corpus, "a").reason
 
@@ -287,7 +287,7 @@ def test_killed_the_same_command_does_only_the_video_in_flight_again(site: Site,
     corpus = corpus_of(tmp_path / "c", {f"v{n}": site.url("slow" if n == 2 else "good", f"v{n}") for n in range(5)})
     command = [sys.executable, "-m", "ghostpad", "corpus", "fetch", str(corpus.root), "--workers", "1"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        while process.poll() is None and not any(path.stat().st_size > 4000 for path in corpus.root.glob("fetch/v2/*.part")):
+        while process.poll() is None and not any(path.stat().st_size > 4000 for path in unfinished(corpus, "v2/*.part")):
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
     assert corpus.ok_ids() == ["v0", "v1"]
@@ -305,7 +305,7 @@ def test_what_is_live_is_left_for_a_later_run(site: Site, films: Films, tmp_path
     whole = films.bodies["hls.m3u8"]
     site.bodies["now.m3u8"] = whole.replace(b"#EXT-X-ENDLIST", b"")
     corpus = labelled(tmp_path / "c", site.url("f", "now", "m3u8"), (10, 12))
-    assert fetch_corpus(corpus, FAST).failed["a"].kind == "live" and read_ledger(corpus.root)["a"]["tries"] == 1
+    assert fetch_corpus(corpus, FAST).failed["a"].kind == "live" and last_try(corpus, "a")["tries"] == 1
     site.bodies["now.m3u8"] = whole
     assert fetch_corpus(corpus, FAST).fetched == 1
 
@@ -314,13 +314,13 @@ def test_a_doubled_segment_of_a_killed_run_is_fetched_anew(site: Site, films: Fi
     head, *segments = films.bodies["hls.m3u8"].decode().split("#EXTINF")
     site.bodies["short.m3u8"] = "#EXTINF".join([head, *segments[:4]]).encode() + b"#EXT-X-ENDLIST\n"
     corpus = corpus_of(tmp_path / "c", {"a": site.url("f", "short", "m3u8")})
-    folder = corpus.root / "fetch" / "a"
+    folder = corpus.cache / "fetch" / machine() / "a"
     folder.mkdir(parents=True)
     (folder / "video-0.mp4.part").write_bytes(films.bodies["ts0.ts"] * 2)
     (folder / "video-0.mp4.ytdl").write_text('{"downloader": {"current_fragment": {"index": 1}}}')
-    assert fetch_corpus(corpus, FAST).fetched == 1, read_ledger(corpus.root)
+    assert fetch_corpus(corpus, FAST).fetched == 1, corpus.list_videos()
     assert len(check_same_frames(corpus.video_path("a"), films, [(0, 4)])) == 4 * FPS
-    assert read_ledger(corpus.root)["a"]["tries"] == 2
+    assert last_try(corpus, "a")["tries"] == 2
 
 
 def test_stretches_of_labels() -> None:
