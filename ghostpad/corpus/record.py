@@ -81,10 +81,9 @@ def record_corpus(
     truths = [_truth_path(corpus, video.id, withhold) for video in videos]
     if any(video.overlay_px != _overlay_px(overlay, engine.spec) for video in videos):
         raise SettingsError(f"{out} holds {stem} recorded with another --overlay or --corner: use those of before, or another --out")
-    drawn, swaps = (asdict(overlay), overlay.swaps) if overlay else (dict.fromkeys(_OVERLAY_FLAGS), ())
-    flags = {"--crf": crf, "--lag-frames": lag_frames} | {flag: drawn[name] for name, flag in _OVERLAY_FLAGS.items()}
-    _keep_flags(corpus.root / "recording" / f"{stem}.json", flags | {"--withhold": withhold is not None}, truths)
-    shown, played = count(_frames(videos) + 1), count()
+    flags = _flags_of(overlay) | {"--crf": crf, "--lag-frames": lag_frames, "--withhold": withhold is not None}
+    _keep_flags(corpus.root / "recording" / f"{stem}.json", flags, truths)
+    shown, played, swaps = count(_frames(videos) + 1), count(), overlay.swaps if overlay else ()
 
     def play(number: int, frames: int, on_frame: Callable[[], object]) -> Video:
         name, own_seed = _episode_name(stem, number), episode_seed(seed, number)
@@ -109,6 +108,11 @@ def record_corpus(
         minutes=float(_frames(videos) / engine.spec.fps / 60),
         mean_return=float(np.mean([video.return_ or 0.0 for video in videos])),
     )
+
+
+def _flags_of(overlay: Overlay | None) -> dict[str, Any]:
+    drawn = asdict(overlay) if overlay else dict.fromkeys(_OVERLAY_FLAGS)
+    return {flag: drawn[name] for name, flag in _OVERLAY_FLAGS.items()}
 
 
 def _keep_flags(path: Place, flags: Mapping[str, Any], truths: Sequence[Place]) -> None:

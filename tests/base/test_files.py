@@ -1,6 +1,7 @@
 """Files appear whole or not at all, also when the writer is killed in the middle."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +11,17 @@ from pathlib import Path
 import pytest
 
 from ghostpad.base.errors import FormatError, MissingError, SettingsError
-from ghostpad.base.files import append_json, atomic_folder, atomic_path, link_or_copy, read_json, read_json_lines, safe_name, write_json
+from ghostpad.base.files import (
+    append_json,
+    atomic_folder,
+    atomic_path,
+    kept_folder,
+    link_or_copy,
+    read_json,
+    read_json_lines,
+    safe_name,
+    write_json,
+)
 
 HALF_A_FILE = """
 import sys, time
@@ -32,6 +43,17 @@ with atomic_folder(sys.argv[1]) as temporary:
 """
 
 
+HALF_A_WORK = """
+import sys, time
+from pathlib import Path
+from ghostpad.base.files import kept_folder
+with kept_folder(Path(sys.argv[1])) as folder:
+    (folder / "part").write_text("half")
+    print("written", flush=True)
+    time.sleep(60)
+"""
+
+
 def kill_in_the_middle(code: str, target: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", code, str(target)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stdout.readline() == "written\n"
@@ -48,6 +70,21 @@ def test_a_killed_writer_leaves_the_old_file_whole_and_the_next_one_clears_up(tm
     with atomic_path(target) as temporary:
         temporary.write_bytes(b"new")
     assert target.read_bytes() == b"new" and list(tmp_path.iterdir()) == [target]
+
+
+def test_unfinished_work_has_one_owner_and_goes_on_after_a_kill(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "work"
+    with subprocess.Popen([sys.executable, "-c", HALF_A_WORK, str(target)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "written\n"
+        with kept_folder(target) as folder:
+            assert folder is None, "a living process has it"
+        process.send_signal(signal.SIGKILL)
+    with kept_folder(target) as folder:
+        assert folder == target and (folder / "part").read_text() == "half"
+        shutil.rmtree(folder)
+        with kept_folder(target) as another:
+            assert another == target and not list(another.iterdir()), "one that was removed is begun anew"
+    assert target.exists()
 
 
 def test_a_killed_writer_leaves_the_old_folder_whole(tmp_path: Path) -> None:
