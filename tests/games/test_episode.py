@@ -1,10 +1,12 @@
 """Recording: rows lie between frames, withheld truth is not in the corpus, and a killed recording ends with the same bytes."""
 
 import hashlib
+import resource
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -202,3 +204,16 @@ def test_a_recording_at_an_address_is_that_in_a_folder(tmp_path: Path, bucket: A
     bucket.rm(f"bucket/c/videos/{video.id}.mp4")
     assert main([*command, "s3://bucket/c"]) == 0 and there.has_footage(video)
     assert main([*command, "s3://bucket/c", "--withhold"]) == 2
+
+
+def test_d20_a_recording_on_a_full_disk_ends_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    command = ["record", "racing", "--player", "novice", "--minutes", "0.1", "--seed", "1", "--out"]
+    full = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (30_000, 30_000))  # bytes of a file: enough for rows, not for the video
+    done = subprocess.run(
+        [sys.executable, "-m", "ghostpad", *command, str(tmp_path / "c")], capture_output=True, text=True, preexec_fn=full
+    )
+    assert done.returncode == 1 and "file too large" in done.stderr and "Traceback" not in done.stderr, done.stderr
+    assert not Corpus.open(tmp_path / "c").list_videos() and not list((tmp_path / "c").rglob("*.mp4"))
+    for out in ("c", "whole"):
+        assert main([*command, str(tmp_path / out)]) == 0
+    assert files_of(tmp_path / "c") == files_of(tmp_path / "whole")
