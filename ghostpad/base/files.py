@@ -67,7 +67,7 @@ def scratch_path(path: AnyPlace) -> Iterator[Path]:
 
 
 def keep_new(temporary: Path, path: AnyPlace) -> None:
-    """Let what a scratch file holds appear as `path`, on the disk where it lies or at any address. Raises `FileExistsError` as `new_path`."""
+    """Let what a scratch file holds appear as `path`, on its own disk or at an address. Raises `FileExistsError` as `new_path`."""
     target = _place(path)
     if isinstance(target, Path):
         _flush(temporary)
