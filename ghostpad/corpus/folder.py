@@ -70,7 +70,7 @@ class Corpus:
     def scan(self, columns: Sequence[str] | None = None, status: Status | None = None) -> Iterator[pa.Table]:
         """The rows of the videos (of one status) by id, in tables of some thousand with these columns (None: all of `VIDEOS`)."""
         names = list(columns or self.catalogue.schema.names)
-        for table in self.catalogue.scan(dict.fromkeys([*names, "status"])):
+        for table in self.catalogue.scan(list(dict.fromkeys([*names, "status"]))):
             if status is not None:
                 table = table.filter(pc.equal(table.column("status"), status))
             yield table.select(names)
