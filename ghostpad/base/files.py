@@ -22,7 +22,7 @@ from typing import Any, TextIO
 from upath import UPath
 
 from ghostpad.base.errors import FormatError, MissingError, SettingsError
-from ghostpad.base.places import AnyPlace, Place
+from ghostpad.base.places import AnyPlace, Place, place_errors
 
 _TURN_S, _POLL_S = 0.5, 0.001
 
@@ -49,8 +49,8 @@ def atomic_path(path: AnyPlace) -> Iterator[Path]:
 def new_path(path: AnyPlace) -> Iterator[Path]:
     """As `atomic_path`, but never over what is there: of several writers of `path` one succeeds, on any machine.
 
-    Raises `FileExistsError` at the end of the block if `path` exists by then. On a disk without hard links this holds for the processes of
-    one machine.
+    Raises `FileExistsError` at the end of the block if `path` exists by then. When the block has ended, the file and its name are on the
+    disk. On a disk without hard links this holds for the processes of one machine.
     """
     with scratch_path(path) as temporary:
         yield temporary
@@ -72,8 +72,11 @@ def keep_new(temporary: Path, path: AnyPlace) -> None:
     if isinstance(target, Path):
         _flush(temporary)
         _link(temporary, target)
+        with suppress(OSError):  # a network disk may refuse to flush a folder
+            _flush(target.parent)
     else:
-        target.fs.put_file(str(temporary), target.path, mode="create")
+        with _created(target):
+            target.fs.put_file(str(temporary), target.path, mode="create")
 
 
 def write_new(path: Place, body: bytes) -> None:
@@ -82,7 +85,21 @@ def write_new(path: Place, body: bytes) -> None:
         with new_path(path) as temporary:
             temporary.write_bytes(body)
     else:
-        path.fs.pipe_file(path.path, body, mode="create")
+        with _created(path):
+            path.fs.pipe_file(path.path, body, mode="create")
+
+
+@contextmanager
+def _created(target: Any) -> Iterator[None]:
+    """Raise `FileExistsError` for whatever a store answers if the object is there by then, or if it says that somebody else is creating it
+    (S3: 409)."""
+    try:
+        yield
+    except place_errors() as error:
+        answer = getattr(error.__cause__ or error, "response", {})
+        if answer.get("ResponseMetadata", {}).get("HTTPStatusCode") != 409 and not target.exists():
+            raise
+        raise FileExistsError(f"{target} exists") from None
 
 
 def _place(path: AnyPlace) -> Place:
@@ -213,9 +230,12 @@ def machine() -> str:
     return hashlib.sha256(f"{id} {socket.gethostname()}".encode()).hexdigest()[:6]
 
 
-def _flush(temporary: Path) -> None:
-    with open(temporary, "rb") as written:
-        os.fsync(written.fileno())
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager

@@ -223,10 +223,13 @@ def read_table(path: AnyPlace, kind: str) -> pa.Table:
     """
     try:
         with open(path, "rb") if isinstance(path, str | os.PathLike) else path.open("rb") as file:
-            table = pq.read_table(pa.BufferReader(file.read()), page_checksum_verification=True)
+            body = file.read()
     except (FileNotFoundError, NotADirectoryError):
         raise MissingError(f"{path} does not exist") from None
-    except (pa.ArrowException, ValueError) as error:
+    try:
+        table = pq.read_table(pa.BufferReader(body), page_checksum_verification=True)
+        table.validate(full=True)
+    except (OSError, pa.ArrowException, ValueError) as error:  # Arrow raises an OSError for some damage
         raise _not_parquet(path, error) from None
     return as_kind(path, table, kind)
 

@@ -2,19 +2,18 @@
 
     0000000042.commit        version 42: rows that it adds or replaces, and the names of the files that hold older rows
     merged-<hex>.parquet     rows of many commits, see ghostpad.corpus.runs
-    newest                   the number of a version near the newest, so that nobody has to list the folder
 
 The rows of a version are those of its files, of two with one key the newer. A change reads the newest version, makes its rows from what it
 read, and creates the file of the next version, in which only one of several writers can succeed (a hard link; If-None-Match on an object
 store); the others read again. So no update is lost and no lock is needed, which a network disk or an object store may lack; what is killed
-has committed or not. A commit costs what it changes: files are merged when their number or size has grown by a factor.
+has committed or not. A commit costs what it changes: files are merged when they have become many. The folder is listed when a process
+first looks at it, and every few minutes.
 
 Why neither SQLite nor Delta Lake: docs/scale.md. Costs: `ghostpad lab bench catalogue`.
 """
 
-import json
+import math
 import time
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,11 +22,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from ghostpad.base.files import atomic_path, turn, write_new
-from ghostpad.base.pad import LAYOUT
-from ghostpad.base.places import Place, changed_s
-from ghostpad.base.records import SCHEMAS, VERSIONS, as_kind, read_table
+from ghostpad.base.errors import FormatError, MissingError
+from ghostpad.base.files import turn, write_new
+from ghostpad.base.places import Place, changed_s, place_errors
+from ghostpad.base.records import SCHEMAS, read_table
+from ghostpad.corpus.commits import Commit, commit_bytes, read_commit
 from ghostpad.corpus.runs import Opened, Run, damaged, groups_of, joined, newest, open_run, rows_in, with_keys, write_run
 
 INLINE_ROWS, INLINE_BYTES = 4096, 1 << 22
@@ -41,20 +42,22 @@ GROWTH = 4
 table has grown by a quarter (a guess between reading many files and writing rows again)."""
 
 KEPT_S, KEPT_MERGED_S = 600.0, 86_400.0
-"""How long commits and merged files stay that the newest version does not need, for those who are reading them (a guess)."""
+"""How long commits and merged files stay that the newest version does not need, for those who are reading them (a guess). Ages are
+differences of two files' times, so that nobody's clock matters but that of the disk or the object store."""
 
-HINT_EVERY = 8
-"""Versions between two writes of `newest` (a guess)."""
+SWEEP_EVERY = 96
+"""Versions between two looks for files that nothing needs (a guess)."""
 
-_SUFFIX, _HINT = ".commit", "newest"
+_SUFFIX, _NEVER = ".commit", (-math.inf, -math.inf)
 
 
 @dataclass(frozen=True)
 class _State:
-    """A version: its number and the files of its rows, oldest first."""
+    """A version: its number, the files of its rows, oldest first, and the id of its commit."""
 
     version: int
     runs: tuple[Run, ...] = ()
+    id: str = ""
 
 
 class Table:
@@ -68,8 +71,8 @@ class Table:
         self.folder, self.kind, self.schema = folder, kind, SCHEMAS[kind]
         self.key = self.schema.names[0]
         self._older = older
-        self._lock, self._fixed = RLock(), False
-        self._state, self._looked_s = _State(0), -KEPT_S
+        self._lock, self._fixed, self._made, self._sweep_due = RLock(), False, False, False
+        self._state, self._looked_s = _State(0), _NEVER
         self._small, self._large = dict[str, pa.Table](), dict[str, Opened]()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -86,41 +89,45 @@ class Table:
         return self._refresh().version
 
     def scan(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """The rows of one version by key, in tables with these columns (None: all).
+        """The rows by key, in tables with these columns (None: all).
 
-        Memory: one group of each file. Raises `FormatError` for damaged files.
+        They are those of one version, unless reading takes so long that its files are removed: then the rest is of a newer one. Memory: one
+        group of each file. Raises `FormatError` for damaged files.
         """
-        names = list(columns or self.schema.names)
-        for table in self._joined(self._refresh().runs, list(dict.fromkeys([self.key, *names]))):
-            yield table.select(names)
+        names, after, state = list(columns or self.schema.names), "", self._refresh()
+        while True:
+            try:
+                for table in self._joined(state.runs, list(dict.fromkeys([self.key, *names]))):
+                    if after:
+                        table = table.filter(pc.greater(table.column(self.key), after))
+                    if table.num_rows:
+                        yield table.select(names)
+                        after = table.column(self.key)[-1].as_py()
+                return
+            except FormatError as error:
+                state = self._after_removal(state, error)
 
     def find(self, keys: Iterable[str]) -> list[dict[str, Any]]:
         """The rows with these keys, by key, as columns by name; keys without a row are left out. Reads the groups that may hold them."""
-        missing, found = sorted(set(keys)), list[dict[str, Any]]()
-        for run in reversed(self._refresh().runs):
-            if not missing:
-                break
-            rows = [row for table in self._with_keys(run, missing) for row in table.to_pylist()]
-            seen = {row[self.key] for row in rows}
-            missing = [key for key in missing if key not in seen]
-            found += rows
-        return sorted(found, key=lambda row: row[self.key])
+        wanted, state = sorted(set(keys)), self._refresh()
+        while True:
+            try:
+                return self._found(state.runs, wanted)
+            except FormatError as error:
+                state = self._after_removal(state, error)
 
     # ---- changing -----------------------------------------------------------------------------------------------
 
     def create(self) -> None:
         """Make the table if there is none; one of an earlier format becomes its first version, and its file gets another name."""
-        state = self._refresh()
-        if state.version == 0:
+        while (state := self._refresh()).version == 0:
             runs = (write_run(self.folder, self._joined(state.runs, self.schema.names), self.schema),) if state.runs else ()
-            try:
-                self._write(1, runs, self.schema.empty_table())
-            except FileExistsError:
-                if self._refresh().version == 0:  # not another writer's first version: a file where the folder would be
-                    raise
+            if not self._commit_next(state, runs, self.schema.empty_table()):
+                self._remove(*(run.name for run in runs))
         if self._older is not None:
             with suppress(FileNotFoundError):
                 self._older.rename(str(self._older.with_name(f"{self._older.stem}.until-{self.folder.name}{self._older.suffix}")))
+        self._made = True
 
     def put(self, rows: pa.Table) -> None:
         """Add rows, or replace those with their keys; of two with one key the last counts."""
@@ -131,74 +138,74 @@ class Table:
 
         `make` may read this table, and is called again where another process has committed in between: it must have no effects of its own.
         """
-        if self._refresh().version == 0:
+        if not self._made:
             self.create()
         with self._lock, turn(self.folder):
             while True:
                 state = self._refresh()
-                with self._same_version():
-                    rows = make()
+                try:
+                    with self._same_version():
+                        rows = make()
+                except FormatError as error:
+                    self._after_removal(state, error)
+                    continue
                 if not rows.num_rows or self._commit(state, rows):
                     break
             if rows.num_rows:
-                self._tidy()
+                with suppress(*place_errors()):  # the rows are committed, and the next change tries this again
+                    self._tidy()
 
     def _commit(self, state: _State, rows: pa.Table) -> bool:
         """Whether the rows are now the next version."""
         rows = rows.select(self.schema.names).cast(self.schema).replace_schema_metadata(None)
         rows = newest(rows.append_column("order", pa.array(np.arange(rows.num_rows))), self.key)
-        runs, large = state.runs, rows.num_rows > INLINE_ROWS or rows.nbytes > INLINE_BYTES
-        if large:
-            runs, rows = (*runs, write_run(self.folder, [rows], self.schema)), self.schema.empty_table()
-        try:
-            self._write(state.version + 1, runs, rows)
-        except FileExistsError:
-            if large:
-                self._remove(runs[-1].name)
-            return False
-        # Versions are removed oldest first. If the one before is gone, this process slept so long that its number was given and removed
-        # before: nobody will read what it made.
-        if not self._path(_name(state.version)).exists():
-            self._remove(_name(state.version + 1))
-            self._looked_s = -KEPT_S
-            return False
-        return True
+        if rows.num_rows <= INLINE_ROWS and rows.nbytes <= INLINE_BYTES:
+            return self._commit_next(state, state.runs, rows)
+        run = write_run(self.folder, [rows], self.schema)
+        if self._commit_next(state, (*state.runs, run), self.schema.empty_table()):
+            return True
+        self._remove(run.name)
+        return False
 
     def _tidy(self) -> None:
         """Merge files if they have become many, and now and then remove what nothing needs."""
-        state = self._refresh()
-        if len(state.runs) > MOST_FILES:
-            self._merge(state)
-        if state.version % (4 * MOST_FILES) == 0:
+        if len(self._state.runs) > MOST_FILES:
+            self._merge(self._state)
+        if self._sweep_due:
+            self._sweep_due = False
             self._sweep()
 
     def _merge(self, state: _State) -> None:
-        """Commit a version in which one file stands for the newest ones."""
+        """Commit a version in which one file stands for the newest ones, and for all commits that hold rows: so these can be removed."""
         counts = [run.rows for run in state.runs]
-        first = len(counts) - MOST_FILES // 2
+        first = min(len(counts) - MOST_FILES // 2, next((at for at, run in enumerate(state.runs) if not run.size), len(counts)))
         while first > 0 and counts[first - 1] < GROWTH * sum(counts[first:]):
             first -= 1
         before = state.runs[first:]
+        last = first + len(before)
         merged = write_run(self.folder, self._joined(before, self.schema.names), self.schema)
-        while state.runs[first : first + len(before)] == before:  # else another process has merged them
-            with suppress(FileExistsError):
-                self._write(state.version + 1, (*state.runs[:first], merged, *state.runs[first + len(before) :]), self.schema.empty_table())
+        while state.runs[first:last] == before:  # else another process has merged them
+            if self._commit_next(state, (*state.runs[:first], merged, *state.runs[last:]), self.schema.empty_table()):
                 return
             state = self._refresh()
         self._remove(merged.name)
 
     def _sweep(self) -> None:
-        """Remove files that the newest version does not need and nobody can be reading: commits oldest first, up to one that is needed."""
-        state, now_s = self._refresh(), time.time()
-        needed = {run.name for run in state.runs} | {_name(state.version)}
-        paths = self._listing()
-        for path in (path for path in paths if path.suffix == _SUFFIX):
-            if path.name in needed or now_s - changed_s(path) < KEPT_S:
-                break
-            self._remove(path.name)
-        for path in paths:
-            if path.name.startswith("merged-") and path.name not in needed and now_s - changed_s(path) > KEPT_MERGED_S:
-                self._remove(path.name)
+        """Remove what the newest version does not need and nobody can be reading: commits, oldest first, merged files, and what killed
+        processes have left."""
+        with suppress(FileNotFoundError):  # another process is sweeping
+            state = self._refresh()
+            now_s = changed_s(self._path(_name(state.version)))
+            needed = {run.name for run in state.runs} | {_name(state.version)}
+            names = self._names()
+            for name in (name for name in names if name.endswith(_SUFFIX) and not name.startswith(".")):
+                if name in needed or now_s - changed_s(self._path(name)) < KEPT_S:
+                    break
+                self._path(name).unlink()
+            for name in names:
+                left = name.startswith("merged-") or (name.startswith(".") and ".tmp-" in name)
+                if left and name not in needed and now_s - changed_s(self._path(name)) >= KEPT_MERGED_S:
+                    self._path(name).unlink()
 
     # ---- versions -----------------------------------------------------------------------------------------------
 
@@ -216,28 +223,35 @@ class Table:
         with self._lock:
             if self._fixed:
                 return self._state
-            now_s, state = time.monotonic(), self._state
-            if now_s - self._looked_s > KEPT_S / 2:  # those behind the last version seen may have been removed
-                at = max(state.version, self._hint())
-                while (state := self._read_state(at)) is None:  # type: ignore[assignment]
-                    at = self._listed()
+            looked_s, state = _clocks_s(), self._state
+            if _passed_s(self._looked_s) > KEPT_S / 2:  # the one after the last version seen may have been removed
+                while (listed := self._read_state(max(self._numbers(), default=0))) is None:
+                    pass
+                state = listed
             while (newer := self._read_state(state.version + 1)) is not None:
                 state = newer
-            self._state, self._looked_s = state, now_s
-            names = {run.name for run in state.runs}
-            self._small = {name: table for name, table in self._small.items() if name in names}
-            self._large = {name: opened for name, opened in self._large.items() if name in names}
+            self._show(state)
+            self._looked_s = looked_s
             return state
 
-    def _hint(self) -> int:
-        try:
-            return int(self._path(_HINT).read_text())
-        except (FileNotFoundError, NotADirectoryError, ValueError):
-            return self._listed()
+    def _show(self, state: _State) -> None:
+        """Go on from this version."""
+        self._state, names = state, {run.name for run in state.runs}
+        self._small = {name: table for name, table in self._small.items() if name in names}
+        self._large = {name: opened for name, opened in self._large.items() if name in names}
 
-    def _listed(self) -> int:
-        """The newest version by a listing, 0 for none."""
-        return max((int(path.stem) for path in self._listing() if path.suffix == _SUFFIX and path.stem.isdigit()), default=0)
+    def _after_removal(self, state: _State, error: FormatError) -> _State:
+        """The newest version, where reading `state` has failed because files of it were removed. Raises `error` if that is not why."""
+        gone = {run for run in state.runs if not self._path(run.name).exists()}
+        newer = self._refresh()
+        if not gone or gone & set(newer.runs):
+            raise error
+        return newer
+
+    def _numbers(self) -> list[int]:
+        """The versions that the folder holds, in order."""
+        stems = (name.removesuffix(_SUFFIX) for name in self._names() if name.endswith(_SUFFIX))
+        return [int(stem) for stem in stems if stem.isdigit()]
 
     def _read_state(self, version: int) -> _State | None:
         """A version, None where it is not there; version 0 is what an earlier format holds. Raises `FormatError` for a damaged one."""
@@ -245,41 +259,55 @@ class Table:
             return _State(0, self._older_runs())
         path = self._path(_name(version))
         try:
-            crc, _, rest = path.read_bytes().partition(b"\n")
+            commit = read_commit(path, self.kind)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        if crc != f"{zlib.crc32(rest):08x}".encode():
-            raise damaged(path, ValueError("its checksum is wrong"))
-        about, _, rows = rest.partition(b"\n")
-        runs = tuple(Run(*run) for run in json.loads(about)["runs"])
-        own = self._kept(path, as_kind(path, pa.ipc.open_stream(rows).read_all(), self.kind))
-        return _State(version, (*runs, *own))
+        return _State(version, (*commit.runs, *self._kept(path, commit.rows)), commit.id)
 
     def _older_runs(self) -> tuple[Run, ...]:
-        if self._older is None or not self._older.exists():
+        if self._older is None:
             return ()
-        table = read_table(self._older, self.kind).sort_by(self.key)
+        try:
+            table = read_table(self._older, self.kind).replace_schema_metadata(None).sort_by(self.key)
+        except MissingError:
+            return ()
         if len(table.column(self.key).unique()) < table.num_rows:
             raise damaged(self._older, ValueError("two rows have one key"))
         return self._kept(self._older, table)
 
     def _kept(self, path: Place, table: pa.Table) -> tuple[Run, ...]:
         """Keep the rows of a small file; the file, if it has any."""
-        self._small[path.name] = table.replace_schema_metadata(None)
+        self._small[path.name] = table
         return (Run(path.name, table.num_rows),) if table.num_rows else ()
 
-    def _write(self, version: int, runs: Sequence[Run], rows: pa.Table) -> None:
-        """Create the file of a version. Raises `FileExistsError` if another process has."""
-        metadata = {"ghostpad.table": f"{self.kind}/{VERSIONS[self.kind]}", "ghostpad.layout": LAYOUT}
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, self.schema.with_metadata(metadata)) as writer:
-            writer.write_table(rows.replace_schema_metadata(metadata))
-        about = json.dumps({"version": version, "runs": [[run.name, run.rows, run.size, run.footer_crc] for run in runs]})
-        rest = about.encode() + b"\n" + sink.getvalue().to_pybytes()
-        write_new(self._path(_name(version)), f"{zlib.crc32(rest):08x}\n".encode() + rest)
-        if version % HINT_EVERY == 1:
-            with atomic_path(self._path(_HINT)) as temporary:
-                temporary.write_text(str(version))
+    def _commit_next(self, state: _State, runs: tuple[Run, ...], rows: pa.Table) -> bool:
+        """Whether files and rows are now the version after `state`, which was the newest when this table last looked."""
+        version, commit = state.version + 1, Commit(rows, runs, state.id)
+        path = self._path(_name(version))
+        try:
+            _create(path, commit_bytes(commit, self.kind))
+        except FileExistsError:
+            return False
+        if not self._will_be_read(state.version, commit):
+            self._remove(_name(version))
+            self._looked_s = _NEVER
+            return False
+        self._show(_State(version, (*runs, *self._kept(path, rows)), commit.id))
+        self._sweep_due |= version % SWEEP_EVERY == 0
+        return True
+
+    def _will_be_read(self, before: int, commit: Commit) -> bool:
+        """Whether others go on from a commit that has just been made after version `before`.
+
+        They do not if this process slept so long that its number had been given, and removed, already. Versions are removed oldest first:
+        so then there is a gap behind the number, or the next one was made after another.
+        """
+        if _passed_s(self._looked_s) <= KEPT_S / 2 and self._path(_name(before)).exists():
+            return True
+        numbers = self._numbers()
+        if before + 1 not in numbers or before + 1 == numbers[-1]:  # removed since, or still the newest
+            return True
+        return before + 2 in numbers and read_commit(self._path(_name(before + 2)), self.kind).after == commit.id
 
     # ---- files --------------------------------------------------------------------------------------------------
 
@@ -292,6 +320,17 @@ class Table:
             yield from groups_of(self._path(run.name), self._opened(run), names)
         else:
             yield self._small_run(run).select(names)
+
+    def _found(self, runs: Sequence[Run], missing: list[str]) -> list[dict[str, Any]]:
+        found = list[dict[str, Any]]()
+        for run in reversed(runs):
+            if not missing:
+                break
+            rows = [row for table in self._with_keys(run, missing) for row in table.to_pylist()]
+            seen = {row[self.key] for row in rows}
+            missing = [key for key in missing if key not in seen]
+            found += rows
+        return sorted(found, key=lambda row: row[self.key])
 
     def _with_keys(self, run: Run, keys: Sequence[str]) -> Iterator[pa.Table]:
         """The rows of a file that have these keys."""
@@ -309,23 +348,49 @@ class Table:
     def _small_run(self, run: Run) -> pa.Table:
         """The rows of a commit, which was read when it was the newest, or is read now."""
         with self._lock:
-            if run.name not in self._small and self._read_state(int(run.name.removesuffix(_SUFFIX))) is None:
+            if run.name not in self._small:
+                self._read_state(int(run.name.removesuffix(_SUFFIX)) if run.name.endswith(_SUFFIX) else 0)
+            if run.name not in self._small:
                 raise damaged(self._path(run.name), FileNotFoundError("no such file"))
             return self._small[run.name]
 
-    def _listing(self) -> list[Place]:
-        """The files of the folder, by name."""
+    def _names(self) -> list[str]:
+        """The names in the folder, in order."""
         with suppress(FileNotFoundError, NotADirectoryError):
-            return [self._path(name) for name in sorted(str(path.name) for path in self.folder.iterdir())]  # type: ignore[attr-defined]
+            return sorted(path.name for path in self.folder.iterdir())
         return []
 
     def _path(self, name: str) -> Place:
         return self.folder / name
 
-    def _remove(self, name: str) -> None:
+    def _remove(self, *names: str) -> None:
+        """Remove files that no version needs."""
+        for name in names:
+            with suppress(FileNotFoundError):
+                self._path(name).unlink()
+
+
+def _create(path: Place, body: bytes) -> None:
+    """Create the file of a version. Raises `FileExistsError` if another process has."""
+    try:
+        write_new(path, body)
+    except FileExistsError:
         with suppress(FileNotFoundError):
-            self._path(name).unlink()
+            if path.read_bytes() == body:
+                return  # the answer to a first request was lost, and the driver sent another
+        raise
 
 
 def _name(version: int) -> str:
     return f"{version:010d}{_SUFFIX}"
+
+
+def _clocks_s() -> tuple[float, float]:
+    """Seconds by the clock that goes on while a machine sleeps, and by the one that nobody sets."""
+    return time.time(), time.monotonic()
+
+
+def _passed_s(since_s: tuple[float, float]) -> float:
+    """Seconds since `_clocks_s` gave this; many where a clock was set back."""
+    passed_s = [now_s - before_s for now_s, before_s in zip(_clocks_s(), since_s, strict=True)]
+    return max(passed_s) if min(passed_s) >= 0 else math.inf

@@ -21,6 +21,7 @@ from ghostpad.base.files import (
     read_json_lines,
     safe_name,
     write_json,
+    write_new,
 )
 
 HALF_A_FILE = """
@@ -121,6 +122,42 @@ def test_the_temporary_file_keeps_the_suffix_and_is_hidden(tmp_path: Path) -> No
         assert temporary.suffix == ".mp4" and temporary.name.startswith(".")
         temporary.touch()
     assert (tmp_path / "deep" / "a.mp4").exists()
+
+
+def test_d04_writers_with_one_process_number_leave_each_other_alone(tmp_path: Path) -> None:
+    """Two containers on one disk: in each the writer is process 1 or 2, so a number does not say whose a temporary file is."""
+    apart = [shutil.which("unshare") or "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    if subprocess.run([*apart, "true"], capture_output=True).returncode:
+        pytest.skip("no process namespaces here (they need root)")
+    target = tmp_path / "video.mp4"
+    with subprocess.Popen([*apart, sys.executable, "-c", HALF_A_FILE, str(target)], stdout=subprocess.PIPE, text=True) as living:
+        assert living.stdout is not None and living.stdout.readline() == "written\n"
+        before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+        whole = HALF_A_FILE.replace("time.sleep(60)", "pass")
+        subprocess.run([*apart, sys.executable, "-c", whole, str(target)], check=True)
+        assert target.read_bytes() == b"half of the new" and list(before.values()) == [b"half of the new"]
+        assert {path: path.read_bytes() for path in before} == before
+        living.kill()
+
+
+def test_d25_writing_a_file_does_not_list_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("scandir", "listdir"):
+        monkeypatch.setattr(os, name, lambda *_: pytest.fail("the folder is listed"))
+    with atomic_path(tmp_path / "a.mp4") as temporary:
+        temporary.write_bytes(b"new")
+    write_json(tmp_path / "a.json", 1)
+    write_new(tmp_path / "b", b"new")
+    assert (tmp_path / "a.mp4").read_bytes() == b"new" == (tmp_path / "b").read_bytes()
+
+
+def test_what_is_new_is_on_the_disk_with_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed, real = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (flushed.append(os.path.isdir(f"/proc/self/fd/{handle}")), real(handle))[1])
+    write_new(tmp_path / "a", b"new")
+    assert flushed == [False, True]
+    with pytest.raises(FileExistsError):
+        write_new(tmp_path / "a", b"newer")
+    assert (tmp_path / "a").read_bytes() == b"new" and list(tmp_path.iterdir()) == [tmp_path / "a"]
 
 
 def test_json_goes_out_and_comes_back_in_a_fixed_order(tmp_path: Path) -> None:
