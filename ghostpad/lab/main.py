@@ -14,6 +14,7 @@ GROUPS: Groups = {
     },
     "Benchmarks": {
         "bench align": Command("ghostpad.lab.bench.align", "bench_align", "how well known lags are measured, by game, player and quality"),
+        "bench catalogue": Command("ghostpad.lab.bench.catalogue", "bench_catalogue", "what a catalogue costs as it grows, beside SQLite"),
         "bench index": Command("ghostpad.lab.bench.index", "bench_index", "what indexing a shard costs beside tar -tzf"),
         "bench label": Command("ghostpad.lab.bench.label", "bench_label", "what labelling costs beside plain decoding"),
         "bench policy": Command("ghostpad.lab.bench.policy", "bench_policy", "what a chunk of actions costs beside the reference"),

@@ -1,7 +1,11 @@
 """What benchmarks share: plain decoding as a baseline, spreads over repeated runs, the machine, and the report."""
 
+import os
 import platform
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import subprocess
+import sys
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -12,6 +16,9 @@ from av.video.reformatter import VideoReformatter
 from ghostpad.base.errors import SettingsError
 from ghostpad.base.files import write_json
 from ghostpad.cli.arguments import below_one
+
+MAXRSS_MB = 2**20 if sys.platform == "darwin" else 2**10
+"""The kernel's units of peak memory in a MB."""
 
 
 def check_counts(**counts: int) -> None:
@@ -54,6 +61,17 @@ def processor() -> str:
     """The processor's name by the system."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())
+
+
+def run_command(command: Sequence[str]) -> tuple[float, float, float]:
+    """Wall seconds, CPU seconds and peak MB of a command and its children."""
+    began = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, list(command))
+    return time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / MAXRSS_MB
 
 
 def show(report: Any, out: Path | None, text: str) -> None:

@@ -5,17 +5,14 @@ Writes nothing but a temporary shard and corpus. Both ways are timed in turn by 
 The index is timed for a game of one video in fifty, and for every game, where it also reads every parquet file.
 """
 
-import os
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ghostpad.base.progress import Advance, progress
-from ghostpad.lab.bench.common import check_counts, ratios, show, spread, spread_words
+from ghostpad.lab.bench.common import check_counts, ratios, run_command, show, spread, spread_words
 from ghostpad.lab.made_up.nitrogen_shards import SampleChunk, sample_files, write_shard
 
 VIDEO_CHUNKS = 50
@@ -82,7 +79,7 @@ def time_ways(shard: Path, folder: Path, repeats: int, advance: Advance) -> dict
     runs: dict[str, list[tuple[float, float, float]]] = {way: [] for way in WAYS}
     for repeat in range(repeats):
         for way in WAYS:
-            runs[way].append(_run(_command(way, shard, folder / f"{repeat}-{WAYS.index(way)}")))
+            runs[way].append(run_command(_command(way, shard, folder / f"{repeat}-{WAYS.index(way)}")))
             advance(1)
     report: dict[str, Any] = {}
     plain_wall_s, plain_cpu_s, _ = zip(*runs[WAYS[0]], strict=True)
@@ -97,7 +94,7 @@ def weigh(folder: Path, chunks: int) -> dict[str, float]:
     """Peak memory in MB, and seconds, of indexing `chunks` small chunks with all their rows."""
     shard = folder / "SHARD_0000.tar.gz"
     make_shard(shard, chunks, 60)
-    wall_s, cpu_s, peak_mb = _run(_command("every game", shard, folder / "corpus"))
+    wall_s, cpu_s, peak_mb = run_command(_command("every game", shard, folder / "corpus"))
     return {"chunks": chunks, "wall_s": wall_s, "cpu_s": cpu_s, "peak_mb": peak_mb}
 
 
@@ -106,15 +103,3 @@ def _command(way: str, shard: Path, out: Path) -> list[str]:
         return ["tar", "-tzf", str(shard)]
     games = ["--games", "rare"] if way == WAYS[1] else []
     return [sys.executable, "-m", "ghostpad", "corpus", "index", str(shard), "--out", str(out), *games]
-
-
-def _run(command: Sequence[str]) -> tuple[float, float, float]:
-    """Wall seconds, CPU seconds and peak MB of a command and its children."""
-    began = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, list(command))
-    scale = 2**20 if sys.platform == "darwin" else 2**10
-    return time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / scale
