@@ -8,6 +8,7 @@ import json
 import secrets
 import zlib
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -40,7 +41,8 @@ def commit_bytes(commit: Commit, kind: str) -> bytes:
 
 def read_commit(path: Place, kind: str) -> Commit:
     """The commit in a file. Raises `FormatError` for a damaged one or one of another kind or version, `FileNotFoundError` for none."""
-    crc, _, rest = path.read_bytes().partition(b"\n")
+    body = path.read_bytes() if isinstance(path, Path) else path.fs.cat_file(path.path)  # one request instead of three
+    crc, _, rest = body.partition(b"\n")
     if crc != f"{zlib.crc32(rest):08x}".encode():
         raise damaged(path, ValueError("its checksum is wrong"))
     head, _, rows = rest.partition(b"\n")

@@ -1,11 +1,18 @@
 """Footage and labels from S3: the real driver against a server on this machine that speaks S3."""
 
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
+from s3fs.errors import translate_boto_error
 
+from ghostpad.base.records import Video
 from ghostpad.cli.main import main
+from ghostpad.corpus import table
 from ghostpad.corpus.folder import Corpus
 from ghostpad.lab.made_up.nitrogen_shards import SampleChunk, sample_files, write_shard
 from ghostpad.lab.made_up.videos import write_sample
@@ -60,3 +67,67 @@ def test_what_is_not_there_is_said(place: str, bucket: Any, tmp_path: Path, caps
 def test_addresses_that_nothing_reads_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["corpus", "add", str(tmp_path / "c"), "nothing://bucket/a"]) == 2
     assert "nothing://bucket/a cannot be read" in capsys.readouterr().err
+
+
+COUNT_UP = """
+import sys
+from dataclasses import replace
+from ghostpad.corpus import table
+from ghostpad.corpus.folder import Corpus
+table.MOST_FILES, table.INLINE_ROWS = 4, 3
+corpus = Corpus.open("s3://bucket/c")
+for _ in range(int(sys.argv[1])):
+    corpus.change(["v1", "v2", "v3", "v4"], lambda video: replace(video, attempts=video.attempts + 1))
+    corpus.change(["v1"], lambda video: replace(video, attempts=video.attempts + 1))
+"""
+
+
+def test_processes_changing_one_catalogue_there_lose_nothing(bucket: Any) -> None:
+    Corpus.create("s3://bucket/c").put_videos(Video(f"v{number}") for number in range(9))
+    writers = [subprocess.Popen([sys.executable, "-c", COUNT_UP, "4"]) for _ in range(3)]
+    assert [writer.wait() for writer in writers] == [0] * 3
+    attempts = [video.attempts for video in Corpus.open("s3://bucket/c").list_videos()]
+    assert attempts == [0, 24, 12, 12, 12, 0, 0, 0, 0]
+
+
+def test_a_change_there_whose_answer_was_lost_is_made_once(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver sends a request again when no answer came; the store then says that the object exists."""
+    corpus, real = Corpus.create("s3://bucket/c"), type(bucket)._call_s3
+    corpus.add_video(Video("a"))
+
+    async def twice(files: Any, method: str, *args: Any, **flags: Any) -> Any:
+        if method == "put_object":
+            await real(files, method, *args, **flags)
+        return await real(files, method, *args, **flags)
+
+    monkeypatch.setattr(type(bucket), "_call_s3", twice)
+    for _ in range(3):
+        corpus.change(["a"], lambda video: replace(video, attempts=video.attempts + 1))
+    monkeypatch.undo()
+    assert [video.attempts for video in corpus.list_videos()] == [3]
+
+
+def test_a_store_that_says_another_is_creating_it_is_asked_again(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus, real, answers = Corpus.create("s3://bucket/c"), type(bucket)._call_s3, [409, 409]
+    corpus.add_video(Video("a"))
+
+    async def refused(files: Any, method: str, *args: Any, **flags: Any) -> Any:
+        if method == "put_object" and answers:
+            about = {"Error": {"Code": "ConditionalRequestConflict"}, "ResponseMetadata": {"HTTPStatusCode": answers.pop()}}
+            raise translate_boto_error(ClientError(about, "PutObject"))
+        return await real(files, method, *args, **flags)
+
+    monkeypatch.setattr(type(bucket), "_call_s3", refused)
+    corpus.change(["a"], lambda video: replace(video, attempts=video.attempts + 1))
+    assert [video.attempts for video in corpus.list_videos()] == [1] and not answers
+
+
+def test_sweeping_there_keeps_what_is_needed(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"KEPT_S": 0.0, "SWEEP_EVERY": 3, "MOST_FILES": 4, "INLINE_ROWS": 3}.items():
+        monkeypatch.setattr(table, name, value)
+    corpus = Corpus.create("s3://bucket/c")
+    corpus.put_videos(Video(f"v{number}") for number in range(9))
+    for number in range(12):
+        corpus.change([f"v{number % 2}"], lambda video: replace(video, attempts=video.attempts + 1))
+    assert [video.attempts for video in Corpus.open("s3://bucket/c").list_videos()] == [6, 6, 0, 0, 0, 0, 0, 0, 0]
+    assert len([name for name in bucket.ls("bucket/c/catalogue") if name.endswith(".commit")]) < 9

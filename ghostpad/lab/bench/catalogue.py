@@ -25,7 +25,7 @@ from ghostpad.lab.bench.catalogue_ways import (
     Sqlite,
     Way,
     add_step,
-    attempts_step,
+    attempts_in,
     change_step,
     disk_of,
     find_step,
@@ -103,7 +103,7 @@ def measure(way: type[Way], root: str, rows: int, changes: int, writers: int, ad
         "scan_mb": scanned["peak_mb"] - scanned["before_mb"],
         "first_find_ms": 1000 * found["first_s"],
         "find_ms": 1000 * float(np.median(found["s"])),
-        **apart(disk_of, root),
+        **disk_of(root),
     }
     if way is Catalogue:
         figures["status_s"], _, figures["status_mb"] = run_command(status_command(root))
@@ -113,8 +113,8 @@ def measure(way: type[Way], root: str, rows: int, changes: int, writers: int, ad
 def change_all(way: type[Way], root: str, changes: int, writers: int) -> dict[str, Any]:
     """Single changes by several processes at once: milliseconds of a change, by the clock on the wall and as each process waits for it."""
     shares = [changes // writers + (number < changes % writers) for number in range(writers)]
-    with ProcessPoolExecutor(writers, multiprocessing.get_context("spawn")) as pool:
-        list(pool.map(time.sleep, [0.5] * writers))  # so that all have started
+    with ProcessPoolExecutor(writers, _processes()) as pool:
+        list(pool.map(time.sleep, [0.2] * writers))  # so that all have started
         began_s = time.perf_counter()
         done = [pool.submit(change_step, way, root, share, seed) for seed, share in enumerate(shares)]
         parts = [one.result() for one in done]
@@ -123,7 +123,7 @@ def change_all(way: type[Way], root: str, changes: int, writers: int) -> dict[st
     requests = {name: sum(part["requests"].get(name, 0) for part in parts) / changes for part in parts for name in part["requests"]}
     return {
         "changes": changes,
-        "lost": changes - apart(attempts_step, way, root),
+        "lost": changes - attempts_in(way, root),
         "change_ms": 1000 * took_s / changes,
         "wait_ms": {"mean": float(waited_ms.mean()), **{f"p{at}": float(np.percentile(waited_ms, at)) for at in (50, 95, 99)}},
         "tries": sum(part["tries"] for part in parts) / changes,
@@ -131,9 +131,16 @@ def change_all(way: type[Way], root: str, changes: int, writers: int) -> dict[st
     }
 
 
+def _processes() -> Any:
+    """New processes that have imported what they need and done nothing else."""
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["ghostpad.lab.bench.catalogue_ways"])
+    return processes
+
+
 def apart(step: Any, *arguments: Any) -> Any:
     """What a step gives in a process of its own."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, _processes()) as pool:
         return pool.submit(step, *arguments).result()
 
 

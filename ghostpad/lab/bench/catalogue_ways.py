@@ -181,7 +181,7 @@ def change_step(way: type[Way], root: str, changes: int, seed: int) -> dict[str,
     return {"s": seconds, "tries": tries, "requests": requests}
 
 
-def attempts_step(way: type[Way], root: str) -> int:
+def attempts_in(way: type[Way], root: str) -> int:
     """The changes that have arrived."""
     table = way(root)
     return sum(table.find(id_of(number)).attempts for number in range(HOT))
