@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from upath import UPath
 
-from ghostpad.base import files
+from ghostpad.base import files, records
 from ghostpad.base.errors import FormatError
 from ghostpad.base.pad import LAYOUT
 from ghostpad.base.places import Place, place
@@ -448,7 +448,7 @@ def test_d23_missing_files_are_named_or_change_nothing(small: pytest.MonkeyPatch
 def write_old(path: Path, counts: dict[str, int]) -> None:
     """A table of videos as version 2 of the columns had it, without checksums."""
     facts = {"ghostpad.table": "videos/2", "ghostpad.layout": LAYOUT}
-    pq.write_table(rows_of(counts).drop_columns(["attempts", "size_bytes"]).replace_schema_metadata(facts), path, compression="zstd")
+    pq.write_table(rows_of(counts).drop_columns(list(records._ADDED["videos/2"])).replace_schema_metadata(facts), path, compression="zstd")
 
 
 def test_d23_a_damaged_table_of_before_is_named(tmp_path: Path) -> None:
