@@ -95,6 +95,8 @@ def _created(target: Any) -> Iterator[None]:
     (S3: 409)."""
     try:
         yield
+    except FileExistsError:
+        raise
     except place_errors() as error:
         answer = getattr(error.__cause__ or error, "response", {})
         if answer.get("ResponseMetadata", {}).get("HTTPStatusCode") != 409 and not target.exists():

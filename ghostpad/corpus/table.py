@@ -285,7 +285,7 @@ class Table:
         version, commit = state.version + 1, Commit(rows, runs, state.id)
         path = self._path(_name(version))
         try:
-            _create(path, commit_bytes(commit, self.kind))
+            _create(path, commit, self.kind)
         except FileExistsError:
             return False
         if not self._will_be_read(state.version, commit):
@@ -370,13 +370,13 @@ class Table:
                 self._path(name).unlink()
 
 
-def _create(path: Place, body: bytes) -> None:
+def _create(path: Place, commit: Commit, kind: str) -> None:
     """Create the file of a version. Raises `FileExistsError` if another process has."""
     try:
-        write_new(path, body)
+        write_new(path, commit_bytes(commit, kind))
     except FileExistsError:
         with suppress(FileNotFoundError):
-            if path.read_bytes() == body:
+            if read_commit(path, kind).id == commit.id:
                 return  # the answer to a first request was lost, and the driver sent another
         raise
 
