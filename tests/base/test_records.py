@@ -54,6 +54,27 @@ def test_a_table_is_read_back_with_its_facts(tmp_path: Path) -> None:
     assert records.table_facts(table)["licence"] == "BSD-3-Clause"
 
 
+def test_a_table_may_come_in_parts_and_go_in_parts(tmp_path: Path) -> None:
+    path, whole = tmp_path / "a.parquet", some_actions()
+    records.write_table(path, (whole.slice(at, 1) for at in range(whole.num_rows)), "actions", {"licence": "x"})
+    assert records.read_table(path, "actions").equals(whole) and records.read_facts(path, "actions")["licence"] == "x"
+    assert pa.concat_tables(records.scan_table(path, "actions", ["south", "pts_s"])).equals(whole.select(["south", "pts_s"]))
+    with pytest.raises(FormatError, match="a.parquet: not a labels table|expected 'labels/1'"):
+        list(records.scan_table(path, "labels", ["pts_s"]))
+    with pytest.raises(MissingError, match="b.parquet"):
+        list(records.scan_table(tmp_path / "b.parquet", "actions", ["pts_s"]))
+    path.write_bytes(path.read_bytes()[:-20])
+    for read in (lambda: list(records.scan_table(path, "actions", ["pts_s"])), lambda: records.read_facts(path, "actions")):
+        with pytest.raises(FormatError, match="a.parquet is damaged"):
+            read()
+
+
+def test_parts_of_which_one_is_wrong_leave_no_file(tmp_path: Path) -> None:
+    with pytest.raises(FormatError):
+        records.write_table(tmp_path / "a.parquet", iter([some_actions(), some_videos()]), "actions")
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_same_table_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         records.write_table(tmp_path / name, some_videos(), "videos", {"x": "1"})

@@ -15,6 +15,7 @@ import torch
 
 from ghostpad.base.files import append_json, read_json_lines
 from ghostpad.cli.main import main
+from ghostpad.corpus.folder import Corpus
 from ghostpad.games.players import normalized_return
 from ghostpad.games.spec import game_spec, make_game
 from ghostpad.policy import evaluate as score
@@ -168,6 +169,14 @@ def test_offline_measures_are_those_of_what_the_policy_says(small: Any, monkeypa
         np.abs(np.concatenate([turn[shift:] for turn in turns]) + 0.5).mean(), abs=1e-4
     )
     assert set(found["rows"]["sticks"]) == {"right_x"} and found["rows"]["sticks"]["right_x"]["r2"] < 0
+
+
+@pytest.mark.parametrize("command", [["policy", "--games", "racing"], ["idm", "run", "CORPUS", "--truth", "truth"]])
+def test_d21_fewer_workers_than_none_are_refused(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Corpus.create(tmp_path / "c")
+    words = [str(tmp_path / "c") if word == "CORPUS" else word for word in command]
+    assert main(["eval", *words, "--workers", "-1"]) == 2
+    assert "workers is -1: it must be 0" in capsys.readouterr().err
 
 
 def test_offline_measures_need_withheld_pads(run: Path, small: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -124,6 +124,17 @@ def test_rows_by_source(corpus: Corpus) -> None:
         corpus.write_actions("guess", "one", truth())
 
 
+def test_ids_in_any_number_and_order_are_looked_up(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ghostpad.corpus.folder._BLOCK", 2)
+    for id in ("one", "two", "three"):
+        corpus.write_actions("recorded", id, truth())
+        corpus.add_video(Video(id))
+    assert corpus.with_rows("recorded").to_pylist() == ["one", "three", "two"]
+    wanted = ["two", "no such", "one", "two", "one"]
+    found = list(corpus.each_of(iter(wanted)))
+    assert [id for id, _ in found] == wanted and [video and video.id for _, video in found] == ["two", None, "one", "two", "one"]
+
+
 def test_half_written_files_and_strange_folders_are_not_listed(corpus: Corpus) -> None:
     corpus.write_actions("recorded", "one", truth())
     (corpus.root / "actions/recorded/.two.parquet.tmp-123.parquet").write_bytes(b"half")
