@@ -194,13 +194,17 @@ def load_footage(corpus: Corpus, videos: Sequence[str], rows_of: RowsOf, spec: W
     with progress(f"read {corpus.root.name}", len(videos), "videos") as advance:
         for id, video in corpus.each_of(videos):
             try:
-                if video is not None and (rows := rows_of(corpus, id)):
-                    table = _on_pictures(rows.table, video.lag_ms) if rows.recorded else rows.table
+                rows = rows_of(corpus, id)
+            except FormatError as error:
+                rows, unreadable[id] = None, str(error)
+            if video is not None and rows is not None:
+                table = _on_pictures(rows.table, video.lag_ms) if rows.recorded else rows.table
+                try:
                     shown = pictures(corpus, video, spec, crf)
                     clip = align(id, shown.pts_s, shown.frames, table, rows.weight, video.game or "")
                     footage.append(replace(clip, masks=shown.masks))
-            except (FormatError, MediaError, MissingError) as error:
-                unreadable[id] = str(error)
+                except (MediaError, MissingError) as error:
+                    unreadable[id] = str(error)
             advance(1)
     if unreadable:
         print("\n".join(unreadable_lines(corpus.root, unreadable)), file=sys.stderr)

@@ -134,7 +134,7 @@ def _judge_video(
     if labels is None:
         return [], None
     if video is None:
-        return _all_broken(id, labels), "has labels but no row in videos.parquet: add the video again"
+        return _all_broken(id, labels), "has labels but no row in the table of videos: add the video again"
     if video.status != "ok":
         return _all_broken(id, labels), video.reason
     try:

@@ -224,7 +224,7 @@ def test_bad_videos_are_counted_with_their_reason_and_stop_nothing(corpus: Corpu
     reasons = {id: reason for reason, ids in funnel.broken_videos.items() for id in ids}
     assert sorted(reasons) == list("cdefg") and sum(funnel.broken.values()) == 5
     assert "finite score" in reasons["c"] and "do not ascend" in reasons["d"] and reasons["e"].startswith("it is damaged")
-    assert reasons["f"] == "breaks off at 3 s" and "no row in videos.parquet" in reasons["g"]
+    assert reasons["f"] == "breaks off at 3 s" and "no row in the table of videos" in reasons["g"]
     judged = {row["video"]: row for row in corpus.verdicts("default").to_pylist() if row["reason"] == "broken"}
     assert sorted(judged) == list("cfg") and all(
         (row["first_row"], row["last_row"], row["keep"]) == (0, 19, False) for row in judged.values()

@@ -15,6 +15,7 @@ from ghostpad.base.errors import unknown
 from ghostpad.base.files import read_json
 from ghostpad.cli.arguments import below_one
 from ghostpad.cli.tasks import Task, claim
+from ghostpad.corpus.folder import Corpus
 from ghostpad.view.page import number, write_page
 
 Json = Mapping[str, Any]
@@ -86,7 +87,7 @@ def minutes_left(tasks: Iterable[Task], workers: int) -> float:
     """About how long tasks take. A recording that is there only takes its start: its own command knows whether it is complete."""
     seconds = 0.0
     for one in tasks:
-        there = one.stage == "record" and Path(one.words[one.words.index("--out") + 1], "videos.parquet").exists()
+        there = one.stage == "record" and Corpus(one.words[one.words.index("--out") + 1]).catalogue.exists()
         seconds += START_S if there else one.seconds
     return seconds / min(workers, os.cpu_count() or 1) / 60
 

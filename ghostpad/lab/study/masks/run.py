@@ -128,7 +128,7 @@ def _write(study: MaskStudy) -> str:
     """Write results.json and the page from the evaluations that are there; returns the table for a terminal."""
     from ghostpad.lab.study.masks.page import write_page  # here, because matplotlib takes a second to import
 
-    if not (study.corpus(TEST, MASKED) / "videos.parquet").exists():
+    if not Corpus(study.corpus(TEST, MASKED)).catalogue.exists():
         raise SettingsError(f"{study.out} holds nothing to show yet: run the same command without --page")
     results = collect(study.out, study.seeds)
     results |= {"settings": read_json(study.out / "study.json"), "seconds": seconds_by_stage(study.out / "seconds.json")}
