@@ -197,6 +197,10 @@ def _claim(temporary: Path, folder: bool) -> int | None:
         return os.open(temporary, os.O_RDONLY) if made else None  # only a name of our own making is ours
     if handle is None:
         return None
+    if not folder and os.fstat(handle).st_nlink > 1:  # its writer was killed after it had given the file its name: this one may go
+        temporary.unlink()
+        os.close(handle)
+        return _claim(temporary, folder)
     if folder:
         for path in temporary.iterdir():
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()

@@ -17,6 +17,7 @@ from ghostpad.base.files import (
     atomic_path,
     kept_folder,
     link_or_copy,
+    new_path,
     read_json,
     read_json_lines,
     safe_name,
@@ -115,6 +116,17 @@ def test_a_living_writer_keeps_its_temporary_file(tmp_path: Path) -> None:
     other.write_text("half")
     write_json(tmp_path / "a.json", 1)
     assert other.exists()
+
+
+def test_a_writer_killed_between_the_two_names_of_a_new_file_leaves_it_whole(tmp_path: Path) -> None:
+    path = tmp_path / "one.txt"
+    with new_path(path) as temporary:
+        temporary.write_text("whole")
+    os.link(path, temporary)  # what a kill just before the end leaves
+    with pytest.raises(FileExistsError), new_path(path) as again:
+        assert again == temporary
+        again.write_text("other")
+    assert path.read_text() == "whole" and list(tmp_path.iterdir()) == [path]
 
 
 def test_the_temporary_file_keeps_the_suffix_and_is_hidden(tmp_path: Path) -> None:
