@@ -35,7 +35,7 @@ from ghostpad.video.container import demux_stamps, open_video
 from ghostpad.video.damage import Gap
 from ghostpad.video.decode import Frame, decode_frames
 from ghostpad.video.paint import Boxes
-from ghostpad.video.probe import VideoInfo, probe_video
+from ghostpad.video.probe import VideoInfo, probe_video, read_keyframes
 
 _LENGTHS = struct.Struct("<II")
 """Before each answer: the number of bytes of its JSON and of its raw bytes."""
@@ -105,6 +105,11 @@ class VideoChild:
         """As `ghostpad.video.probe.read_stamps`."""
         about, raw = self._only(path, "stamps")
         return [pts * Fraction(about["time_base"]) for pts in np.frombuffer(raw, np.int64).tolist()]
+
+    def keyframes(self, path: str | os.PathLike[str]) -> list[Fraction]:
+        """As `ghostpad.video.probe.read_keyframes`."""
+        about, _ = self._only(path, "keyframes")
+        return [Fraction(stamp) for stamp in about["stamps"]]
 
     def frames(
         self,
@@ -241,7 +246,12 @@ class _Server:
 
     def serve(self) -> None:
         """Answer until the process is ended."""
-        doing: dict[str, Callable[[str, dict[str, Any]], None]] = {"probe": self._probe, "stamps": self._stamps, "frames": self._frames}
+        doing: dict[str, Callable[[str, dict[str, Any]], None]] = {
+            "probe": self._probe,
+            "stamps": self._stamps,
+            "keyframes": self._keyframes,
+            "frames": self._frames,
+        }
         while True:
             request = self._waiting.get()
             self._number = request["number"]
@@ -284,6 +294,9 @@ class _Server:
         with open_video(path) as (container, stream):
             pts, _ = demux_stamps(path, container, stream, self._on_packet)
             self._say({"time_base": str(stream.time_base)}, pts.data.cast("B"))
+
+    def _keyframes(self, path: str, wanted: dict[str, Any]) -> None:
+        self._say({"stamps": [str(stamp) for stamp in read_keyframes(path)]})
 
     def _frames(self, path: str, wanted: dict[str, Any]) -> None:
         rate_hz = wanted.pop("rate_hz")

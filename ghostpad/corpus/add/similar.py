@@ -158,7 +158,11 @@ class SimilarIndex:
         beyond = search.beyond(self._signs.used[code], at)
         beyond = beyond[np.lexsort((beyond, of))]
         counts = np.bincount(of, minlength=len(rows))
-        return rows[beyond[np.cumsum(counts) - counts + (counts - 1) // 2] <= 0]
+        middle, compared = (
+            np.cumsum(counts) - counts + (counts - 1) // 2,
+            counts > 0,
+        )  # another second's code may lie where one is looked for
+        return rows[compared][beyond[middle[compared]] <= 0]
 
 
 class _Search:

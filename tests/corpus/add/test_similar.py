@@ -117,3 +117,11 @@ def test_codes_stay_as_they_are_stored() -> None:
     prints["blocks"] = [(100 * np.sin(k + y * (k + 1) / 5 + x / (k + 2) + quarter)).astype(np.int8).ravel() for k in range(3)]
     found = np.frombuffer(codes_of(prints), CODE)
     assert [f"{word:016x}" for word in found["signs"].ravel()] == STORED, "codes in the catalogues that exist"
+
+
+def test_codes_of_other_seconds_at_the_places_that_are_looked_at_do_no_harm() -> None:
+    rng, index = np.random.default_rng(0), SimilarIndex()
+    stored = rng.integers(0, 256, (20_000, 8 * CODE.itemsize), np.uint8)
+    index.add([str(at) for at in range(len(stored))], [6.0] * len(stored), [bytes(codes) for codes in stored])
+    for prints in made_up_videos(rng, 200).values():
+        assert list(index.candidates(prints, 6.0)) == []
