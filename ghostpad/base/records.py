@@ -10,6 +10,8 @@ i+1.** A video of n frames therefore has n-1 rows; row i carries the presentatio
     verdicts  one row a stretch of frames             corpus/verdicts/<name>.parquet
     failures  one row a task and video                corpus/failures/
     downloads one row a video that was asked for       corpus/fetch/
+    files     one row a file that was read to be added  corpus/add/files/
+    prints    one row a video whose pictures are known  corpus/add/prints/
 
 Every file carries `ghostpad.table` (name and version) and `ghostpad.layout` in its schema metadata, and any facts that its
 writer adds (model fingerprint, licence); `read_table` refuses other versions.
@@ -180,6 +182,30 @@ DOWNLOADS = pa.schema(
 )
 """Columns of the downloads: the last try of every video, with the number of its tries."""
 
+FILES = pa.schema(
+    [
+        pa.field("key", _TEXT, nullable=False),  # of the place where it lies, see ghostpad.corpus.add.find
+        pa.field("state", _TEXT),  # of its size and time of change; null where they were not known or it could not be read
+        pa.field("path", _TEXT, nullable=False),
+        pa.field("sha256", _TEXT),
+        pa.field("outcome", _TEXT, nullable=False),  # see ghostpad.corpus.add.files
+        pa.field("id", _TEXT, nullable=False),  # of the video that it became or that the corpus had
+        pa.field("reason", _TEXT),  # why it is broken
+        pa.field("attempts", _I64, nullable=False),  # how often it was read and was broken, since it last was not
+        pa.field("read_at", _TEXT, nullable=False),  # when it was read last, such as 2026-11-30T12:00:00Z
+    ]
+)
+"""Columns of the files that were read to be added."""
+
+PRINTS = pa.schema(
+    [
+        pa.field("id", _TEXT, nullable=False),
+        pa.field("sha256", _TEXT),  # of the footage that they were made of
+        pa.field("codes", pa.binary(), nullable=False),  # see ghostpad.corpus.add.similar
+    ]
+)
+"""Columns of the codes by which videos with like pictures are found."""
+
 SCHEMAS: Mapping[str, pa.Schema] = {
     "videos": VIDEOS,
     "actions": ACTIONS,
@@ -188,10 +214,12 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     "verdicts": VERDICTS,
     "failures": FAILURES,
     "downloads": DOWNLOADS,
+    "files": FILES,
+    "prints": PRINTS,
 }
 """Every table kind and its columns."""
 
-VERSIONS: Mapping[str, int] = {"videos": 3, "actions": 2, "labels": 1, "chunks": 1, "verdicts": 1, "failures": 1, "downloads": 1}
+VERSIONS: Mapping[str, int] = dict.fromkeys(SCHEMAS, 1) | {"videos": 3, "actions": 2}
 """Version of each schema above; it is part of every file."""
 
 

@@ -1,12 +1,13 @@
 """`ghostpad corpus add`: footage from elsewhere."""
 
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Annotated
 
 import tyro
 
+from ghostpad.base.places import Place
 from ghostpad.cli.arguments import CorpusPath
-from ghostpad.corpus.add.add import add_videos
+from ghostpad.corpus.add.add import AddCounts, add_videos
 from ghostpad.corpus.add.find import find_videos
 from ghostpad.corpus.folder import Corpus
 
@@ -21,12 +22,16 @@ def corpus_add(
     player: str | None = None,
     licence: str | None = None,
     link: bool = False,
-) -> None:
+    retry: str | None = None,
+) -> int:
     """Add videos to a corpus, which is created if needed. Every file is probed, and the same content is kept once.
 
     A file named after a video whose labels 'corpus index' read (<id>.mp4, or <title> [<id>].mp4 as yt-dlp names files) becomes that video's
     footage. A video that the corpus has already, byte for byte or re-encoded, is left out and counted. A file that cannot be read becomes a
-    row with its reason. A video whose file is gone becomes missing, and ok again once it is back. Safe to interrupt: re-run to resume.
+    row with its reason, and is read again once it has changed, or with --retry. A video whose file is gone or cut becomes missing, and ok
+    again once it is back or its source is added again. Safe to interrupt: re-run to resume. Several may run at once, on one corpus too.
+
+    Exit status: 1 if a file is broken or not taken, or one that was added is gone.
 
     A table <name>.csv or <name>.parquet beside a video becomes the video's recorded pads. It needs a column pts_s (seconds of the video's
     own clock, ascending; a row holds until the next) and columns for any of the pad's slots: buttons south, east, west, north,
@@ -40,19 +45,26 @@ def corpus_add(
         game: The name of the game.
         player: The name of the player.
         licence: The licence of the footage.
-        link: Make links to the files instead of copies.
+        link: Make links to the files instead of copies; for files and a corpus on this machine.
+        retry: Read files again that were broken for a reason with this text, or all of them with 'all'.
     """
     sources = find_videos(videos, {"game": game, "player": player, "licence": licence})
-    counts = add_videos(Corpus.create(Path(corpus)), sources, link)
+    counts = add_videos(Corpus.create(corpus), sources, link, retry)
+    print("\n".join(_lines(corpus, counts)))
+    return 0 if counts.is_whole else 1
+
+
+def _lines(corpus: Place, counts: AddCounts) -> Iterator[str]:
     joined = f" ({counts.joined} of them footage of indexed labels)" if counts.joined else ""
-    lines = [
+    yield (
         f"{corpus}: {counts.added} videos added{joined}, {counts.present} were there, {len(counts.same)} duplicates, "
         f"{len(counts.broken)} broken"
-    ]
-    lines += [f"  {len(counts.back)} are back: {', '.join(counts.back)}"] if counts.back else []
-    lines += [f"  missing, their files are gone: {', '.join(counts.gone)}"] if counts.gone else []
-    lines += [f"  duplicate of {id}, the same pictures: {path}" for path, id in counts.same.items()]
-    lines += [f"  broken: {path}: {reason}" for path, reason in counts.broken.items()]
-    lines += [f"  not taken: {path}: {reason}" for path, reason in counts.unfit.items()]
-    lines += [f"  {id} was added without the rows beside it: {reason}" for id, reason in counts.unread.items()]
-    print("\n".join(lines))
+    )
+    if counts.back:
+        yield f"  {len(counts.back)} are back: {', '.join(counts.back)}"
+    yield from (f"  missing: {id}: {reason}" for id, reason in counts.gone.items())
+    yield from (f"  duplicate of {id}, the same pictures: {path}" for path, id in counts.same.items())
+    yield from (f"  broken: {path}: {reason}" for path, reason in counts.broken.items())
+    yield from (f"  not taken: {path}: {reason}" for path, reason in counts.unfit.items())
+    yield from (f"  {id} was added without the rows beside it: {reason}" for id, reason in counts.unread.items())
+    yield from (f"  left out of the ledger of an earlier version: {id}: {reason}" for id, reason in counts.skipped.items())

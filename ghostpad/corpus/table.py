@@ -107,6 +107,16 @@ class Table:
             except FormatError as error:
                 state = self._after_removal(state, error)
 
+    def news(self, seen: set[str], columns: Sequence[str]) -> Iterator[pa.Table]:
+        """The rows of the files that `seen` does not name, oldest file first; their names are added to it.
+
+        Asked again with the same set, it gives what has changed since, in any process, and what was merged since, which may be all.
+        """
+        for run in self._refresh().runs:
+            if run.name not in seen:
+                yield from self._groups(run, columns)
+                seen.add(run.name)
+
     def find(self, keys: Iterable[str]) -> list[dict[str, Any]]:
         """The rows with these keys, by key, as columns by name; keys without a row are left out. Reads the groups that may hold them."""
         wanted, state = sorted(set(keys)), self._refresh()

@@ -13,6 +13,8 @@ from s3fs.errors import translate_boto_error
 from ghostpad.base.records import Video
 from ghostpad.cli.main import main
 from ghostpad.corpus import table
+from ghostpad.corpus.add.add import add_videos
+from ghostpad.corpus.add.find import find_videos
 from ghostpad.corpus.folder import Corpus
 from ghostpad.lab.made_up.nitrogen_shards import SampleChunk, sample_files, write_shard
 from ghostpad.lab.made_up.videos import write_sample
@@ -25,24 +27,45 @@ def test_a_prefix_is_added_once_and_not_read_again(bucket: Any, tmp_path: Path, 
     bucket.pipe_file("bucket/play/torn.mkv", b"no video")
     bucket.pipe_file("bucket/play/note.txt", b"no video either")
     command = ["corpus", "add", str(tmp_path / "c"), "s3://bucket/play", "--game", "celeste"]
-    assert main(command) == 0
+    assert main(command) == 1
     told = capsys.readouterr().out
     assert "2 videos added, 0 were there, 0 duplicates, 1 broken" in told and "broken: bucket/play/torn.mkv: it is not a video" in told
     corpus = Corpus.open(tmp_path / "c")
     assert corpus.ok_ids() == ["one", "two"] and corpus.video_path("one").read_bytes() == (tmp_path / "one.mp4").read_bytes()
     assert [row.id for row in corpus.list_videos() if row.status == "broken"] == ["torn"]
-    assert main(command) == 0
-    assert "0 videos added, 3 were there" in capsys.readouterr().out
+    assert main(command) == 1
+    assert "0 videos added, 2 were there, 0 duplicates, 1 broken" in capsys.readouterr().out
 
 
 def test_a_manifest_names_objects(bucket: Any, tmp_path: Path) -> None:
     write_sample(tmp_path / "one.mp4", width_px=64, height_px=48, fps=30, frames=60)
     bucket.put(str(tmp_path / "one.mp4"), "bucket/a.mp4")
     (tmp_path / "list.csv").write_text("path,id,game\ns3://bucket/a.mp4,first,hades\ns3://bucket/gone.mp4,second,hades\n")
-    assert main(["corpus", "add", str(tmp_path / "c"), str(tmp_path / "list.csv")]) == 0
+    assert main(["corpus", "add", str(tmp_path / "c"), str(tmp_path / "list.csv")]) == 1
     rows = {row.id: row for row in Corpus.open(tmp_path / "c").list_videos()}
     assert (rows["first"].status, rows["first"].game) == ("ok", "hades")
     assert rows["second"].status == "broken" and "cannot be read" in rows["second"].reason
+
+
+def test_a_corpus_there_takes_footage_once_and_heals(bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name, frames in (("one", 60), ("two", 90)):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        write_sample(tmp_path / "in" / f"{name}.mp4", width_px=64, height_px=48, fps=30, frames=frames)
+    (tmp_path / "in" / "torn.mp4").write_bytes(b"no video")
+    corpus, inputs = Corpus.create("s3://bucket/c"), find_videos([str(tmp_path / "in")], {})
+    counts = add_videos(corpus, inputs)
+    assert (counts.added, len(counts.broken)) == (2, 1) and corpus.ok_ids() == ["one", "two"]
+    assert bucket.cat("bucket/c/videos/two.mp4") == (tmp_path / "in" / "two.mp4").read_bytes()
+    counts = add_videos(corpus, inputs)
+    assert (counts.added, counts.present, len(counts.broken)) == (0, 2, 1)
+    bucket.rm("bucket/c/videos/one.mp4")
+    bucket.pipe_file("bucket/c/videos/two.mp4", b"cut")
+    counts = add_videos(Corpus.open("s3://bucket/c"), inputs)
+    assert sorted(counts.back) == ["one", "two"] and counts.gone == {} and corpus.ok_ids() == ["one", "two"]
+    for video in corpus.each("ok"):
+        assert bucket.info(f"bucket/c/{video.path}")["size"] == video.size_bytes
+    assert len(bucket.ls("bucket/c/videos")) == 2
 
 
 def test_shards_are_indexed_from_there_as_from_here(bucket: Any, tmp_path: Path) -> None:

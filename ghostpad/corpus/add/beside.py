@@ -8,7 +8,8 @@ hour of text at 60 Hz (a guess).
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ from numpy.typing import NDArray
 from ghostpad.base.errors import FormatError, nearest
 from ghostpad.base.pad import BUTTONS, PAD_DIM, SLOTS
 from ghostpad.base.records import actions_table, read_table, table_facts
-from ghostpad.video.probe import read_stamps
 
 SLACK_S = 1.0
 """How far rows may reach beyond the frames: recordings of pad and picture rarely start and stop together (a guess)."""
@@ -53,9 +53,9 @@ def rows_beside(video: Path) -> pa.Table | None:
     return table if "table" in table_facts(table) else actions_table(columns["pts_s"][0], pads, known)
 
 
-def check_within(rows: pa.Table, video: Path) -> None:
-    """Raise `FormatError` for rows with stamps outside the frames of a video file, by more than `SLACK_S`. Raises as `read_stamps`."""
-    stamps, pts_s = read_stamps(video), rows.column("pts_s").to_numpy()
+def check_within(rows: pa.Table, stamps: Sequence[Fraction]) -> None:
+    """Raise `FormatError` for rows with stamps outside those of a video's frames, in seconds, by more than `SLACK_S`."""
+    pts_s = rows.column("pts_s").to_numpy()
     first_s, last_s = float(stamps[0]), float(stamps[-1])
     if pts_s[0] < first_s - SLACK_S or pts_s[-1] > last_s + SLACK_S:
         raise FormatError(

@@ -13,16 +13,12 @@ instead of 21; without the deblocking filter in 21, but for 8 % of the time only
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ghostpad.base.errors import MediaError, MissingError
-from ghostpad.base.files import atomic_path
-from ghostpad.base.records import Video
-from ghostpad.corpus.folder import Corpus
+from ghostpad.base.errors import MediaError
+from ghostpad.video.child import VideoChild
 from ghostpad.video.decode import Frame, decode_frames
 from ghostpad.video.probe import read_keyframes, read_stamps
 
@@ -60,60 +56,25 @@ Prints = NDArray[np.void]
 """A fingerprint: `PRINT` [n], by second."""
 
 
-class Fingerprints:
-    """The fingerprints of a corpus's videos, kept in `cache/fingerprints` and in memory (19 KB a video at most)."""
+def fingerprint_video(path: str | os.PathLike[str], child: VideoChild | None = None) -> Prints:
+    """The fingerprint of a video, read by `child` if there is one, empty where it lasts less than a second and a quarter.
 
-    def __init__(self, corpus: Corpus):
-        self._corpus, self._known = corpus, dict[str, Prints | None]()
-
-    def keep(self, id: str, prints: Prints) -> None:
-        """Keep the fingerprint of a video."""
-        self._known[id] = prints
-        with atomic_path(self._path(id)) as temporary:
-            np.save(temporary, prints)
-
-    def same(self, prints: Prints, duration_s: float, videos: Iterable[Video]) -> str | None:
-        """The id of a video of the corpus that shows the same pictures, its length at most a tenth off, if there is one."""
-        for video in videos:
-            if video.status == "ok" and abs((video.duration_s or 0) - duration_s) <= max(1.0, 0.1 * duration_s):
-                other = self._of(video)
-                if other is not None and likeness(prints, other) > 0:
-                    return video.id
-        return None
-
-    def _of(self, video: Video) -> Prints | None:
-        if video.id not in self._known:
-            self._known[video.id] = self._kept(video.id)
-            if self._known[video.id] is None:
-                with suppress(MediaError, MissingError), self._corpus.footage(video) as path:
-                    self.keep(video.id, fingerprint_video(path))
-        return self._known[video.id]
-
-    def _kept(self, id: str) -> Prints | None:
-        try:
-            kept: Prints = np.load(self._path(id))
-        except (OSError, ValueError, EOFError):
-            return None  # derived, and not there or damaged: it is made again
-        return kept if kept.dtype == PRINT else None
-
-    def _path(self, id: str) -> Path:
-        return self._corpus.cache / "fingerprints" / f"{id}.npy"
-
-
-def fingerprint_video(path: str | os.PathLike[str]) -> Prints:
-    """The fingerprint of a video, empty where it lasts less than a second and a quarter. Raises as `decode_frames`."""
-    stamps = read_stamps(path)
+    Damaged stretches are left out. Raises as `decode_frames`, and `MediaError` where no frame can be decoded.
+    """
+    stamps = child.stamps(path) if child else read_stamps(path)
     first_s, duration_s = float(stamps[0]), float(stamps[-1] - stamps[0])
     step = 1
     while duration_s / step > MOST_SECONDS:
         step *= 2
     seconds = range(0, max(0, int(duration_s - 0.25)), step)
     prints = []
-    for second, quarters in _quarters(_frames(path, first_s, seconds), first_s, seconds):
+    for second, quarters in _quarters(_frames(path, child, first_s, seconds), first_s, seconds):
         changes = np.diff(quarters, axis=0)
         changes -= changes.mean((1, 2), keepdims=True)
         scaled = np.rint(changes * (127 / max(1e-6, np.abs(changes).max()))).astype(np.int8)
         prints.append((second, np.sqrt(np.mean(changes**2)), scaled.ravel()))
+    if seconds and not prints:
+        raise MediaError(f"{path}: no frame of it can be decoded: fetch or record it again")
     return np.array(prints, PRINT)
 
 
@@ -139,9 +100,10 @@ def least_agreement(change: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.interp(change, _CHANGES, _LEAST)
 
 
-def _frames(path: str | os.PathLike[str], first_s: float, seconds: range) -> Iterator[Frame]:
+def _frames(path: str | os.PathLike[str], child: VideoChild | None, first_s: float, seconds: range) -> Iterator[Frame]:
     """Frames with those of each second and the quarter after it. What lies between is not decoded where a keyframe allows that."""
-    keyframes_s = np.array(read_keyframes(path) if seconds.step > 2 else [], np.float64) - first_s
+    keyframes = (child.keyframes if child else read_keyframes)(path) if seconds.step > 2 else []
+    keyframes_s = np.array(keyframes, np.float64) - first_s
     stretches: list[list[float]] = []
     for second in seconds:
         begun_s = keyframes_s[keyframes_s <= second].max(initial=0.0)
@@ -149,8 +111,9 @@ def _frames(path: str | os.PathLike[str], first_s: float, seconds: range) -> Ite
             stretches[-1][1] = second + 1.25
         else:
             stretches.append([second, second + 1.25])
-    for start_s, end_s in stretches:
-        yield from decode_frames(path, width_px=_WIDE, height_px=_HIGH, gray=True, start_s=first_s + start_s, end_s=first_s + end_s)
+    decode = child.frames if child else decode_frames
+    for start, end in stretches:
+        yield from decode(path, width_px=_WIDE, height_px=_HIGH, gray=True, start_s=first_s + start, end_s=first_s + end, gaps=[])
 
 
 def _quarters(frames: Iterable[Frame], first_s: float, seconds: range) -> Iterator[tuple[int, NDArray[np.float32]]]:

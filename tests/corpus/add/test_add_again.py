@@ -1,6 +1,5 @@
 """Adding and making small copies, stopped and started again: only what was in flight is done again, and the end is the same."""
 
-import json
 import os
 import signal
 import subprocess
@@ -17,13 +16,12 @@ import pytest
 from ghostpad.base.pad import PAD_DIM
 from ghostpad.base.records import actions_table, write_table
 from ghostpad.cli.main import main
-from ghostpad.corpus.add import ledger as add_ledger
+from ghostpad.corpus.add import batch as add_batch
 from ghostpad.corpus.add.add import AddCounts, add_videos
+from ghostpad.corpus.add.check import GONE
 from ghostpad.corpus.add.find import find_videos
-from ghostpad.corpus.add.ledger import GONE
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.proxies import make_proxies
-from ghostpad.corpus.summary import summarise
 
 
 def clip(path: Path, seed: int, frames: int = 20, size: int = 64) -> Path:
@@ -53,21 +51,19 @@ def kill_when(words: list[str], ready: Callable[[], bool]) -> None:
     assert process.wait() == -signal.SIGKILL, "it was over before it could be killed"
 
 
-def finish(words: list[str]) -> str:
-    return subprocess.run([sys.executable, "-m", "ghostpad", *words], check=True, capture_output=True, text=True).stdout
+def finish(words: list[str], status: int = 0) -> str:
+    done = subprocess.run([sys.executable, "-m", "ghostpad", *words], capture_output=True, text=True)
+    assert done.returncode == status, done.stderr
+    return done.stdout
 
 
 def contents(root: Path, *folders: str) -> dict[str, bytes]:
     paths = [path for folder in folders for path in sorted((root / folder).rglob("*")) if path.is_file()]
-    return {str(path.relative_to(root)): path.read_bytes() for path in [*paths, root / "videos.parquet"]}
+    return {str(path.relative_to(root)): path.read_bytes() for path in paths}
 
 
 def times(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if not path.name.startswith(".")}
-
-
-def entries(root: Path) -> list[dict]:
-    return [json.loads(line) for line in (root / "add" / "ledger.jsonl").read_text().splitlines()]
 
 
 @pytest.fixture
@@ -81,21 +77,20 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
-def test_killed_adding_goes_on_with_the_file_it_was_at(folder: Path, tmp_path: Path) -> None:
-    add(Corpus.create(tmp_path / "whole"), folder)
+def test_killed_adding_takes_what_it_had_copied_and_goes_on(folder: Path, tmp_path: Path) -> None:
+    whole = Corpus.create(tmp_path / "whole")
+    add(whole, folder)
     root, words = tmp_path / "c", ["corpus", "add", str(tmp_path / "c"), str(folder)]
-    ledger = root / "add" / "ledger.jsonl"
+    before: dict[str, int] = {}
     for done in (1, 4):
-        kill_when(words, lambda: ledger.exists() and ledger.read_bytes().count(b"\n") >= done)  # noqa: B023  (called here)
-        before = {name: at for name, at in times(root / "videos").items() if f'"id": "{Path(name).stem}"' in ledger.read_text()}
-        assert len(before) >= done and not Corpus.open(root).list_videos(), "the table is written at the end"
-    told = finish(words)
-    assert f"{8 - len(before)} videos added" in told
+        kill_when(words, lambda: (root / "videos").is_dir() and len(times(root / "videos")) >= done)  # noqa: B023  (called here)
+        assert before.items() <= times(root / "videos").items(), "a finished video was copied again"
+        before = times(root / "videos")
+    assert "1 broken" in finish(words, status=1)
     assert before.items() <= times(root / "videos").items(), "a finished video was copied again"
-    told_of = [entry["id"] for entry in entries(root) if entry.get("id")]
-    assert len(told_of) == len(set(told_of)) == 9, "a file was taken twice"
-    folders = ("videos", "actions", "cache")
-    assert contents(root, *folders) == contents(tmp_path / "whole", *folders)
+    assert not [path for path in (root / "videos").iterdir() if path.name.startswith(".")], "what the kill left is gone"
+    assert Corpus.open(root).list_videos() == whole.list_videos()
+    assert contents(root, "videos", "actions", "cache") == contents(whole.root, "videos", "actions", "cache")
 
 
 def test_killed_copying_makes_only_the_copy_in_flight_again(folder: Path, tmp_path: Path) -> None:
@@ -114,14 +109,15 @@ def test_killed_copying_makes_only_the_copy_in_flight_again(folder: Path, tmp_pa
     assert not [path for path in copies.iterdir() if path.name.startswith(".")], "what the kill left is gone"
 
 
-def test_the_table_is_written_a_few_times_for_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(add_ledger, "LEAST_ROWS", 5)
+def test_rows_are_written_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(add_batch, "EVERY_S", 1e9)
+    monkeypatch.setattr(add_batch, "MOST_ROWS", 25)
     (tmp_path / "in").mkdir()
     for seed in range(60):
         clip(tmp_path / "in" / f"{seed}.mp4", seed, frames=2, size=32)
     corpus = Corpus.create(tmp_path / "c")
     assert add(corpus, tmp_path / "in").added == 60 == len(corpus.ok_ids())
-    assert sum("written" in entry for entry in entries(corpus.root)) == 5, "at 5, 10, 20 and 40 rows, and at the end"
+    assert corpus.catalogue.version() == 1 + 3, "at 25 and 50 rows, and at the end"
 
 
 def test_known_files_are_not_opened_again(folder: Path, tmp_path: Path) -> None:
@@ -136,27 +132,30 @@ def test_known_files_are_not_opened_again(folder: Path, tmp_path: Path) -> None:
                 out.mux(packet)
     counts = add(corpus, folder)
     assert (counts.added, counts.present, len(counts.broken)) == (8, 1, 1) and counts.same == {str(remade): "2"}
-    before = (corpus.root / "add" / "ledger.jsonl").read_bytes()
+    before = corpus.catalogue.version()
     for path in folder.glob("*.mp4"):  # whoever reads them now is found out
         stat = path.stat()
         path.write_bytes(b"\0" * stat.st_size)
         os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     counts = add(corpus, folder)
-    assert (counts.added, counts.present, counts.same) == (0, 10, {str(remade): "2"})
-    assert (corpus.root / "add" / "ledger.jsonl").read_bytes() == before
+    assert (counts.added, counts.present, counts.same, len(counts.broken)) == (0, 9, {str(remade): "2"}, 1)
+    assert corpus.catalogue.version() == before
     os.utime(folder / "5.mp4")  # touched: looked at again
-    assert len(add(corpus, folder).broken) == 1
+    assert len(add(corpus, folder).broken) == 2
 
 
-def test_a_torn_ledger_and_a_better_copy_of_a_broken_file(folder: Path, tmp_path: Path) -> None:
+def test_a_better_copy_of_a_broken_file_takes_its_place_and_nothing_old_with_it(folder: Path, tmp_path: Path) -> None:
     corpus = Corpus.create(tmp_path / "c")
     add(corpus, folder)
-    with open(corpus.root / "add" / "ledger.jsonl", "ab") as file:
-        file.write(b'{"key": "half')
+    old = [corpus.root / "actions" / "idm-1" / "torn.parquet", corpus.proxy_path(64, "torn")]
+    for path in old:
+        path.parent.mkdir(parents=True)
+        path.write_text("of the broken one")
     clip(folder / "torn.mp4", 99, frames=60)
     clip(folder / "new.mp4", 100, frames=60)
     assert add(corpus, folder).added == 2
-    assert {"torn", "new"} < set(corpus.ok_ids()) and summarise(corpus)["broken"] == {}
+    assert {"torn", "new"} < set(corpus.ok_ids()) and not corpus.ids("broken")
+    assert corpus.video("torn").attempts == 0 and not any(path.exists() for path in old)
     assert add(corpus, folder).present == 10
 
 
@@ -180,13 +179,15 @@ def test_a_source_that_was_away_and_is_back_leaves_all_fine(folder: Path, tmp_pa
     assert main(["corpus", "proxy", str(corpus.root)]) == 0
     assert "8 videos cannot be read" in capsys.readouterr().out and corpus.list_videos() == before, "reading changes no status"
     counts = add(corpus, corpus.root / "videos")  # the corpus's own links, which lead nowhere
-    assert counts.gone == [str(number) for number in range(8)] and (counts.added, len(counts.broken)) == (0, 0) and not corpus.ok_ids()
+    assert (
+        list(counts.gone) == [str(number) for number in range(8)] and (counts.added, len(counts.broken)) == (0, 0) and not corpus.ok_ids()
+    )
     assert {video.reason for video in corpus.list_videos() if video.status == "missing"} == {GONE}
     assert main(["corpus", "status", str(corpus.root)]) == 0
     assert f"missing: {GONE}: 8 videos" in capsys.readouterr().out
     away.rename(folder)
     counts = add(corpus, folder, link=True)
-    assert len(counts.back) == 8 and (counts.added, counts.gone) == (0, []) and corpus.list_videos() == before
+    assert len(counts.back) == 8 and (counts.added, counts.gone) == (0, {}) and corpus.list_videos() == before
     assert main(["corpus", "proxy", str(corpus.root)]) == 0
     assert "8 copies made" in capsys.readouterr().out
 
@@ -198,7 +199,7 @@ def test_a_video_that_was_marked_by_an_outage_is_healed_and_a_lost_copy_is_made_
     corpus.add_video(replace(corpus.video("3"), status="broken", reason="3.mp4 does not exist"))  # as older versions did
     corpus.video_path("5").unlink()
     counts = add(corpus, folder)
-    assert sorted(counts.back) == ["3", "5"] and counts.gone == [] and (counts.added, counts.joined) == (0, 0)
+    assert sorted(counts.back) == ["3", "5"] and counts.gone == {} and (counts.added, counts.joined) == (0, 0)
     assert corpus.list_videos() == before and corpus.video_path("5").read_bytes() == (folder / "5.mp4").read_bytes()
 
 
@@ -212,4 +213,4 @@ def test_a_corpus_inside_the_folder_does_not_take_its_own_files(folder: Path) ->
 
 def test_footage_inside_the_corpus_folder_is_footage(folder: Path) -> None:
     corpus = Corpus.create(folder.parent)
-    assert add(corpus, folder).added == 8 and add(corpus, folder).present == 9
+    assert add(corpus, folder).added == 8 and add(corpus, folder).present == 8

@@ -11,8 +11,10 @@ from ghostpad.base.pad import PAD_DIM
 from ghostpad.base.records import Video, actions_table, write_table
 from ghostpad.cli.main import main
 from ghostpad.corpus.add.add import AddCounts, add_videos
+from ghostpad.corpus.add.batch import Batch, Entry
+from ghostpad.corpus.add.files import ADDED, FileRow, Files
 from ghostpad.corpus.add.find import find_videos
-from ghostpad.corpus.add.ledger import ADDED, AddLedger
+from ghostpad.corpus.add.known import KnownBytes
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.nitrogen.index import index_shards
 from ghostpad.corpus.nitrogen.source import find_sources
@@ -98,12 +100,14 @@ def test_footage_added_before_its_labels_were_indexed_gets_them(shard: Path, tmp
     assert row(corpus, "gone").status == "ok" and row(corpus, "gone").labels == "raw" and "gone" in corpus.ids_with_rows("recorded")
 
 
-def test_labels_that_are_indexed_while_a_row_waits_to_be_written_stay(corpus: Corpus) -> None:
-    ledger, old = AddLedger(corpus), row(corpus, "gone")
-    ledger.note("key", "gone.mp4", "hash", ADDED, "gone", replace(old, status="ok", reason=None, sha256="hash"))
+def test_labels_that_are_indexed_while_a_row_waits_to_be_written_stay(corpus: Corpus, tmp_path: Path) -> None:
+    batch, old = Batch(corpus, KnownBytes(corpus), Files(corpus)), row(corpus, "gone")
+    (source,) = find_videos([str(film(tmp_path / "gone.mp4"))], {})
+    file = FileRow(source.key(), None, source.name, "hash", ADDED, "gone", None, 0, "")
+    batch.add(Entry(source, file, replace(old, status="ok", reason=None, sha256="hash"), old))
     boxed = {"overlay_px": (1.0, 2.0, 3.0, 4.0), "overlay_of_px": (64, 48)}
     corpus.add_video(replace(old, **boxed))
-    ledger.write()
+    batch.commit()
     assert row(corpus, "gone") == replace(old, **boxed, status="ok", reason=None, sha256="hash")
 
 
@@ -153,6 +157,6 @@ def test_a_manifest_that_cannot_work_is_refused(text: str, kind: type[Exception]
 def test_the_command_says_what_was_joined(corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     film(tmp_path / "in" / "gone.mp4")
     film(tmp_path / "in" / "v1.part.mp4", seconds=1)
-    assert main(["corpus", "add", str(corpus.root), str(tmp_path / "in")]) == 0
+    assert main(["corpus", "add", str(corpus.root), str(tmp_path / "in")]) == 1
     told = capsys.readouterr().out
     assert "1 videos added (1 of them footage of indexed labels)" in told and "not taken:" in told and "labels of 'v1.part' end at" in told

@@ -120,7 +120,7 @@ def test_text_that_is_not_utf8_two_tables_and_dates_are_refused(video: Path, cap
     assert "both clip.csv and clip.parquet are beside it: remove one" in add(video)[0].unread["clip"]
     video.with_suffix(".csv").unlink()
     assert "pts_s is '1970-01-01" in add(video)[0].unread["clip"]
-    assert main(["corpus", "add", str(video.parent.parent / "c"), str(video.parent)]) == 0
+    assert main(["corpus", "add", str(video.parent.parent / "c"), str(video.parent)]) == 1
     assert "clip was added without the rows beside it: clip.parquet: pts_s is" in capsys.readouterr().out
 
 
