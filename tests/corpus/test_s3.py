@@ -47,7 +47,9 @@ def test_a_manifest_names_objects(bucket: Any, tmp_path: Path) -> None:
     assert rows["second"].status == "broken" and "cannot be read" in rows["second"].reason
 
 
-def test_a_corpus_there_takes_footage_once_and_heals(bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_corpus_there_takes_footage_once_and_heals(
+    bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name, frames in (("one", 60), ("two", 90)):
         (tmp_path / "in").mkdir(exist_ok=True)
@@ -66,6 +68,9 @@ def test_a_corpus_there_takes_footage_once_and_heals(bucket: Any, tmp_path: Path
     for video in corpus.each("ok"):
         assert bucket.info(f"bucket/c/{video.path}")["size"] == video.size_bytes
     assert len(bucket.ls("bucket/c/videos")) == 2
+    words = ["corpus", "add", "s3://bucket/c", str(tmp_path / "in")]
+    assert main(words) == 1 and "0 videos added, 2 were there, 0 duplicates, 1 broken" in capsys.readouterr().out
+    assert main([*words, "--link"]) == 2 and "--link needs a corpus on this machine" in capsys.readouterr().err
 
 
 def test_shards_are_indexed_from_there_as_from_here(bucket: Any, tmp_path: Path) -> None:
