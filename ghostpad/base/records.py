@@ -197,26 +197,13 @@ FILES = pa.schema(
 )
 """Columns of the files that were read to be added."""
 
-PRINTS = pa.schema(
-    [
-        pa.field("id", _TEXT, nullable=False),
-        pa.field("sha256", _TEXT),  # of the footage that they were made of
-        pa.field("codes", pa.binary(), nullable=False),  # see ghostpad.corpus.add.similar
-    ]
-)
-"""Columns of the codes by which videos with like pictures are found."""
+PRINTS = pa.schema([pa.field("id", _TEXT, nullable=False), pa.field("sha256", _TEXT), pa.field("codes", pa.binary(), nullable=False)])
+"""Columns of the codes by which like pictures are found (ghostpad.corpus.add.similar), with the hash of the footage they are of."""
 
 SCHEMAS: Mapping[str, pa.Schema] = {
-    "videos": VIDEOS,
-    "actions": ACTIONS,
-    "labels": LABELS,
-    "chunks": CHUNKS,
-    "verdicts": VERDICTS,
-    "failures": FAILURES,
-    "downloads": DOWNLOADS,
-    "files": FILES,
-    "prints": PRINTS,
-}
+    "videos": VIDEOS, "actions": ACTIONS, "labels": LABELS, "chunks": CHUNKS, "verdicts": VERDICTS, "failures": FAILURES,
+    "downloads": DOWNLOADS, "files": FILES, "prints": PRINTS,
+}  # fmt: skip
 """Every table kind and its columns."""
 
 VERSIONS: Mapping[str, int] = dict.fromkeys(SCHEMAS, 1) | {"videos": 3, "actions": 2}

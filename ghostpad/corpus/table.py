@@ -34,8 +34,7 @@ from ghostpad.corpus.runs import Opened, Run, damaged, groups_of, joined, newest
 INLINE_ROWS, INLINE_BYTES = 4096, 1 << 22
 """Most rows that a commit holds itself; more go into a file beside it (a guess between opening files and rewriting rows)."""
 
-MOST_FILES = 24
-"""Files before the newest of them are merged (a guess)."""
+MOST_FILES = 24  # before the newest of them are merged (a guess)
 
 GROWTH = 4
 """How many times larger than all newer files together a file must be to stay out of a merge. So a row is rewritten about once whenever the
@@ -108,14 +107,10 @@ class Table:
                 state = self._after_removal(state, error)
 
     def news(self, seen: set[str], columns: Sequence[str]) -> Iterator[pa.Table]:
-        """The rows of the files that `seen` does not name, oldest file first; their names are added to it.
-
-        Asked again with the same set, it gives what has changed since, in any process, and what was merged since, which may be all.
-        """
-        for run in self._refresh().runs:
-            if run.name not in seen:
-                yield from self._groups(run, columns)
-                seen.add(run.name)
+        """The rows of files that `seen` does not name yet, oldest first: asked again, what changed since, and what was merged since."""
+        for run in (run for run in self._refresh().runs if run.name not in seen):
+            yield from self._groups(run, columns)
+            seen.add(run.name)
 
     def find(self, keys: Iterable[str]) -> list[dict[str, Any]]:
         """The rows with these keys, by key, as columns by name; keys without a row are left out. Reads the groups that may hold them."""

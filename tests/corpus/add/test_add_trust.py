@@ -37,6 +37,7 @@ from ghostpad.corpus.add.names import ids_of, slug
 from ghostpad.corpus.folder import Corpus
 from ghostpad.lab.made_up.many_videos import write_many
 from ghostpad.lab.made_up.videos import write_sample
+from ghostpad.video import child as video_child
 from ghostpad.video.child import Limits, VideoChild
 
 
@@ -296,7 +297,7 @@ def test_d07_recorded_rows_that_no_pad_gives_are_refused_with_a_reason(corpus: C
 def test_a_decoder_that_hangs_costs_the_video_and_not_the_run(corpus: Corpus, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Stuck(VideoChild):
         def __init__(self) -> None:
-            super().__init__(Limits(stall_s=3))
+            super().__init__(Limits(stall_s=5))
 
         def stamps(self, path: Any) -> Any:
             if Path(path).stat().st_size == (folder / "1.mp4").stat().st_size and self.pid:
@@ -305,10 +306,11 @@ def test_a_decoder_that_hangs_costs_the_video_and_not_the_run(corpus: Corpus, fo
 
     with monkeypatch.context() as patch:
         patch.setattr(add_module, "VideoChild", Stuck)
+        patch.setattr(video_child, "_START_S", 5)
         counts = add(corpus, folder)
     assert counts.added == 2 and corpus.ok_ids() == ["0", "2"]
-    assert counts.broken[str(folder / "1.mp4")] == corpus.video("1").reason and "for 3 s" in str(corpus.video("1").reason)
-    assert add(corpus, folder, retry="FOR 3 S").added == 1 and corpus.ok_ids() == ["0", "1", "2"]
+    assert counts.broken[str(folder / "1.mp4")] == corpus.video("1").reason and "for 5 s" in str(corpus.video("1").reason)
+    assert add(corpus, folder, retry="FOR 5 S").added == 1 and corpus.ok_ids() == ["0", "1", "2"]
 
 
 def test_d24_a_new_video_is_compared_with_few_and_not_with_all_of_its_length(
