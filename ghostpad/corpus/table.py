@@ -44,8 +44,7 @@ KEPT_S, KEPT_MERGED_S = 600.0, 86_400.0
 """How long commits and merged files stay that the newest version does not need, for those who are reading them (a guess). Ages are
 differences of two files' times, so that nobody's clock matters but that of the disk or the object store."""
 
-SWEEP_EVERY = 96
-"""Versions between two looks for files that nothing needs (a guess)."""
+SWEEP_EVERY = 96  # versions between two looks for files that nothing needs (a guess)
 
 _SUFFIX, _NEVER = ".commit", (-math.inf, -math.inf)
 
