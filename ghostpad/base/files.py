@@ -11,12 +11,12 @@ import json
 import os
 import shutil
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 from typing import Any, TextIO
 
 from upath import UPath
@@ -24,7 +24,7 @@ from upath import UPath
 from ghostpad.base.errors import FormatError, MissingError, SettingsError
 from ghostpad.base.places import AnyPlace, Place, place_errors
 
-_TURN_S, _POLL_S = 0.5, 0.001
+_TURN_S = 0.5
 
 
 class _NoLocks(Exception):
@@ -268,12 +268,19 @@ def turn(folder: Place) -> Iterator[None]:
 
 
 def _wait(handle: TextIO) -> None:
-    until_s = time.monotonic() + _TURN_S
-    while time.monotonic() < until_s:
-        with suppress(BlockingIOError):
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        time.sleep(_POLL_S)
+    """Wait for the lock as the kernel lets one wait, in turn; a thread of its own does, because that has no end while a holder sleeps."""
+    with suppress(BlockingIOError):
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return
+    waiting = Thread(target=_lock, args=(os.dup(handle.fileno()),), daemon=True)
+    waiting.start()
+    waiting.join(_TURN_S)
+
+
+def _lock(handle: int) -> None:
+    with suppress(OSError):
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    os.close(handle)
 
 
 def write_json(path: AnyPlace, value: Any) -> None:

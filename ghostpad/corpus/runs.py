@@ -21,8 +21,9 @@ from ghostpad.base.errors import FormatError
 from ghostpad.base.files import atomic_path
 from ghostpad.base.places import Place
 
-GROUP_ROWS, GROUP_BYTES = 8192, 1 << 24
-"""Rows of a group, which is the least that is read of a file: about 5 ms (measured)."""
+GROUP_ROWS, GROUP_BYTES = 2048, 1 << 24
+"""Rows of a group, which is the least that is read of a file. With 8192, finding a row among a million takes 16 ms instead of 9, and
+reading four columns of all of them 1.0 s instead of 1.3 (measured on a busy machine)."""
 
 _TAIL_BYTES = 8  # of a parquet file: the length of its footer, and its mark
 

@@ -25,10 +25,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ghostpad.base.errors import FormatError, MissingError
-from ghostpad.base.files import turn, write_new
+from ghostpad.base.files import turn
 from ghostpad.base.places import Place, changed_s, place_errors
 from ghostpad.base.records import SCHEMAS, read_table
-from ghostpad.corpus.commits import Commit, commit_bytes, read_commit
+from ghostpad.corpus.commits import Commit, create_commit, read_commit
 from ghostpad.corpus.runs import Opened, Run, damaged, groups_of, joined, newest, open_run, rows_in, with_keys, write_run
 
 INLINE_ROWS, INLINE_BYTES = 4096, 1 << 22
@@ -289,7 +289,7 @@ class Table:
         version, commit = state.version + 1, Commit(rows, runs, state.id)
         path = self._path(_name(version))
         try:
-            _create(path, commit, self.kind)
+            create_commit(path, commit, self.kind)
         except FileExistsError:
             return False
         if not self._will_be_read(state.version, commit):
@@ -372,17 +372,6 @@ class Table:
         for name in names:
             with suppress(FileNotFoundError):
                 self._path(name).unlink()
-
-
-def _create(path: Place, commit: Commit, kind: str) -> None:
-    """Create the file of a version. Raises `FileExistsError` if another process has."""
-    try:
-        write_new(path, commit_bytes(commit, kind))
-    except FileExistsError:
-        with suppress(FileNotFoundError):
-            if read_commit(path, kind).id == commit.id:
-                return  # the answer to a first request was lost, and the driver sent another
-        raise
 
 
 def _name(version: int) -> str:

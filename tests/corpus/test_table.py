@@ -27,6 +27,7 @@ from ghostpad.base.errors import FormatError
 from ghostpad.base.pad import LAYOUT
 from ghostpad.base.places import Place, place
 from ghostpad.base.records import Video, videos_table
+from ghostpad.corpus import commits as commits_module
 from ghostpad.corpus import runs as runs_module
 from ghostpad.corpus import table as table_module
 from ghostpad.corpus.table import Table
@@ -244,7 +245,7 @@ def test_others_may_commit_merge_and_sweep_before_any_write(others: int, small: 
         real(path, body)
 
     chance, done = random.Random(others), [0]
-    small.setattr(table_module, "write_new", write_new)
+    small.setattr(commits_module, "write_new", write_new)
     for number in range(8):
         add_one(one, keys[number % 3])
     assert sum(counts_in(one).values()) == sum(counts_in(table_in(tmp_path)).values()) == 8 + done[0]
@@ -303,7 +304,7 @@ def test_an_answer_that_was_lost_is_no_second_change(small: pytest.MonkeyPatch, 
         real(path, body)
 
     table.put(rows_of({"a": 0}))
-    small.setattr(table_module, "write_new", twice)
+    small.setattr(commits_module, "write_new", twice)
     for _ in range(20):
         add_one(table, "a")
     assert counts_in(table_in(tmp_path)) == {"a": 20}

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from ghostpad.base.errors import MissingError, SettingsError
 from ghostpad.base.files import safe_name
-from ghostpad.base.pad import PAD_DIM
+from ghostpad.base.pad import LAYOUT, PAD_DIM
 from ghostpad.base.records import Video, actions_table
 from ghostpad.cli.main import main
 from ghostpad.corpus.add import add as add_module
@@ -287,9 +287,7 @@ def test_d07_recorded_rows_that_no_pad_gives_are_refused_with_a_reason(corpus: C
             column = good.column(name).to_numpy(zero_copy_only=False).copy()
             column[row] = value
             table = good.set_column(good.schema.get_field_index(name), good.schema.field(name), [column])
-            pq.write_table(
-                table.replace_schema_metadata({"ghostpad.table": "actions/2", "ghostpad.layout": "xbox-25/1"}), folder / "0.parquet"
-            )
+            pq.write_table(table.replace_schema_metadata({"ghostpad.table": "actions/2", "ghostpad.layout": LAYOUT}), folder / "0.parquet")
             counts = add(corpus, folder / "0.mp4")
             assert counts.unread.keys() == {"0"} and corpus.actions("recorded", "0") is None, (name, value)
 
