@@ -32,14 +32,15 @@ class _NoLocks(Exception):
 
 
 @contextmanager
-def atomic_path(path: AnyPlace) -> Iterator[Path]:
+def atomic_path(path: AnyPlace, *, derived: bool = False) -> Iterator[Path]:
     """Yield an empty temporary file of this machine with the same suffix, to be written in place; it becomes `path` on success, and is
-    removed otherwise."""
+    removed otherwise. What is `derived` and checked when it is read need not survive a power cut: it is not flushed to the disk (5 ms)."""
     target = _place(path)
     with scratch_path(target) as temporary:
         yield temporary
         if isinstance(target, Path):
-            _flush(temporary)
+            if not derived:
+                _flush(temporary)
             os.replace(temporary, target)
         else:
             target.fs.put_file(str(temporary), target.path)

@@ -13,6 +13,7 @@ GROUPS: Groups = {
         "record": Command("ghostpad.lab.made_up.record", "lab_record", "record with a drawn controller, a lag, or as NitroGen shards"),
     },
     "Benchmarks": {
+        "bench add": Command("ghostpad.lab.bench.add", "bench_add", "what adding short videos costs as a corpus grows"),
         "bench align": Command("ghostpad.lab.bench.align", "bench_align", "how well known lags are measured, by game, player and quality"),
         "bench catalogue": Command("ghostpad.lab.bench.catalogue", "bench_catalogue", "what a catalogue costs as it grows, beside SQLite"),
         "bench index": Command("ghostpad.lab.bench.index", "bench_index", "what indexing a shard costs beside tar -tzf"),
