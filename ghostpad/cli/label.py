@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
+from ghostpad.base.table import few_lines
 from ghostpad.cli.arguments import CorpusPath
 from ghostpad.corpus.folder import Corpus, unreadable_lines
-
-MOST_LINES = 12
-"""Most videos that are listed with a reason of one kind."""
 
 
 def label(corpus: CorpusPath, *, idm: Path, workers: int = 0, retry: str | None = None) -> int:
@@ -30,11 +28,7 @@ def label(corpus: CorpusPath, *, idm: Path, workers: int = 0, retry: str | None 
         f"{corpus}: {done.made} videos ({done.minutes:.1f} min) labelled as {done.source}, {done.present} before",
         *unreadable_lines(corpus, done.unreadable),
         *([skipped] if done.skipped else []),
-        *_few([f"  {id}: {reason}" for id, reason in sorted((done.skipped | done.in_parts).items())]),
+        *few_lines([f"  {id}: {reason}" for id, reason in sorted((done.skipped | done.in_parts).items())], "videos"),
         sep="\n",
     )
     return 1 if done.unreadable or done.skipped else 0
-
-
-def _few(lines: list[str]) -> list[str]:
-    return lines if len(lines) <= MOST_LINES else [*lines[: MOST_LINES - 1], f"  and {len(lines) - MOST_LINES + 1} more"]

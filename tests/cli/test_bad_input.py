@@ -154,7 +154,7 @@ def test_a_file_with_sound_alone_is_reported_and_the_rest_is_labelled(
     corpus = Corpus.open(shutil.copytree(small.wild, tmp_path / "wild"))
     sound_only(corpus.root / "videos" / "song.mp4")
     corpus.add_video(Video(id="song"))
-    assert main(["label", str(corpus.root), "--idm", str(idm_run)]) == 0
+    assert main(["label", str(corpus.root), "--idm", str(idm_run)]) == 1
     told = capsys.readouterr()
     assert "1 videos" in told.out and "  song: " in told.out and "song.mp4" in told.out and "Traceback" not in told.err
     assert corpus.video("song") == Video("song"), "reading it changed nothing"

@@ -1,5 +1,6 @@
 """The commands that read a corpus do the same with one at an address: the real S3 driver against a server on this machine."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ def test_a_recorded_corpus_is_read_and_written_there(
     bucket: Any, small: Any, small_idm_flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
-    bucket.put(f"{small.novice}/", f"{WHERE}/", recursive=True)
+    copy = shutil.copytree(small.novice, tmp_path / "novice", ignore=shutil.ignore_patterns("cache"))
+    bucket.put(f"{copy}/", f"{WHERE}/", recursive=True)
     corpus, here = Corpus.open(WHERE), Corpus.open(small.novice)
     ids = here.ok_ids()
 

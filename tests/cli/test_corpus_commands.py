@@ -135,7 +135,7 @@ def test_status_of_labels_footage_and_both_says_what_lacks(tmp_path: Path, capsy
     (tmp_path / "in" / "torn.mp4").write_bytes(b"no video")
     corpus = str(tmp_path / "c")
     assert main(["corpus", "index", str(tmp_path / "SHARD_0000.tar.gz"), "--out", corpus]) == 0
-    assert main(["corpus", "add", corpus, str(tmp_path / "in"), "--game", "hades"]) == 0
+    assert main(["corpus", "add", corpus, str(tmp_path / "in"), "--game", "hades"]) == 1, "one file is torn"
     capsys.readouterr()
     assert main(["corpus", "status", corpus]) == 0
     told = capsys.readouterr().out.splitlines()

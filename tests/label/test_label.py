@@ -247,3 +247,16 @@ def test_a_bad_run_stops_before_any_work(wild: Corpus, idm_run: Path, tmp_path: 
 
 def test_an_empty_corpus_is_labelled_in_no_time(idm_run: Path, tmp_path: Path) -> None:
     assert label_corpus(Corpus.create(tmp_path / "empty"), idm_run, workers=2).made == 0
+
+
+def test_a_corpus_at_an_address_is_labelled_like_one_in_a_folder(
+    bucket: Any, wild: Corpus, whole: bytes, idm_run: Path, tmp_path: Path
+) -> None:
+    leave_out(wild, "v0", "v1")
+    wild.video_path("v1").write_bytes(b"no video")
+    bucket.put(f"{wild.root}/", "s3://bucket/c/", recursive=True)
+    words = ["label", "s3://bucket/c", "--idm", str(idm_run)]
+    assert main(words) == 1 and main([*words, "--retry", "all", "--workers", "1"]) == 1
+    there, source = Corpus.open("s3://bucket/c"), label_source_of(idm_run)
+    assert there.ids_with_rows(source) == ["v0"] and there.actions_path(source, "v0").read_bytes() == whole
+    assert Failures(there, source).known()["v1"].attempts == 2
