@@ -1,10 +1,10 @@
 """`ghostpad corpus index`: read NitroGen's labels into a corpus."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
+from ghostpad.cli.arguments import PlacePath
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.nitrogen.index import index_shards
 from ghostpad.corpus.nitrogen.source import find_sources
@@ -13,7 +13,7 @@ _Shards = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar
 
 
 def corpus_index(
-    shards: _Shards, *, out: Path, games: str | None = None, labels: Literal["raw", "processed"] = "raw", workers: int | None = None
+    shards: _Shards, *, out: PlacePath, games: str | None = None, labels: Literal["raw", "processed"] = "raw", workers: int | None = None
 ) -> int:
     """Index shards of NitroGen's labels: which videos they cover, and every row of the pad.
 
@@ -23,7 +23,7 @@ def corpus_index(
 
     Args:
         shards: SHARD_*.tar.gz files, folders of them, extracted folders, or URLs of those (s3://, https://, hf://, with the fsspec driver).
-        out: The corpus folder.
+        out: The corpus, a folder or an address, made if there is none.
         games: Games to index, with commas, in any spelling (default: all).
         labels: Which labels to read. One corpus holds one kind, because they mean different things.
         workers: Threads that read and write tables (default: one a core).

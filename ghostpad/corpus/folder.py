@@ -8,6 +8,7 @@
     chunks.parquet                    the pieces that a dataset's labels came in, table kind "chunks"
     nitrogen/<shard>-<hash>.parquet   the same by finished shard, see ghostpad.corpus.nitrogen.index
     verdicts/<name>.parquet           what a filter kept and dropped
+    add/ fetch/ failures/             tables of files that were added, of downloads, and of what could not be done to single videos
     cache/                            derived, may be deleted at any time; of a corpus at an address, in the user's own cache folder
 
 Every file appears whole or not at all, so it can be read while others write, on this machine and on others. A corpus of an earlier version
