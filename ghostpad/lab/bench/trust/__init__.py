@@ -1,0 +1,1 @@
+"""What a corpus survives: kills, two machines, outages, lost outputs, full disks, damage, broken footage."""
