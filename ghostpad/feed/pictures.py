@@ -51,7 +51,10 @@ def pictures(corpus: Corpus, video: Video, spec: WindowSpec, crf: int | None = N
         with corpus.footage(video) as source:
             pts_s, frames = _decode(source, spec, crf, video_mask(video, source))
             masks = mask_shares(video, source)
-        with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        with (
+            atomic_path(path) as temporary,
+            open(temporary, "w+b") as file,
+        ):  # to a "wb" numpy writes past Python, and loses the error's number
             for array in (frames, pts_s, np.array(masks).reshape(-1, 4), np.array(made_of)):
                 np.save(file, array)
         return _read(path)[0]

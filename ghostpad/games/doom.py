@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ghostpad.base.errors import SettingsError
+from ghostpad.base.errors import PlaceError, SettingsError
 from ghostpad.base.pad import PRESSED, Pad, is_stick, neutral, slot
 from ghostpad.games.players import HOLD_FRAMES, RandomPlayer, hold_frames
 from ghostpad.games.spec import Frame, Game, GameSpec, Player, Step, games_extra
@@ -150,7 +150,12 @@ class Doom(Game):
         if sys.platform == "linux" and os.access(script, os.X_OK):  # some systems forbid running temporary files
             engine.set_vizdoom_path(script)
         with chdir(self._folder.name):  # the engine leaves `_vizdoom/` and `_vizdoom.ini` where it is started
-            engine.init()
+            try:
+                engine.init()
+            except (vizdoom.MessageQueueException, vizdoom.SharedMemoryException) as error:
+                raise PlaceError(
+                    f"{self.spec.name} cannot start ({error}): make room in /dev/shm, and run the same command again"
+                ) from None
         self._engine = engine
 
 

@@ -126,7 +126,10 @@ class Pictures:
         return None
 
     def _keep(self, id: str, sha256: str | None, prints: Prints) -> None:
-        with atomic_path(self._path(id, sha256), derived=True) as temporary, open(temporary, "wb") as file:
+        with (
+            atomic_path(self._path(id, sha256), derived=True) as temporary,
+            open(temporary, "w+b") as file,
+        ):  # "w+b": as ghostpad.feed.pictures
             np.save(file, prints)
 
     def _kept(self, id: str, sha256: str | None) -> Prints | None:
