@@ -79,10 +79,11 @@ def record_corpus(
     corpus, stem = Corpus.create(inside), f"{game}-{player}-s{seed}"
     videos = _begun(corpus, stem)
     truths = [_truth_path(corpus, video.id, withhold) for video in videos]
-    if any(video.overlay_px != _overlay_px(overlay, engine.spec) for video in videos):
-        raise SettingsError(f"{out} holds {stem} recorded with another --overlay or --corner: use those of before, or another --out")
     flags = _flags_of(overlay) | {"--crf": crf, "--lag-frames": lag_frames, "--withhold": withhold is not None}
-    _keep_flags(corpus.root / "recording" / f"{stem}.json", flags, truths)
+    kept = corpus.root / "recording" / f"{stem}.json"
+    if not kept.exists() and any(video.overlay_px != _overlay_px(overlay, engine.spec) for video in videos):  # set-mask may have set others
+        raise SettingsError(f"{out} holds {stem} recorded with another --overlay or --corner: use those of before, or another --out")
+    _keep_flags(kept, flags, truths)
     shown, played, swaps = count(_frames(videos) + 1), count(), overlay.swaps if overlay else ()
 
     def play(number: int, frames: int, on_frame: Callable[[], object]) -> Video:

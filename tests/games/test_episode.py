@@ -217,3 +217,16 @@ def test_d20_a_recording_on_a_full_disk_ends_and_the_same_command_goes_on(tmp_pa
     for out in ("c", "whole"):
         assert main([*command, str(tmp_path / out)]) == 0
     assert files_of(tmp_path / "c") == files_of(tmp_path / "whole")
+
+
+def test_d03_a_recording_whose_mask_was_set_by_hand_is_made_again(tmp_path: Path) -> None:
+    command = ["record", "racing", "--player", "novice", "--minutes", "0.05", "--seed", "1", "--out", str(tmp_path / "c")]
+    assert main(command) == 0
+    corpus = Corpus.open(tmp_path / "c")
+    (video,) = corpus.list_videos()
+    assert main(["corpus", "set-mask", str(tmp_path / "c"), video.id, "--box", "4", "4", "20", "20"]) == 0
+    (masked,), rows = corpus.list_videos(), corpus.actions_path("recorded", video.id)
+    before = rows.read_bytes()
+    rows.unlink()
+    assert main(command) == 0
+    assert rows.read_bytes() == before and corpus.list_videos() == [masked] and masked.overlay_px == (4, 4, 20, 20)
