@@ -6,6 +6,7 @@ Writes about 70 small files into a folder, 2 MB and some seconds of CPU. Some ar
 import os
 import socket
 import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -68,7 +69,8 @@ def _odd(folder: Path) -> list[MadeVideo]:
     """Files that are odd and sound."""
 
     def good(name: str, coding: str = "h264", frames: int = FRAMES, **how: object) -> MadeVideo:
-        return MadeVideo(name, write_video(folder / name, coding, **how), "good", frames)  # type: ignore[arg-type]
+        seed = zlib.crc32(name.encode())  # pictures of its own: `corpus add` keeps the same ones once
+        return MadeVideo(name, write_video(folder / name, coding, seed=seed, **how), "good", frames)  # type: ignore[arg-type]
 
     steps = np.random.default_rng(0).choice([1, 1, 1, 2, 5], FRAMES - 1)
     made = [
@@ -206,8 +208,9 @@ def _no_videos(folder: Path) -> list[MadeVideo]:
     made = [MadeVideo(name, folder / name, "broken", reason="is not a video|is empty|no pictures|no frame") for name in contents]
     picture = write_video(folder / "picture.mp4", "mjpeg", stamps=[0], container="image2")
     made.append(MadeVideo(picture.name, picture, "broken", reason="is not a video"))
-    for name, container in (("sound.m4a", None), ("sound.mp4", None), ("sound.mkv", None), ("sound-called.avi", "mp4")):
-        made.append(MadeVideo(name, write_sound(folder / name, container), "broken", reason="no pictures, only sound"))
+    sounds = {"sound.m4a": None, "sound.mp4": None, "sound.mkv": None, "sound-called.avi": "mp4"}
+    for blocks, (name, container) in enumerate(sounds.items(), 40):  # no two with the same bytes
+        made.append(MadeVideo(name, write_sound(folder / name, blocks, container), "broken", reason="no pictures, only sound"))
     unknown = write_video(folder / "unknown-codec.mp4")
     _patch(unknown, unknown.read_bytes().index(b"avc1", 100), b"zzzz")
     made.append(MadeVideo(unknown.name, unknown, "broken", reason="no decoder|is not a video|no pictures"))
@@ -226,7 +229,7 @@ def _no_files(folder: Path) -> list[MadeVideo]:
     for name, target in links.items():
         (folder / name).symlink_to(target)
     names = ["pipe.mp4", "socket.mp4", "folder.mp4", *links]
-    return [MadeVideo(name, folder / name, "broken", reason="is not a file|does not exist") for name in names]
+    return [MadeVideo(name, folder / name, "broken", reason="not a file|does not exist|cannot be read") for name in names]
 
 
 def _bombs(folder: Path) -> list[MadeVideo]:

@@ -3,6 +3,7 @@
 Writes files; 60 frames of 96 x 64 cost 0.02 (MPEG-4) to 0.3 (AV1) CPU-seconds. The same arguments give the same pictures.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -66,6 +67,7 @@ def write_video(
 ) -> Path:
     """A video with a frame at each of `stamps` / `clock_hz` seconds. The container is named, or follows from the file's name."""
     how = CODINGS[coding]
+    os.environ.setdefault("SVT_LOG", "1")  # or the encoder of AV1 prints its settings, and has no other way to be told
     with av.open(str(path), "w", format=container, options=dict(options or {})) as out:
         stream = out.add_stream(how.encoder, rate=FPS, options=dict(how.options))
         assert isinstance(stream, VideoStream)
@@ -81,11 +83,11 @@ def write_video(
     return path
 
 
-def write_sound(path: Path, container: str | None = None) -> Path:
-    """A file with a second of silence and no picture."""
+def write_sound(path: Path, blocks: int = 44, container: str | None = None) -> Path:
+    """A file with silence, 23 ms a block, and no picture."""
     with av.open(str(path), "w", format=container) as out:
         stream = out.add_stream("aac", rate=44100, layout="mono")
-        for index in range(44):
+        for index in range(blocks):
             frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
             frame.sample_rate, frame.pts, frame.time_base = 44100, 1024 * index, Fraction(1, 44100)
             out.mux(stream.encode(frame))

@@ -1,126 +1,105 @@
-"""Trials with disks: away and back, outputs lost or cut off, full, read-only, damaged."""
+"""Trials with disks: away and back, outputs lost or cut off, damage."""
 
 import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ghostpad.lab.bench.trust.stage import Stage, Trial, bug_in, difference, file_limit, is_root, run, run_whole, state_of
+from ghostpad.lab.bench.trust.stage import LONGEST_S, Stage, Trial, ended_badly, name_of, run, run_whole
 
-FULL_AT_BYTES = (0, 2_000, 20_000)
-"""Sizes beyond which no file may grow: at once, in the catalogue, and in the middle of footage and rows."""
-
-
-def outages(stage: Stage, expected: dict[str, Any]) -> Trial:
-    """The disk of linked footage is away while every command runs, and comes back: the same commands must mend everything."""
-    trial, root = Trial("outage and return"), stage.corpus("outages")
-    source, away = root.with_name("disk"), root.with_name("disk-away")
-    shutil.copytree(stage.footage, source)
-    chain = stage.chain(root)
-    chain[0] = ["corpus", "add", str(root), str(source), "--link"]
-    run_whole(chain[0])
-    source.rename(away)
-    for words in [*chain[1:], ["corpus", "status", str(root)], chain[0]]:
-        done = run(words)
-        trial.expect(not bug_in(done), f"ghostpad {' '.join(words[:2])} while the disk is away: {bug_in(done)}")
-    away.rename(source)
-    for words in chain:
-        done = run(words)
-        trial.expect(done.returncode == 0, f"ghostpad {' '.join(words[:2])} after the return: {done.stdout[-200:]}{done.stderr[-200:]}")
-    trial.expect(not (lost := difference(expected, state_of(root))), f"after the return: {lost}")
-    return trial
+PARTS = ("videos", "actions", "proxy", "verdicts", "nitrogen")
+"""Folders of a corpus whose files commands make again."""
 
 
-def outputs(stage: Stage, expected: dict[str, Any], rng: np.random.Generator) -> Trial:
-    """Outputs are deleted and cut off: the same commands must make them again, with the same bytes."""
-    trial, root = Trial("outputs deleted and cut off"), stage.corpus("outputs")
-    chain = stage.chain(root)
-    for words in chain:
-        run_whole(words)
-    for part in ("videos", "actions", "proxy", "verdicts"):
-        files = sorted(path for path in (root / part).rglob("*") if path.is_file() and not path.name.startswith("."))
-        for cut in (False, True):
-            path = files[int(rng.integers(len(files)))]
-            path.unlink() if not cut else os.truncate(path, min(1000, path.stat().st_size // 2))
-            for words in chain:
-                run(words)
-            found = state_of(root)
-            trial.expect(not (lost := difference(expected, found)), f"{path.name} {'cut off' if cut else 'deleted'}: {lost}")
-    return trial
+def outages(stage: Stage, rng: np.random.Generator) -> Trial:
+    """A disk is away while every command runs, and comes back: that of linked footage, and that of the corpus in the middle of the work.
 
-
-def full(stage: Stage, expected: dict[str, Any]) -> Trial:
-    """Every command meets a full disk: it must end with a message, and with room the same command must go on."""
-    trial = Trial("full disks")
-    for size_bytes in FULL_AT_BYTES:
-        root = stage.corpus(f"full-{size_bytes}")
-        for words in stage.chain(root):
-            done = run(words, before=file_limit(size_bytes))
-            what = f"ghostpad {' '.join(words[:2])} with room for {size_bytes} bytes a file"
-            trial.expect(not bug_in(done), f"{what}: {bug_in(done)}")
+    The same commands must mend everything.
+    """
+    trial = Trial("outage and return")
+    _source_away(trial, stage)
+    for make in (stage.added, stage.brought):
+        way = make(f"away-{make.__name__}")
+        for words in way.commands:
+            done = _while_away(words, way.root, rng.uniform(0.5, 2.0))
+            trial.expect(not ended_badly(done), f"{name_of(words)} while the corpus's disk is away: {ended_badly(done)}")
             run_whole(words)
-        trial.expect(not (lost := difference(expected, state_of(root))), f"after full disks: {lost}")
+        way.check(trial, "after the corpus's disk was away")
     return trial
 
 
-def read_only(stage: Stage, expected: dict[str, Any]) -> Trial:
-    """Every command meets a corpus that it may only read: reading works, writing ends with a message, and nothing changes."""
-    trial, root = Trial("read-only disk"), stage.corpus("read-only")
-    for words in stage.chain(root):
-        run_whole(words)
-    with _read_only(root):
-        for words in [*stage.chain(root), ["corpus", "status", str(root)], ["corpus", "set-mask", str(root), "--all", "--none"]]:
-            done = run(words)
-            trial.expect(not bug_in(done), f"ghostpad {' '.join(words[:2])} on a read-only disk: {bug_in(done)}")
-    trial.expect(not (lost := difference(expected, state_of(root))), f"after reading: {lost}")
+def _source_away(trial: Trial, stage: Stage) -> None:
+    way = stage.added("outages")
+    source, away = way.root.with_name("disk"), way.root.with_name("disk-away")
+    shutil.copytree(stage.footage, source)
+    way.commands[0] = ["corpus", "add", str(way.root), str(source), "--link"]
+    run_whole(way.commands[0])
+    source.rename(away)
+    for words in [*way.commands[1:], ["corpus", "status", str(way.root)], way.commands[0]]:
+        done = run(words)
+        trial.expect(not ended_badly(done), f"{name_of(words)} while the footage's disk is away: {ended_badly(done)}")
+    away.rename(source)
+    for words in way.commands:
+        done = run(words)
+        trial.expect(done.returncode == 0, f"{name_of(words)} after the return: {done.stdout[-200:]}{done.stderr[-200:]}")
+    way.check(trial, "after the return of the footage's disk")
+
+
+def _while_away(words: Sequence[str], root: Path, after_s: float) -> subprocess.CompletedProcess[str]:
+    """Run a command, and rename the folder of its corpus away from some moment to its end. What it writes in its place is in vain."""
+    away = root.with_name(f"{root.name}-away")
+    with subprocess.Popen([sys.executable, "-m", "ghostpad", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        time.sleep(after_s)
+        is_away = root.exists()
+        if is_away:
+            root.rename(away)
+        out, error = process.communicate(timeout=LONGEST_S)
+    if is_away:
+        shutil.rmtree(root, ignore_errors=True)
+        away.rename(root)
+    return subprocess.CompletedProcess(list(words), process.returncode, out, error)
+
+
+def outputs(stage: Stage, rng: np.random.Generator) -> Trial:
+    """Of each kind of output one is deleted and another cut off: the same commands must make them again, with the same bytes."""
+    trial = Trial("outputs deleted and cut off")
+    for make in (stage.added, stage.brought):
+        way = make(f"outputs-{make.__name__}")
+        way.run_whole()
+        for part in PARTS:
+            files = sorted(path for path in (way.root / part).rglob("*") if path.is_file() and not path.name.startswith("."))
+            hurt = [files[at] for at in rng.permutation(len(files))[:2]]
+            for path, cut in zip(hurt, (False, True), strict=False):
+                path.unlink() if not cut else os.truncate(path, min(1000, path.stat().st_size // 2))
+            if not hurt:
+                continue
+            for words in way.commands:
+                run_whole(words)
+            way.check(trial, f"after {' and '.join(path.name for path in hurt)} of {part} was deleted and cut off")
     return trial
-
-
-@contextmanager
-def _read_only(root: Path) -> Iterator[None]:
-    """A bind mount for root, to whom rights mean nothing; else rights."""
-    if not is_root():
-        folders = [root, *(path for path in root.rglob("*") if path.is_dir())]
-        for folder in folders:
-            folder.chmod(0o555)
-        yield
-        for folder in folders:
-            folder.chmod(0o755)
-        return
-    _mount("--bind", str(root), str(root))
-    try:
-        _mount("-o", "remount,ro,bind", str(root))
-        yield
-    finally:
-        subprocess.run(["umount", str(root)], check=True, capture_output=True)
-
-
-def _mount(*words: str) -> None:
-    subprocess.run(["mount", *words], check=True, capture_output=True)
 
 
 def damage(stage: Stage, rng: np.random.Generator, count: int) -> Trial:
-    """Single bytes of the catalogue are changed: `corpus status` must say so, or say what it said before."""
-    trial, root = Trial("damaged catalogues"), stage.corpus("damage")
-    for step in stage.chain(root):
-        run_whole(step)
-    words = ["corpus", "status", str(root), "--json"]
+    """Single bits of the catalogue are flipped: `corpus status` must say so, or say what it said before."""
+    trial, way = Trial("damaged catalogues"), stage.added("damage")
+    way.run_whole()
+    words = ["corpus", "status", str(way.root), "--json"]
     before = json.loads(run_whole(words))
-    files = sorted(path for path in (root / "catalogue").iterdir() if not path.name.startswith("."))
+    files = sorted(path for path in (way.root / "catalogue").iterdir() if not path.name.startswith("."))
     for _ in range(count):
         path = files[int(rng.integers(len(files)))]
-        body = bytearray(path.read_bytes())
-        body[int(rng.integers(len(body)))] ^= 1 << int(rng.integers(8))
         whole = path.read_bytes()
+        body = bytearray(whole)
+        body[int(rng.integers(len(body)))] ^= 1 << int(rng.integers(8))
         path.write_bytes(bytes(body))
         done = run(words)
-        told = done.returncode == 1 and path.name in done.stderr and not bug_in(done)
+        told = done.returncode == 1 and path.name in done.stderr and not ended_badly(done)
         trial.expect(told or (done.returncode == 0 and json.loads(done.stdout) == before), f"{path.name}: {done.stderr[-200:]}")
         path.write_bytes(whole)
     return trial

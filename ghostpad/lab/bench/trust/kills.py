@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ghostpad.base.progress import Advance
 from ghostpad.base.records import Video
 from ghostpad.corpus.folder import Corpus
-from ghostpad.lab.bench.trust.stage import Stage, Trial, difference, kill, run_whole, start, state_of
+from ghostpad.lab.bench.trust.stage import Stage, Trial, kill, name_of, run_whole, start
 
 WRITERS, CHANGES = 8, 25
 """Processes that change one catalogue at once, and changes of each."""
@@ -22,19 +21,21 @@ OTHER_MACHINE = ("unshare", "--pid", "--fork", "--mount-proc")
 """Puts a command into a PID namespace of its own, as in a container: its process ids may be those of others."""
 
 
-def kill_at_random(stage: Stage, expected: dict[str, Any], count: int, rng: np.random.Generator, advance: Advance) -> Trial:
-    """Kill each command of the chain again and again at random moments, then let it end: the corpus must be that of no kill."""
-    trial, root = Trial("kills at random moments"), stage.corpus("kills")
-    for words in stage.chain(root):
-        longest_s = _seconds(words, root)
-        for _ in range(count):
-            process = start(words)
-            time.sleep(rng.uniform(0.2, 1.0) * longest_s)
-            trial.tried += process.poll() is None
-            kill(process)
-            advance(1)
-        run_whole(words)
-    trial.expect(not (lost := difference(expected, state_of(root))), f"after kills: {lost}")
+def kill_at_random(stage: Stage, count: int, rng: np.random.Generator, advance: Advance) -> Trial:
+    """Kill each command again and again at random moments, then let it end: the corpus must be that of no kill."""
+    trial = Trial("kills at random moments")
+    for make in (stage.added, stage.brought):
+        way = make(f"kills-{make.__name__}")
+        for words in way.commands:
+            longest_s = _seconds(words, way.root)
+            for _ in range(count):
+                process = start(words)
+                time.sleep(rng.uniform(0.2, 1.0) * longest_s)
+                trial.tried += process.poll() is None
+                kill(process)
+                advance(1)
+            run_whole(words)
+        way.check(trial, "after kills")
     return trial
 
 
@@ -76,15 +77,17 @@ def _change(root: Path, writer: int) -> None:
             corpus.change([id], lambda video: replace(video, attempts=video.attempts + 1))
 
 
-def machines(stage: Stage, expected: dict[str, Any], separate: bool) -> Trial:
-    """Each command of the chain runs twice at the same time, in two PID namespaces if possible: the corpus must be that of one."""
+def machines(stage: Stage, separate: bool) -> Trial:
+    """Each command runs twice at the same time, in two PID namespaces if possible: the corpus must be that of one."""
     within = OTHER_MACHINE if separate else ()
-    trial, root = Trial(f"two {'PID namespaces' if separate else 'processes'} on one corpus"), stage.corpus("machines")
-    for words in stage.chain(root):
-        both = [start(words, within) for _ in range(2)]
-        for process in both:
-            trial.expect(process.wait() == 0, f"ghostpad {' '.join(words[:2])} ended with status {process.returncode}")
-    trial.expect(not (lost := difference(expected, state_of(root))), f"after two at once: {lost}")
-    left = [str(path.relative_to(root)) for path in root.rglob(".*.tmp-*")]
-    trial.expect(not left, f"temporary files are left: {', '.join(left[:4])}")
+    trial = Trial(f"two {'PID namespaces' if separate else 'processes'} on one corpus")
+    for make in (stage.added, stage.brought):
+        way = make(f"machines-{make.__name__}")
+        for words in way.commands:
+            both = [start(words, within) for _ in range(2)]
+            for process in both:
+                trial.expect(process.wait() == 0, f"{name_of(words)} ended with status {process.returncode}")
+        way.check(trial, "after two at once")
+        left = [str(path.relative_to(way.root)) for path in way.root.rglob(".*.tmp-*")]
+        trial.expect(not left, f"temporary files are left: {', '.join(left[:4])}")
     return trial

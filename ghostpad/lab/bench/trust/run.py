@@ -17,16 +17,26 @@ from ghostpad.base.progress import progress
 from ghostpad.base.table import text_table
 from ghostpad.lab.bench.common import check_counts, show
 from ghostpad.lab.bench.trust.broken import broken
-from ghostpad.lab.bench.trust.disks import damage, full, outages, outputs, read_only
+from ghostpad.lab.bench.trust.disks import damage, outages, outputs
 from ghostpad.lab.bench.trust.kills import OTHER_MACHINE, kill_at_random, machines, writers
-from ghostpad.lab.bench.trust.stage import Trial, make_stage, run_whole, state_of
+from ghostpad.lab.bench.trust.obstacles import full, read_only
+from ghostpad.lab.bench.trust.stage import Trial, make_stage
 
 TRIALS = ("kills", "writers", "machines", "outages", "outputs", "full", "read-only", "damage", "broken")
 """The trials by name, in order."""
 
+_COMMANDS = 9  # that are killed
+
 
 def bench_trust(
-    *, only: tuple[str, ...] = (), kills: int = 20, damages: int = 60, videos: int = 6, seed: int = 0, out: Path | None = None
+    *,
+    only: tuple[str, ...] = (),
+    kills: int = 10,
+    damages: int = 40,
+    videos: int = 6,
+    good: int = 40,
+    seed: int = 0,
+    out: Path | None = None,
 ) -> int:
     """Try to make a corpus lose something: kill commands, run two at once, take disks away, fill, lock and damage them, add broken files.
 
@@ -34,33 +44,30 @@ def bench_trust(
 
     Args:
         only: Trials to run: kills, writers, machines, outages, outputs, full, read-only, damage, broken (default: all).
-        kills: Kills of each of four commands.
+        kills: Kills of each of nine commands.
         damages: Bits that are flipped in the catalogue, one at a time.
         videos: Sound videos in each corpus.
+        good: Sound videos beside the broken ones.
         seed: Where all chance comes from.
         out: The JSON file to write.
     """
-    check_counts(kills=kills, damages=damages, videos=videos)
+    check_counts(kills=kills, damages=damages, videos=videos, good=good)
     if problems := [f"no trial called '{name}': {nearest(name, TRIALS)}" for name in only if name not in TRIALS]:
         raise SettingsError(problems)
     wanted = [name for name in TRIALS if not only or name in only]
-    with tempfile.TemporaryDirectory(prefix="ghostpad-trust-") as temporary:
-        stage = make_stage(Path(temporary), videos)
-        for words in stage.chain(stage.corpus("expected")):
-            run_whole(words)
-        expected = state_of(stage.corpus("expected"))
+    with tempfile.TemporaryDirectory(prefix="ghostpad-trust-") as temporary, make_stage(Path(temporary), videos) as stage:
         rng = np.random.default_rng(seed)
-        with progress("trust", 4 * kills * ("kills" in wanted) + len(wanted), "trials") as advance:
+        with progress("trust", _COMMANDS * kills * ("kills" in wanted) + len(wanted), "trials") as advance:
             run: dict[str, Callable[[], Trial]] = {
-                "kills": lambda: kill_at_random(stage, expected, kills, rng, advance),
+                "kills": lambda: kill_at_random(stage, kills, rng, advance),
                 "writers": lambda: writers(stage),
-                "machines": lambda: machines(stage, expected, _may_separate()),
-                "outages": lambda: outages(stage, expected),
-                "outputs": lambda: outputs(stage, expected, rng),
-                "full": lambda: full(stage, expected),
-                "read-only": lambda: read_only(stage, expected),
+                "machines": lambda: machines(stage, _may_separate()),
+                "outages": lambda: outages(stage, rng),
+                "outputs": lambda: outputs(stage, rng),
+                "full": lambda: full(stage),
+                "read-only": lambda: read_only(stage),
                 "damage": lambda: damage(stage, rng, damages),
-                "broken": lambda: broken(stage, 40),
+                "broken": lambda: broken(stage, good),
             }
             trials = []
             for name in wanted:

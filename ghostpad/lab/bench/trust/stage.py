@@ -3,20 +3,30 @@
 Commands are processes of their own, `python -m ghostpad ...`, so that they can be killed, limited and put on another machine.
 """
 
-import hashlib
 import os
 import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property, partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from ghostpad.base.errors import FormatError
-from ghostpad.corpus.folder import Corpus
+from ghostpad.base.files import file_sha256
+from ghostpad.base.records import Video
+from ghostpad.corpus.folder import Corpus, stems
+from ghostpad.corpus.nitrogen.videos import NOT_FETCHED
 from ghostpad.lab.made_up.broken_videos import make_good_videos
+from ghostpad.lab.made_up.nitrogen_shards import SampleChunk, sample_files, write_shard
+
+GAME = "doom"
+"""What is recorded."""
 
 LONGEST_S = 600.0
 """No command may take longer (a guess, many times what each takes)."""
@@ -44,47 +54,128 @@ class Trial:
 
 @dataclass(frozen=True)
 class Stage:
-    """A folder with footage to add, one recorded corpus, and an IDM that learned a little from it."""
+    """A folder with footage to add, and an IDM that learned a little from a recording."""
 
     folder: Path
     videos: int
+    site: str
+    """The address at which a server of this process has the footage."""
+
+    @property
+    def shard(self) -> Path:
+        """A shard of a dataset's labels."""
+        return self.folder / "SHARD_0000.tar.gz"
 
     @property
     def footage(self) -> Path:
         """Small sound videos."""
         return self.folder / "footage"
 
-    @property
+    @cached_property
     def idm(self) -> Path:
-        """The run of the IDM."""
-        return self.folder / "idm"
+        """The run of an IDM, trained now if it is not there."""
+        run, recorded = self.folder / "idm", self.folder / "recorded"
+        if not (run / "model.safetensors").exists():
+            run_whole(self.recording(recorded))
+            run_whole(self.training(recorded, run))
+        return run
 
     def corpus(self, name: str) -> Path:
         """Where a trial has its corpus."""
         return self.folder / "corpora" / name
 
-    def chain(self, corpus: Path) -> list[list[str]]:
-        """The commands that take the footage to verdicts, in order."""
-        return [
-            ["corpus", "add", str(corpus), str(self.footage)],
-            ["corpus", "proxy", str(corpus), "--px", "32"],
-            ["label", str(corpus), "--idm", str(self.idm)],
-            ["filter", str(corpus)],
+    def added(self, name: str) -> "Way":
+        """A corpus to which the footage is added, and what is made of it."""
+        root = self.corpus(name)
+        commands = [
+            ["corpus", "add", str(root), str(self.footage)],
+            ["corpus", "proxy", str(root), "--px", "32"],
+            ["label", str(root), "--idm", str(self.idm)],
+            ["filter", str(root)],
         ]
+        return Way(root, commands, lambda: self._added)
 
+    def brought(self, name: str) -> "Way":
+        """A corpus, begun, that knows the videos of the site; footage and pads come in the other ways, and are looked after."""
+        root = self.corpus(name)
+        videos = {f"site-{number}": path.name for number, path in enumerate(sorted(self.footage.iterdir())[:2])}
+        rows = (Video(id, url=f"{self.site}/{file}", status="missing", reason=NOT_FETCHED) for id, file in videos.items())
+        Corpus.create(root).put_videos(rows)
+        commands = [
+            self.recording(root),
+            ["corpus", "index", str(self.shard), "--out", str(root)],
+            ["corpus", "fetch", str(root), "--videos", ",".join(videos)],
+            ["corpus", "set-mask", str(root), f"{GAME}-novice-s1-e0000", "--box", "4", "4", "40", "40"],
+            ["corpus", "align", str(root)],
+        ]
+        return Way(root, commands, lambda: self._brought)
 
-def make_stage(folder: Path, videos: int) -> Stage:
-    """Make the footage, and train the IDM; what is there is kept."""
-    stage = Stage(folder, videos)
-    if not stage.footage.exists():
-        stage.footage.mkdir(parents=True)
-        make_good_videos(stage.footage, videos)
-    if not (stage.idm / "model.safetensors").exists():
-        recorded = folder / "recorded"
-        run_whole(["record", "doom", "--player", "novice", "--minutes", "0.1", "--seed", "1", "--out", str(recorded)])
+    def recording(self, root: Path) -> list[str]:
+        """The command that records a few seconds."""
+        return ["record", GAME, "--player", "novice", "--minutes", "0.1", "--seed", "1", "--out", str(root)]
+
+    def training(self, corpus: Path, out: Path) -> list[str]:
+        """The command that trains an IDM."""
         flags = [word for name, value in _SMALL_IDM.items() for word in (f"--{name}", str(value))]
-        run_whole(["train", "idm", str(recorded), "--out", str(stage.idm), *flags])
-    return stage
+        return ["train", "idm", str(corpus), "--out", str(out), *flags]
+
+    @cached_property
+    def _added(self) -> dict[str, Any]:
+        return self.added("expected").run_whole()
+
+    @cached_property
+    def _brought(self) -> dict[str, Any]:
+        return self.brought("expected-too").run_whole()
+
+
+@dataclass(frozen=True)
+class Way:
+    """A corpus of a trial, the commands that make it, in order, and what it holds in the end if nothing happens to it."""
+
+    root: Path
+    commands: list[list[str]]
+    expected: Callable[[], dict[str, Any]]
+
+    def run_whole(self) -> dict[str, Any]:
+        """Run all commands. Returns what the corpus holds then; raises `FormatError` if one fails."""
+        for words in self.commands:
+            run_whole(words)
+        return state_of(self.root)
+
+    def check(self, trial: Trial, when: str) -> None:
+        """Count as lost what the corpus does not hold as it should."""
+        lost = difference(self.expected(), state_of(self.root))
+        trial.expect(not lost, f"{when}: {lost}")
+
+
+@contextmanager
+def make_stage(folder: Path, videos: int) -> Iterator[Stage]:
+    """Make the footage, which a server has while the block runs; what is there is kept."""
+    footage = folder / "footage"
+    if not footage.exists():
+        footage.mkdir(parents=True)
+        make_good_videos(footage, videos)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(footage))) as server:
+        stage = Stage(folder, videos, f"http://127.0.0.1:{server.server_address[1]}")
+        write_shard(stage.shard, sample_files([SampleChunk(rows=60, duration_s=1)]))
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield stage
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    """Says nothing of requests, nor of a client that was killed."""
+
+    def handle(self) -> None:
+        with suppress(ConnectionError):
+            super().handle()
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 def run(words: Sequence[str], *, before: Callable[[], None] | None = None) -> subprocess.CompletedProcess[str]:
@@ -124,16 +215,28 @@ def file_limit(size_bytes: int) -> Callable[[], None]:
 
 
 def state_of(root: Path) -> dict[str, Any]:
-    """What a corpus holds: its rows, and the hash of each file of footage and rows. Times and numbers of attempts do not count."""
-    corpus = Corpus.open(root)
-    state: dict[str, Any] = {f"row {video.id}": {**video.columns(), "attempts": None} for video in corpus.each()}
-    for part in ("videos", "actions", "proxy"):
-        for path in sorted((root / part).rglob("*")):
-            if path.is_file():
-                state[str(path.relative_to(root))] = hashlib.sha256(path.read_bytes()).hexdigest()
-    if (root / "verdicts" / "default.parquet").exists():
-        state["verdicts"] = corpus.verdicts("default").to_pylist()
+    """What a corpus holds: its rows, and hashes of footage, small copies and rows. Names of footage, times and attempts do not count."""
+    corpus, named, state = Corpus.open(root), set[str](), dict[str, Any]()
+    for video in corpus.each():
+        named.add(Path(video.path).name)
+        state[f"row {video.id}"] = {**video.columns(), "attempts": None, "path": None}
+        state[f"footage of {video.id}"] = _hash(root / video.path)
+    for path in _files(root / "videos"):
+        if path.name not in named:
+            state[f"videos/{path.name}, of no video"] = None
+    for path in (path for part in ("actions", "proxy") for path in _files(root / part)):
+        state[str(path.relative_to(root))] = _hash(path)
+    state |= {"chunks": corpus.chunks().to_pylist()}
+    state |= {f"verdicts {name}": corpus.verdicts(name).to_pylist() for name in stems(root / "verdicts")}
     return state
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _hash(path: Path) -> str | None:
+    return file_sha256(path) if path.exists() else None
 
 
 def difference(expected: dict[str, Any], found: dict[str, Any]) -> str:
@@ -144,11 +247,18 @@ def difference(expected: dict[str, Any], found: dict[str, Any]) -> str:
     return "; ".join(words)
 
 
-def bug_in(done: subprocess.CompletedProcess[str]) -> str:
-    """In words how a command ended that did not end as one may: by a signal or a traceback; "" for an ordinary end."""
+def ended_badly(done: subprocess.CompletedProcess[str]) -> str:
+    """In words how a command ended that did not end as one may: by a signal, a traceback, or in silence; "" for an ordinary end."""
     if done.returncode < 0:
         return f"ended by signal {-done.returncode}"
-    return f"traceback: {done.stderr.strip().splitlines()[-1][:200]}" if "Traceback" in done.stderr else ""
+    if "Traceback" in done.stderr:
+        return f"traceback: {done.stderr.strip().splitlines()[-1][:200]}"
+    return "failed without a word" if done.returncode and not (done.stdout + done.stderr).strip() else ""
+
+
+def name_of(words: Sequence[str]) -> str:
+    """A command without its flags, for people."""
+    return " ".join(["ghostpad", *words[: 2 if words[0] in ("corpus", "train") else 1]])
 
 
 def is_root() -> bool:
