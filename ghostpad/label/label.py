@@ -131,19 +131,22 @@ class _Labeller:
         self._child = VideoChild()
 
     def __call__(self, video: Video) -> list[Gap] | Exception:
-        """Write the rows of a video: the stretches that have none, or why it could not be labelled."""
+        """Write the rows of a video: the stretches that have none, or why it could not be labelled.
+
+        Raises `OSError` where they cannot be written: the next video's could not either, and the run ends.
+        """
         gaps: list[Gap] = []
         try:
             with self._corpus.footage(video) as path:
                 table = self._idm.label(path, game=video.game, mask=video_mask(video, path), child=self._child, gaps=gaps)
-            told = {"gaps": json.dumps([list(astuple(gap)) for gap in gaps])} if gaps else {}
-            self._corpus.write_actions(self._source, video.id, table, self._facts | told)
         except (MediaError, MissingError, PlaceError) as error:
             return error
         except place_errors() as error:
             if (told_error := place_error(error)) is None:
                 raise
             return told_error
+        told = {"gaps": json.dumps([list(astuple(gap)) for gap in gaps])} if gaps else {}
+        self._corpus.write_actions(self._source, video.id, table, self._facts | told)
         return gaps
 
     def close(self) -> None:

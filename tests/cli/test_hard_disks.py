@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from ghostpad.cli.main import main
+from ghostpad.corpus.failures import Failures
 from ghostpad.corpus.folder import Corpus
 from ghostpad.lab.made_up.small_videos import write_video
+from ghostpad.label.label import label_source_of
 
 WITHOUT_RIGHTS = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
 """Lets rights on files hold for root too."""
@@ -94,3 +96,12 @@ def test_d20_training_and_games_tell_of_a_full_disk(small: Any, small_idm_flags:
     record = ["record", "doom", "--player", "novice", "--minutes", "0.05", "--out", str(tmp_path / "r")]
     check_told(ghostpad(record, preexec_fn=room_for(2_000)), "make room")
     assert main(record) == 0
+
+
+def test_d20_labelling_ends_at_the_first_rows_that_the_disk_does_not_take(commands: list[list[str]], tmp_path: Path) -> None:
+    add, _, label, _ = commands
+    assert main(add) == 0
+    done = ghostpad(label, preexec_fn=room_for(4_000))  # enough for a row of the failures, not for a video's rows
+    check_told(done, "file too large")
+    assert not Failures(Corpus.open(tmp_path / "c"), label_source_of(label[-1])).known()
+    assert main(label) == 0

@@ -176,7 +176,7 @@ def test_a_source_that_was_away_and_is_back_leaves_all_fine(folder: Path, tmp_pa
     add(corpus, folder, link=True)
     before = corpus.list_videos()
     folder.rename(away)
-    assert main(["corpus", "proxy", str(corpus.root)]) == 0
+    assert main(["corpus", "proxy", str(corpus.root)]) == 1
     assert "8 videos cannot be read" in capsys.readouterr().out and corpus.list_videos() == before, "reading changes no status"
     counts = add(corpus, corpus.root / "videos")  # the corpus's own links, which lead nowhere
     assert (
