@@ -80,10 +80,8 @@ def record_corpus(
     videos = _begun(corpus, stem)
     truths = [_truth_path(corpus, video.id, withhold) for video in videos]
     flags = _flags_of(overlay) | {"--crf": crf, "--lag-frames": lag_frames, "--withhold": withhold is not None}
-    kept = corpus.root / "recording" / f"{stem}.json"
-    if not kept.exists() and any(video.overlay_px != _overlay_px(overlay, engine.spec) for video in videos):  # set-mask may have set others
-        raise SettingsError(f"{out} holds {stem} recorded with another --overlay or --corner: use those of before, or another --out")
-    _keep_flags(kept, flags, truths)
+    others = any(video.overlay_px != _overlay_px(overlay, engine.spec) for video in videos)
+    _keep_flags(corpus.root / "recording" / f"{stem}.json", flags, truths, others)
     shown, played, swaps = count(_frames(videos) + 1), count(), overlay.swaps if overlay else ()
 
     def play(number: int, frames: int, on_frame: Callable[[], object]) -> Video:
@@ -116,8 +114,11 @@ def _flags_of(overlay: Overlay | None) -> dict[str, Any]:
     return {flag: drawn[name] for name, flag in _OVERLAY_FLAGS.items()}
 
 
-def _keep_flags(path: Place, flags: Mapping[str, Any], truths: Sequence[Place]) -> None:
-    """As `keep_settings`. Raises `SettingsError` too if no truth of an earlier run is there and it may have been left elsewhere."""
+def _keep_flags(path: Place, flags: Mapping[str, Any], truths: Sequence[Place], others: bool) -> None:
+    """As `keep_settings`. Raises `SettingsError` too if no truth of an earlier run is there and it may have been left elsewhere, or where no
+    flags were kept and videos have `others` boxes of controllers; where they were, `ghostpad corpus set-mask` may have set those."""
+    if others and not path.exists():
+        raise SettingsError(f"{path.stem} was recorded with another --overlay or --corner: use those of before, or another --out")
     noted = path.exists() and "--withhold" in read_json(path)  # earlier versions did not
     if truths and (flags["--withhold"] or not noted) and not any(truth.exists() for truth in truths):
         raise SettingsError(f"{path.stem} is recorded, but its truth is not at {truths[0]}: use the --withhold of before, or another --out")
