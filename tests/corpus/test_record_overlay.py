@@ -87,7 +87,7 @@ def test_the_same_command_gives_the_same_bytes_and_records_nothing_twice(shards:
     assert main([*RECORD, "--as-nitrogen", "--lag-frames", "4", "--out", str(shards)]) == 0
     assert (shards / "SHARD_0000.tar.gz").read_bytes() == before and "0 of them recorded now" in capsys.readouterr().out
     assert main([*RECORD[:-1], "top-right", "--as-nitrogen", "--lag-frames", "4", "--out", str(shards)]) == 2
-    assert "another --overlay" in capsys.readouterr().err
+    assert "another --corner" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
