@@ -155,10 +155,12 @@ _ADVICE = {
 
 def place_error(error: Exception) -> PlaceError | None:
     """The error to tell a user for one of `place_errors()` that no program can help: a full, read-only, unplugged or forbidden disk, a lost
-    connection, lost credentials. None for others, which are bugs."""
+    connection, lost credentials, a folder that has gone with what is in it. None for others, which are bugs."""
     if isinstance(error, OSError) and error.errno in _ADVICE:
         where = " ".join(str(name) for name in (error.filename, error.filename2) if name) or "a file"
         return PlaceError(f"{where}: {os.strerror(error.errno).lower()}: {_ADVICE[error.errno]}")
+    if isinstance(error, FileNotFoundError) and error.filename and not os.path.isdir(os.path.dirname(os.path.abspath(error.filename))):
+        return PlaceError(f"{error.filename}: its folder is gone: bring the disk back, and run the same command again")
     if isinstance(error, PermissionError) or type(error).__module__.startswith("botocore"):
         return PlaceError(f"the place cannot be used ({error}): check its address, keys and connection, then run the same command again")
     return None

@@ -115,8 +115,8 @@ def _flags_of(overlay: Overlay | None) -> dict[str, Any]:
 
 
 def _keep_flags(path: Place, flags: Mapping[str, Any], truths: Sequence[Place], others: bool) -> None:
-    """As `keep_settings`. Raises `SettingsError` too if no truth of an earlier run is there and it may have been left elsewhere, or where no
-    flags were kept and videos have `others` boxes of controllers; where they were, `ghostpad corpus set-mask` may have set those."""
+    """As `keep_settings`. Raises `SettingsError` too if no truth of an earlier run is there and it may have been left elsewhere, or where
+    no flags were kept and videos have `others` boxes of controllers; where they were, `ghostpad corpus set-mask` may have set those."""
     if others and not path.exists():
         raise SettingsError(f"{path.stem} was recorded with another --overlay or --corner: use those of before, or another --out")
     noted = path.exists() and "--withhold" in read_json(path)  # earlier versions did not

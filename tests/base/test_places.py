@@ -57,6 +57,7 @@ def test_d22_an_empty_name_is_no_folder() -> None:
     (OSError(errno.EROFS, "", "a.parquet"), "read-only file system"),
     (OSError(errno.ESTALE, "", "a.parquet"), "check the connection"),
     (PermissionError(errno.EACCES, "", "a.parquet"), "change its rights"),
+    (FileNotFoundError(errno.ENOENT, "", "/unplugged/a.mp4"), "bring the disk back"),
     (PermissionError("Forbidden"), "check its address, keys and connection"),
     (NoCredentialsError(), "check its address, keys and connection"),
     (ClientError({"Error": {"Code": "ExpiredToken", "Message": "gone"}}, "PutObject"), "check its address, keys and connection"),
