@@ -13,6 +13,7 @@ A message says what happened, to which file, and what to do next. The command li
 `exit_code`; anything that is not a `GhostpadError` is a bug and keeps its traceback.
 """
 
+from bisect import bisect
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
@@ -57,11 +58,20 @@ class TrainingError(GhostpadError):
     """Training that cannot start or cannot go on."""
 
 
+_COMPARED, _LISTED = 10_000, 30
+"""Most names that are compared, which takes half a second, and most that are listed."""
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
-    """A clause that suggests the nearest of `names`, or lists them: `did you mean 'doom'?` / `choose from: a, b`."""
+    """A clause that suggests the nearest of `names`, or lists them: `did you mean 'doom'?` / `choose from: a, b`.
+
+    Of very many, only those next to it in the order of the alphabet are compared, and the first are listed.
+    """
     known = sorted(names)
-    close = get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean '{close[0]}'?" if close else f"choose from: {', '.join(known)}"
+    first = max(0, bisect(known, name) - _COMPARED // 2)
+    close = get_close_matches(name, known[first : first + _COMPARED], n=1, cutoff=0.5)
+    others = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
+    return f"did you mean '{close[0]}'?" if close else f"choose from: {', '.join(known[:_LISTED])}{others}"
 
 
 def unknown(kind: str, name: str, names: Iterable[str]) -> SettingsError:

@@ -161,6 +161,7 @@ def place_error(error: Exception) -> PlaceError | None:
         return PlaceError(f"{where}: {os.strerror(error.errno).lower()}: {_ADVICE[error.errno]}")
     if isinstance(error, FileNotFoundError) and error.filename and not os.path.isdir(os.path.dirname(os.path.abspath(error.filename))):
         return PlaceError(f"{error.filename}: its folder is gone: bring the disk back, and run the same command again")
-    if isinstance(error, PermissionError) or type(error).__module__.startswith("botocore"):
+    answered = any(type(one).__module__.startswith("botocore") for one in (error, error.__cause__))  # s3fs makes an OSError of most answers
+    if isinstance(error, PermissionError) or answered:
         return PlaceError(f"the place cannot be used ({error}): check its address, keys and connection, then run the same command again")
     return None

@@ -67,4 +67,4 @@ def _lines(corpus: Place, counts: AddCounts) -> Iterator[str]:
     yield from (f"  broken: {path}: {reason}" for path, reason in counts.broken.items())
     yield from (f"  not taken: {path}: {reason}" for path, reason in counts.unfit.items())
     yield from (f"  {id} was added without the rows beside it: {reason}" for id, reason in counts.unread.items())
-    yield from (f"  left out of the ledger of an earlier version: {id}: {reason}" for id, reason in counts.skipped.items())
+    yield from (f"  left out, as an earlier version noted it: {id}: {reason}: add its file again" for id, reason in counts.skipped.items())

@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 
 from ghostpad.base.errors import MissingError, SettingsError, nearest, unknown
 from ghostpad.base.files import safe_name
-from ghostpad.base.places import AnyPlace, Place, local_file, place
+from ghostpad.base.places import AnyPlace, Place, is_remote, local_file, place
 from ghostpad.base.records import CHUNKS, Status, Video, read_facts, read_table, scan_table, videos_table, write_table
 from ghostpad.corpus.table import Table
 
@@ -58,11 +58,14 @@ class Corpus:
 
     @classmethod
     def create(cls, path: AnyPlace) -> "Corpus":
-        """The corpus at `path`; an empty one is made if there is none. Raises `SettingsError` where no folder can be made."""
+        """The corpus at `path`; an empty one is made if there is none. Raises `SettingsError` where no folder can be made, and what a store
+        answers for an address that cannot be written."""
         corpus = cls(path)
         try:
             corpus.catalogue.create()
         except (FileExistsError, NotADirectoryError, PermissionError) as error:
+            if is_remote(corpus.root):
+                raise
             raise SettingsError(f"{path} cannot be the folder of a corpus ({error.strerror}): name another") from None
         return corpus
 

@@ -85,10 +85,11 @@ def set_masks(corpus: Corpus, ids: Sequence[str], box: tuple[float, float, float
 
     Raises one `SettingsError` for every unknown id and every picture that the box does not fit.
     """
-    problems = []
+    problems, known = list[str](), list[str]()
     for id, video in corpus.each_of(dict.fromkeys(ids)):
         if video is None:
-            problems.append(f"no video called '{id}': {nearest(id, corpus.ids())}")
+            known = known or corpus.ids()
+            problems.append(f"no video called '{id}': {nearest(id, known)}")
         elif box is not None:
             try:
                 _check_box(video, _size_px(corpus, video), box, of_px)

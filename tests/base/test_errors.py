@@ -25,3 +25,9 @@ def test_a_settings_error_holds_every_problem() -> None:
 def test_the_nearest_name_or_all_of_them(name: str, clause: str) -> None:
     assert errors.nearest(name, ["racing", "doom"]) == clause
     assert str(errors.unknown("game", name, ["racing", "doom"])) == f"no game called '{name}': {clause}"
+
+
+def test_of_very_many_names_a_few_are_listed_and_those_near_are_compared() -> None:
+    names = [f"v{number:06d}" for number in range(200_000)]
+    assert errors.nearest("v123456x", names) == "did you mean 'v123456'?"
+    assert errors.nearest("#", names) == f"choose from: {', '.join(names[:30])} and 199970 more"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
+from s3fs.errors import translate_boto_error
 
 from ghostpad.base.errors import MissingError, SettingsError
 from ghostpad.base.files import atomic_path, new_path, write_new
@@ -51,6 +52,11 @@ def test_d22_an_empty_name_is_no_folder() -> None:
             look("")
 
 
+def answer(code: str, message: str) -> Exception:
+    """What s3fs makes of a store's answer."""
+    return translate_boto_error(ClientError({"Error": {"Code": code, "Message": message}}, "HeadObject"))  # type: ignore[no-any-return]
+
+
 @pytest.mark.parametrize("error, words", [
     (OSError(errno.ENOSPC, "", "a.parquet"), "a.parquet: no space left on device: make room"),
     (OSError(errno.EFBIG, "", "a.parquet"), "may not grow so large"),
@@ -61,6 +67,9 @@ def test_d22_an_empty_name_is_no_folder() -> None:
     (PermissionError("Forbidden"), "check its address, keys and connection"),
     (NoCredentialsError(), "check its address, keys and connection"),
     (ClientError({"Error": {"Code": "ExpiredToken", "Message": "gone"}}, "PutObject"), "check its address, keys and connection"),
+    (answer("400", "Bad Request"), "check its address, keys and connection"),
+    (answer("SlowDown", "Reduce your request rate."), "Reduce your request rate"),
+    (answer("NoSuchBucket", "The specified bucket does not exist"), "bucket does not exist"),
 ])  # fmt: skip
 def test_d20_what_no_program_can_help_is_a_sentence(error: Exception, words: str) -> None:
     told = place_error(error)

@@ -8,6 +8,7 @@ import pytest
 
 from ghostpad.cli.main import main
 from ghostpad.corpus.folder import Corpus
+from ghostpad.lab.made_up.videos import write_sample
 
 OLD = Path(__file__).parents[1] / "fixtures" / "corpora_11ec472"
 
@@ -51,3 +52,18 @@ def test_old_labels_are_filtered_again(tmp_path: Path, capsys: pytest.CaptureFix
     old = Corpus.open(root).verdicts("default")
     assert main(["filter", str(root)]) == 0
     assert Corpus.open(root).verdicts("default").to_pylist() == old.to_pylist()
+
+
+def test_one_add_heals_what_an_outage_broke_and_frees_what_a_colon_locked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = old_corpus("added", tmp_path)
+    write_sample(tmp_path / "new.mp4", width_px=64, height_px=48, fps=10, frames=60)
+    assert Corpus.open(root).video("two").status == "broken"
+    assert main(["corpus", "add", str(root), str(tmp_path / "new.mp4")]) == 1, "one video of before is not there"
+    printed = capsys.readouterr().out
+    assert "1 videos added" in printed and "1 are back: two" in printed
+    assert "celeste:run1: 'celeste:run1' cannot name a file" in printed and "add its file again" in printed
+    assert Corpus.open(root).ok_ids() == ["new", "one", "two"]
+    strange = root / "videos" / "celeste:run1.mp4"
+    assert main(["corpus", "add", str(root), str(strange)]) == 0
+    assert Corpus.open(root).ok_ids() == ["celeste_run1", "new", "one", "two"]
+    assert Corpus.open(root).video_path("celeste_run1").read_bytes() == strange.read_bytes()

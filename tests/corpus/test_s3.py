@@ -92,6 +92,46 @@ def test_what_is_not_there_is_said(place: str, bucket: Any, tmp_path: Path, caps
     assert f"there are no labels at {place}" in capsys.readouterr().err
 
 
+def test_a_bucket_that_is_not_there_ends_a_command_with_one_line(bucket: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_sample(tmp_path / "one.mp4", width_px=64, height_px=48, fps=30, frames=60)
+    assert main(["corpus", "add", "s3://nobucket/c", str(tmp_path / "one.mp4")]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("ghostpad: error: ") and told.count("\n") == 1 and "bucket does not exist" in told
+
+
+@pytest.mark.parametrize("answer", [("ExpiredToken", 400), ("InvalidAccessKeyId", 403)], ids=["token", "key"])
+def test_keys_lost_while_adding_end_with_one_line_and_the_same_command_mends(
+    answer: tuple[str, int], bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The requests that are answered before the keys are lost: from the first to all; a HEAD has no body, so its answer no name."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name, frames in (("one", 60), ("two", 90)):
+        write_sample(tmp_path / f"{name}.mp4", width_px=64, height_px=48, fps=30, frames=frames)
+    (tmp_path / "torn.mp4").write_bytes(b"no video")
+    real, left = type(bucket)._call_s3, [0]
+
+    async def until_lost(files: Any, method: str, *args: Any, **flags: Any) -> Any:
+        left[0] -= 1
+        if left[0] >= 0:
+            return await real(files, method, *args, **flags)
+        code, message = (str(answer[1]), "Bad Request") if method.startswith("head") else (answer[0], "no more")
+        raise translate_boto_error(ClientError({"Error": {"Code": code, "Message": message}}, method))
+
+    command, tries = ["corpus", "add", "s3://bucket/c", str(tmp_path)], 0
+    for allowed in (*range(0, 40, 3), 10_000):
+        left[0] = allowed
+        with monkeypatch.context() as patched:
+            patched.setattr(type(bucket), "_call_s3", until_lost)
+            status, told = main(command), capsys.readouterr()
+        if left[0] < 0:
+            tries += 1
+            assert status == 1 and told.err.count("ghostpad: error: ") == 1 and "check its address, keys" in told.err, told.err
+    assert tries > 5 and "0 duplicates, 1 broken" in told.out
+    videos = {video.id: video for video in Corpus.open("s3://bucket/c").list_videos()}
+    assert {id: video.status for id, video in videos.items()} == {"one": "ok", "two": "ok", "torn": "broken"}
+    assert sorted(bucket.ls("bucket/c/videos")) == ["bucket/c/videos/one.mp4", "bucket/c/videos/two.mp4"]
+
+
 def test_addresses_that_nothing_reads_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["corpus", "add", str(tmp_path / "c"), "nothing://bucket/a"]) == 2
     assert "nothing://bucket/a cannot be read" in capsys.readouterr().err

@@ -59,7 +59,7 @@ class AddCounts:
     unfit: dict[str, str] = field(default_factory=dict)
     """File -> why it cannot be the footage of the labels that its name or manifest names, or that its id is taken."""
     unread: dict[str, str] = field(default_factory=dict)  # id of a video -> why the rows beside its file were not added
-    skipped: dict[str, str] = field(default_factory=dict)  # id in an earlier version's ledger -> why it cannot be a video
+    skipped: dict[str, str] = field(default_factory=dict)  # id that an earlier version noted -> why it cannot be a video's
 
     @property
     def is_whole(self) -> bool:

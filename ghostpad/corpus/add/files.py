@@ -94,7 +94,7 @@ def take_over_ledger(corpus: Corpus, files: Files) -> dict[str, str]:
         try:
             corpus.put_videos([video], _newer)
         except GhostpadError as error:
-            old.skipped[id] = str(error)
+            old.skipped[id] = str(error).replace("\n", "; ")
     for name in names_in(corpus.root / "videos"):
         if name.startswith(".add."):  # what an earlier version was writing when it was killed
             (corpus.root / "videos" / name).unlink(missing_ok=True)
@@ -117,7 +117,7 @@ def _read_line(line: bytes, old: _Old) -> None:
         try:
             old.videos[row["id"]] = Video.of(row)
         except (GhostpadError, KeyError, TypeError) as error:
-            old.skipped[str(id)] = str(error)
+            old.skipped[str(id)] = str(error).replace("\n", "; ")
     if entry.get("key") and entry.get("outcome") and isinstance(path, str) and isinstance(id, str):
         key, broken = place_key(path), entry["outcome"] == BROKEN
         reason = str((row or {}).get("reason") or "it cannot be read") if broken else None

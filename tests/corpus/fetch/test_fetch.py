@@ -212,17 +212,19 @@ def test_sentences_of_sites(words: str, kind: str) -> None:
 
 def test_the_command_reports_by_site(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corpus = corpus_of(tmp_path / "c", {"a": site.url("good"), "b": site.url("404", "w")})
-    assert main(["corpus", "fetch", str(corpus.root), "--videos", "a,b"]) == 0
+    assert main(["corpus", "fetch", str(corpus.root), "--videos", "a,b"]) == 1
     printed = capsys.readouterr().out
     assert "1 videos fetched, 1 failed" in printed and "127.0.0.1: 2 requested: 1 dead, 1 ok" in printed
     assert main(["corpus", "fetch", str(corpus.root), "--report"]) == 0
     assert "dead: the site no longer has it" in capsys.readouterr().out
+    assert main(["corpus", "fetch", str(corpus.root), "--videos", "b"]) == 1, "it failed before and is still not here"
+    assert "1 that failed before were not tried again (--retry all)" in capsys.readouterr().out
     assert main(["corpus", "fetch", str(corpus.root), "--videos", "a"]) == 0
     assert "no video with an address is missing" in capsys.readouterr().out
     assert main(["corpus", "fetch", str(corpus.root), "--rate-limit", "fast", "--workers", "0"]) == 2
     refused = capsys.readouterr().err
     assert "--rate-limit is fast" in refused and "--workers is 0" in refused
-    assert main(["corpus", "fetch", str(corpus.root), "--retry", "all", "--whole", "true"]) == 0
+    assert main(["corpus", "fetch", str(corpus.root), "--retry", "all", "--whole", "true"]) == 1
     assert "0 videos fetched, 1 failed" in capsys.readouterr().out, "the dead one was asked for again"
     with pytest.raises(SettingsError, match="no video called 'aa'"):
         fetch_corpus(corpus, FAST, ["aa"])

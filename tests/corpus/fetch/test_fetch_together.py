@@ -141,7 +141,7 @@ def test_attempts_are_counted_and_reasons_chosen(site: Site, tmp_path: Path, cap
         assert {id for id, tries in before.items() if last_try(corpus, id)["tries"] > tries} == again
     with pytest.raises(SettingsError, match="nothing failed with the reason 'deed': did you mean 'dead'"):
         fetch_corpus(corpus, FAST.model_copy(update={"retry": "deed"}))
-    assert main(["corpus", "fetch", str(corpus.root), "--retry", "login"]) == 0
+    assert main(["corpus", "fetch", str(corpus.root), "--retry", "login"]) == 1
     assert "0 videos fetched, 1 failed; 2 that failed before were not tried again (--retry all)" in capsys.readouterr().out
     assert row(corpus, "closed").attempts == 4
 
