@@ -2,7 +2,7 @@
 
 Reads the first three minutes of each video that rows cover, at 64x48. Writes `lag_ms` and `lag_confidence` of the table of videos, null
 where the lag is unknown, and `lag.json` (every video with its measurements and the reason for an unknown lag). Motion features are cached
-in `cache/lag/<id>.npz`: re-run to resume. Memory: a few KB for each video with recorded rows.
+in `cache/lag/<id>.npz`: re-run to resume. Memory: a KB or two for each video with recorded rows.
 
 A lag is measured in one of three ways, which `lag.json` names per video:
 
@@ -50,14 +50,14 @@ def align_corpus(corpus: Corpus, references: Sequence[Corpus] = ()) -> Aligned:
     if any(reference.root.resolve() == corpus.root.resolve() for reference in references):
         raise SettingsError(f"{corpus.root} is its own reference: name another corpus, one whose lags are known")
     recorded = corpus.each_of(map(str, corpus.with_rows(RECORDED)))
-    videos = {id: video for id, video in recorded if video is not None and video.status == "ok"}
-    if not videos:
+    groups = {id: (video.game, video.player) for id, video in recorded if video is not None and video.status == "ok"}
+    if not groups:
         raise MissingError(f"{corpus.root} has no video with both footage and recorded rows: fetch footage, or record some")
-    readers = reference_readers(references, {video.game for video in videos.values()}) if references else {}
+    readers = reference_readers(references, {game for game, _ in groups.values()}) if references else {}
     measured: dict[str, LagEstimate] = {}
     unreadable: dict[str, str] = {}
-    with progress("align", len(videos), "videos") as advance:
-        for id, video in videos.items():
+    with progress("align", len(groups), "videos") as advance:
+        for id, video in ((id, video) for id, video in corpus.each_of(groups) if video is not None):
             try:
                 features, table = _footage(corpus, video)
                 reader = readers.get(video.game)
@@ -71,11 +71,11 @@ def align_corpus(corpus: Corpus, references: Sequence[Corpus] = ()) -> Aligned:
             except (MediaError, MissingError) as error:
                 unreadable[id] = str(error)
             advance(1)
-    for game in {videos[id].game for id in measured} - set(readers) - {None}:
-        own = {id: one for id, one in measured.items() if videos[id].game == game and one.by == "alone"}
+    for game in {groups[id][0] for id in measured} - set(readers) - {None}:
+        own = {id: one for id, one in measured.items() if groups[id][0] == game and one.by == "alone"}
         with progress(f"{game}: training readers on each other", ROUNDS * len(own), "videos") as advance:
-            measured |= estimate_together(own, lambda id: _footage(corpus, videos[id]), advance)
-    rows = lags(measured, {id: (videos[id].game, videos[id].player) for id in measured})
+            measured |= estimate_together(own, lambda id: _footage(corpus, corpus.video(id)), advance)
+    rows = lags(measured, {id: groups[id] for id in measured})
     by_id = {row["id"]: row for row in rows}
     corpus.change(by_id, lambda old: replace(old, lag_ms=by_id[old.id]["lag_ms"], lag_confidence=by_id[old.id]["confidence"]))
     write_json(corpus.root / "lag.json", {"videos": rows})

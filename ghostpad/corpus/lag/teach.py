@@ -11,10 +11,11 @@ some videos late, but none early.
 Pure but for `Footage`, which is called for a video whenever it is needed, so that one is in memory at a time.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ghostpad.base.errors import FormatError, MediaError, MissingError
 from ghostpad.base.progress import progress
@@ -53,13 +54,13 @@ def reference_readers(references: Sequence[Corpus], games: set[str | None]) -> d
     Reads no more footage than is learned from; shows its progress in games. Raises `MissingError` if there is none for any of the games.
     """
     readers: dict[str | None, Reader] = {}
-    videos = [(corpus, video) for corpus in references for video in corpus.each("ok") if video.game in games]
     with progress("learn from the reference", len(games - {None}), "games") as advance:
         for game in sorted(games - {None}, key=str):
             pieces: list[tuple[MotionFeatures, pa.Table, float]] = []
-            for corpus, video in videos:
-                if video.game == game and sum(len(features.pts_s) for features, _, _ in pieces) < LEARN_STEPS:
-                    pieces += filter(None, [_piece(corpus, video)])
+            for corpus, video in _of_game(references, str(game)):
+                if sum(len(features.pts_s) for features, _, _ in pieces) >= LEARN_STEPS:
+                    break
+                pieces += filter(None, [_piece(corpus, video)])
             if (reader := _learn(pieces)) is not None:
                 readers[game] = reader
             advance(1)
@@ -67,6 +68,14 @@ def reference_readers(references: Sequence[Corpus], games: set[str | None]) -> d
         names = ", ".join(sorted(str(game) for game in games))
         raise MissingError(f"the reference has too little footage of {names} with rows and a known lag: record a few minutes of it")
     return readers
+
+
+def _of_game(references: Sequence[Corpus], game: str) -> Iterator[tuple[Corpus, Video]]:
+    """The ok videos of a game, some thousand of which are read at a time."""
+    for corpus in references:
+        for table in corpus.scan(["id", "game"], "ok"):
+            ids = table.filter(pc.equal(table.column("game"), game)).column("id")
+            yield from ((corpus, video) for _, video in corpus.each_of(map(str, ids)) if video is not None)
 
 
 def estimate_together(
