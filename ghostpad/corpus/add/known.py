@@ -6,6 +6,7 @@ while the run lasts.
 
 from bisect import bisect_left
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -42,9 +43,19 @@ class KnownBytes:
         return self._ids[at].as_py() if at < len(self._hashes) and self._hashes[at].as_py() == sha256 else None
 
     def _sort_in(self, table: pa.Table) -> None:
-        """Sort rows and what came before them in among the others; of two with one hash the newest is first, as sorting is stable."""
+        """Sort rows and what came before them in among the others; of those with one hash the newest stays, since sorting is stable.
+
+        Most are not new: files are merged again and again, and each merged one is read.
+        """
         hashes = pa.concat_arrays([*table.column("sha256").chunks, pa.array(self._new, pa.string()), self._hashes])
         ids = pa.concat_arrays([*table.column("id").chunks, pa.array(self._new.values(), pa.string()), self._ids])
         order = pc.sort_indices(hashes)[: len(hashes) - hashes.null_count]  # nulls are last
-        self._hashes, self._ids = hashes.take(order), ids.take(order)
+        hashes, ids = hashes.take(order), ids.take(order)
+        first = np.ones(len(hashes), np.bool_)
+        first[1:] = pc.not_equal(hashes[1:], hashes[:-1]).to_numpy(zero_copy_only=False)
+        self._hashes, self._ids = hashes.filter(pa.array(first)), ids.filter(pa.array(first))
         self._new.clear()
+
+    def __len__(self) -> int:
+        """How many hashes are known."""
+        return len(self._hashes) + len(self._new)

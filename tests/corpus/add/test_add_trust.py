@@ -25,6 +25,7 @@ from ghostpad.cli.main import main
 from ghostpad.corpus.add import add as add_module
 from ghostpad.corpus.add import copy as add_copy
 from ghostpad.corpus.add import find as add_find
+from ghostpad.corpus import table
 from ghostpad.corpus.add import known as add_known
 from ghostpad.corpus.add import similar
 from ghostpad.corpus.add.add import AddCounts, add_videos
@@ -379,6 +380,16 @@ def test_known_bytes_are_found_in_what_is_sorted_and_in_what_is_new(corpus: Corp
     corpus.put_videos([Video("v3", sha256="a" * 64)])
     known.refresh()
     assert known.id_of("a" * 64) == "v3"
+
+
+def test_known_bytes_are_kept_once_however_often_their_files_are_merged(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(add_known, "_MOST_NEW", 3)
+    monkeypatch.setattr(table, "MOST_FILES", 4)
+    known = KnownBytes(corpus)
+    for index in range(40):
+        corpus.put_videos([Video(f"v{index}", sha256=f"{index:064x}")])
+        known.refresh()
+    assert len(known) == 40 and all(known.id_of(f"{index:064x}") == f"v{index}" for index in range(40))
 
 
 # ---- addresses ----------------------------------------------------------------------------------------------
