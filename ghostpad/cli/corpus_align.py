@@ -26,8 +26,8 @@ def corpus_align(corpus: CorpusPath, reference: tuple[PlacePath, ...] = ()) -> i
     Writes lag_ms and lag_confidence to the table of videos, which training applies; lag.json with every measurement, its method, and why a
     lag is unknown; and lag.png, the distribution. A lag that is not clear stays unknown and counts as 0. Without a reference, lags are
     measured from the game's first visible response, which is up to 1.3 frames late in racing, and later with only a few minutes of footage:
-    do not align footage that ghostpad recorded without a lag. Safe to interrupt: re-run to resume. The exit status is 1 if a video cannot be
-    read.
+    do not align footage that ghostpad recorded without a lag. Safe to interrupt: re-run to resume. The exit status is 1 if a video cannot
+    be read.
 
     Args:
         reference: Corpora of the same games with known lags: recorded by ghostpad, or with a lag_ms that somebody checked. Lags are then

@@ -1,7 +1,7 @@
 """What could not be done to single videos: one row a task and video in `<corpus>/failures`, with the reason and the number of attempts.
 
-A failure that lies in the footage is not tried again while the footage stays the same, unless `--retry` names its reason; any other, such
-as a disk that was away, is tried again by every run.
+A failure that lies in the footage is not tried again while the footage stays the same, unless `--retry` names its reason; any other is
+tried again by every run: a disk that was away, or gave other bytes than those that the video's row names.
 """
 
 from collections.abc import Callable, Iterable
@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from ghostpad.base.errors import MediaError, NoMemoryError, SettingsError, nearest
+from ghostpad.base.errors import MediaError, MissingError, NoMemoryError, SettingsError, nearest
+from ghostpad.base.files import file_sha256
+from ghostpad.base.places import place_errors
 from ghostpad.base.records import FAILURES, Video
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.table import Table
@@ -32,7 +34,7 @@ class Failures:
     """The failures of one task, such as a source of rows."""
 
     def __init__(self, corpus: Corpus, task: str):
-        self._table, self._task = Table(corpus.root / "failures", "failures"), task
+        self._corpus, self._table, self._task = corpus, Table(corpus.root / "failures", "failures"), task
 
     def known(self) -> dict[str, Failure]:
         """The videos on which the task failed the last time, by id."""
@@ -45,12 +47,23 @@ class Failures:
         return failures
 
     def note(self, video: Video, error: Exception) -> None:
-        """The task has failed on a video."""
-        self._write(video, str(error), not isinstance(error, MediaError) or isinstance(error, NoMemoryError))
+        """The task has failed on a video, whose file is read once to see whether that may be its fault."""
+        passing = not isinstance(error, MediaError) or isinstance(error, NoMemoryError) or not self._is_whole(video)
+        self._write(video, str(error), passing)
 
     def clear(self, video: Video) -> None:
         """The task has been done on a video on which it had failed."""
         self._write(video, None, False)
+
+    def _is_whole(self, video: Video) -> bool:
+        """Whether the disk gives a video's file to its end, with the bytes that its row names, if it names any."""
+        try:
+            with self._corpus.footage(video) as path:
+                return video.sha256 in (None, file_sha256(path))
+        except MissingError:
+            return False
+        except place_errors():
+            return False
 
     def _write(self, video: Video, reason: str | None, passing: bool) -> None:
         key = f"{self._task} {video.id}"

@@ -76,7 +76,7 @@ def label_corpus(corpus: Corpus, run: Path, *, workers: int = 0, retry: str | No
             return False
         return True
 
-    todo, minutes = _todo(corpus, done, {id for id, failure in known.items() if again(failure.reason)})
+    todo, minutes = _todo(corpus, done, {id for id, failure in known.items() if failure.passing or again(failure.reason)})
     with progress("label", minutes, "minutes") as advance:
         for video, outcome in _outcomes(corpus, run, idm, filter(wanted, todo), workers):
             if isinstance(outcome, Exception):

@@ -1,5 +1,6 @@
 """Labelling a corpus: once, whole files or none, continued after a kill, the same bytes from a pool, broken videos told apart."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -110,10 +111,16 @@ def leave_out(corpus: Corpus, *kept: str) -> None:
     corpus.change(corpus.ids(), lambda video: video if video.id in kept else replace(video, status="missing"))
 
 
+def be_broken(corpus: Corpus, id: str, body: bytes) -> None:
+    """A video's file was never another than this one."""
+    corpus.video_path(id).write_bytes(body)
+    corpus.change([id], lambda video: replace(video, sha256=hashlib.sha256(body).hexdigest(), size_bytes=len(body)))
+
+
 def test_the_command_tells_broken_videos_and_goes_on(wild: Corpus, idm_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     leave_out(wild, "v0", "v1", "v2")
     path, words = wild.video_path("v0"), ["label", str(wild.root), "--idm", str(idm_run)]
-    path.write_bytes(b"no video")
+    be_broken(wild, "v0", b"no video")
     wild.video_path("v2").unlink()
     assert main(words) == 1
     told = capsys.readouterr().out.splitlines()
@@ -136,12 +143,27 @@ def test_the_command_tells_broken_videos_and_goes_on(wild: Corpus, idm_run: Path
 def test_other_footage_of_a_broken_video_is_tried_without_being_asked(wild: Corpus, whole: bytes, idm_run: Path) -> None:
     leave_out(wild, "v0")
     good = wild.video_path("v0").read_bytes()
-    wild.video_path("v0").write_bytes(b"no video")
+    be_broken(wild, "v0", b"no video")
     assert list(label_corpus(wild, idm_run).unreadable) == ["v0"]
-    wild.video_path("v0").write_bytes(good)
     assert list(label_corpus(wild, idm_run).skipped) == ["v0"]
-    wild.change(["v0"], lambda video: replace(video, sha256="another"))
+    be_broken(wild, "v0", good)
     assert label_corpus(wild, idm_run).made == 1
+
+
+@pytest.mark.parametrize("gives", ["cut", "other bytes", "holes"])
+def test_what_a_disk_spoiled_for_a_while_is_labelled_by_the_next_run(gives: str, wild: Corpus, whole: bytes, idm_run: Path) -> None:
+    """The file is not the one that the row names: the footage is not to blame."""
+    leave_out(wild, "v0")
+    path, good = wild.video_path("v0"), wild.video_path("v0").read_bytes()
+    middle = len(good) // 2
+    holed = good[:middle] + bytes(400) + good[middle + 400 :]
+    path.write_bytes({"cut": good[:20_000], "other bytes": b"x" * len(good), "holes": holed}[gives])
+    done = label_corpus(wild, idm_run)
+    assert list(done.in_parts if gives == "holes" else done.unreadable) == ["v0"]
+    path.write_bytes(good)
+    assert label_corpus(wild, idm_run).made == 1 and label_corpus(wild, idm_run).present == 1
+    assert wild.actions_path(done.source, "v0").read_bytes() == whole
+    assert Failures(wild, done.source).known() == {}
 
 
 def test_the_good_parts_of_a_damaged_video_are_labelled(
@@ -152,7 +174,7 @@ def test_the_good_parts_of_a_damaged_video_are_labelled(
     body = bytearray(path.read_bytes())
     middle = len(body) // 2
     body[middle : middle + 400] = bytes(400)
-    path.write_bytes(bytes(body))
+    be_broken(wild, "v0", bytes(body))
     words = ["label", str(wild.root), "--idm", str(idm_run)]
     assert main(words) == 0
     told = capsys.readouterr().out

@@ -68,7 +68,7 @@ def disk_error(error: BaseException) -> OSError | None:
 
 def failure_of(error: BaseException) -> Failure:
     """Sort an error of yt-dlp. What is not recognised counts as "network", which is tried again."""
-    words = re.sub(r"\x1b\[[\d;]*m|^ERROR: ", "", str(error)).strip().replace("\n", " ")[:300]
+    words = _without_id(re.sub(r"\x1b\[[\d;]*m|^ERROR: ", "", str(error)).strip().replace("\n", " "))[:300]
     for cause in _causes(error):
         if type(cause).__name__ == "GeoRestrictedError":
             return Failure("geo-blocked", words)
@@ -80,6 +80,12 @@ def failure_of(error: BaseException) -> Failure:
         if re.search(pattern, words, re.IGNORECASE):
             return Failure(kind, words)
     return Failure("network", words)
+
+
+def _without_id(words: str) -> str:
+    """The words of yt-dlp without its `[site] id: ` and the id, so that videos that failed for one reason are counted together."""
+    named = re.match(r"\[[\w:+-]+\] ([\w.-]+): (.+)", words)
+    return re.sub(rf" {re.escape(named[1])}\b", "", named[2]) if named else words
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -22,10 +22,10 @@ from ghostpad.base.files import safe_name
 from ghostpad.base.pad import LAYOUT, PAD_DIM
 from ghostpad.base.records import Video, actions_table
 from ghostpad.cli.main import main
+from ghostpad.corpus import table
 from ghostpad.corpus.add import add as add_module
 from ghostpad.corpus.add import copy as add_copy
 from ghostpad.corpus.add import find as add_find
-from ghostpad.corpus import table
 from ghostpad.corpus.add import known as add_known
 from ghostpad.corpus.add import similar
 from ghostpad.corpus.add.add import AddCounts, add_videos

@@ -210,6 +210,14 @@ def test_sentences_of_sites(words: str, kind: str) -> None:
     assert failure_of(RuntimeError(words)).kind == kind
 
 
+def test_videos_that_failed_for_one_reason_have_the_same_words() -> None:
+    """Else each of a million dead videos would be a reason of its own to `ghostpad corpus status`."""
+    dead = [failure_of(RuntimeError(f"ERROR: [twitch:vod] v{number}: Video v{number} does not exist")) for number in range(3)]
+    assert {failure.words for failure in dead} == {"Video does not exist"}
+    assert failure_of(RuntimeError("ERROR: [generic] 'a: b' is not a valid URL")).words == "[generic] 'a: b' is not a valid URL"
+    assert failure_of(RuntimeError("ERROR: [youtube] abc: ")).words == "[youtube] abc:"
+
+
 def test_the_command_reports_by_site(site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corpus = corpus_of(tmp_path / "c", {"a": site.url("good"), "b": site.url("404", "w")})
     assert main(["corpus", "fetch", str(corpus.root), "--videos", "a,b"]) == 1
