@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ghostpad.base.table import text_table
+from ghostpad.base.lines import text_table
 from ghostpad.cli.arguments import CorpusPath, PlacePath
 from ghostpad.corpus.folder import Corpus, unreadable_lines
 from ghostpad.corpus.lag.align import align_corpus

@@ -2,8 +2,8 @@
 
 from json import dumps
 
+from ghostpad.base.lines import MOST_LINES, few_lines, few_names, text_table
 from ghostpad.base.places import Place
-from ghostpad.base.table import MOST_LINES, few_lines, few_names, text_table
 from ghostpad.cli.arguments import CorpusPath
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.nitrogen.videos import NOT_FETCHED

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ghostpad.base.files import read_json, write_json
-from ghostpad.base.table import text_table
+from ghostpad.base.lines import text_table
 from ghostpad.cli.arguments import below_one, seed_numbers
 from ghostpad.cli.quality import number
 from ghostpad.cli.tasks import Task, claim, run_tasks

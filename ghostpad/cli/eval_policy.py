@@ -8,8 +8,8 @@ import tyro
 
 from ghostpad.base.errors import GhostpadError, SettingsError
 from ghostpad.base.files import read_json, write_json
+from ghostpad.base.lines import text_table
 from ghostpad.base.places import Place
-from ghostpad.base.table import text_table
 from ghostpad.cli.arguments import Html, PlacePath, below_one, page_path, seed_numbers
 from ghostpad.cli.quality import number
 from ghostpad.games.players import normalized_return

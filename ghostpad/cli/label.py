@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ghostpad.base.table import few_lines
+from ghostpad.base.lines import few_lines
 from ghostpad.cli.arguments import CorpusPath
 from ghostpad.corpus.folder import Corpus, unreadable_lines
 

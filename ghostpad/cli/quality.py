@@ -6,7 +6,7 @@ Pure: a report of `ghostpad.measure.evaluate` in, lines for a terminal out. 80 c
 from collections.abc import Mapping
 from typing import Any
 
-from ghostpad.base.table import text_table
+from ghostpad.base.lines import text_table
 
 _STICK = {"r2": "R2", "rmse": "RMSE", "moving_mae": "mean error, moved"}
 _BUTTON = {

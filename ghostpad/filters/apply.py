@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ghostpad.base.errors import GhostpadError, SettingsError
+from ghostpad.base.lines import MOST_NAMES, few_lines, few_names, text_table
 from ghostpad.base.progress import progress
 from ghostpad.base.records import VERDICTS, Video
-from ghostpad.base.table import MOST_NAMES, few_lines, few_names, text_table
 from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.corpus.summary import reasons
 from ghostpad.filters.contract import BROKEN, KEPT, Filter, row_ends_s

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ghostpad.base.errors import FormatError
+from ghostpad.base.lines import text_table
 from ghostpad.base.progress import progress
-from ghostpad.base.table import text_table
 from ghostpad.lab.bench.common import check_counts, show
 from ghostpad.lab.made_up.many_videos import write_many
 

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ghostpad.base.errors import SettingsError
+from ghostpad.base.lines import text_table
 from ghostpad.base.progress import progress
-from ghostpad.base.table import text_table
 from ghostpad.lab.bench.align_recovery import Recovery, recover, reference_of
 from ghostpad.lab.bench.common import show
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from ghostpad.base.errors import SettingsError, nearest
+from ghostpad.base.lines import text_table
 from ghostpad.base.progress import progress
-from ghostpad.base.table import text_table
 from ghostpad.lab.bench.common import check_counts, show
 from ghostpad.lab.bench.trust.broken import broken
 from ghostpad.lab.bench.trust.disks import damage, outages, outputs

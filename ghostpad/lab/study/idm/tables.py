@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ghostpad.base.files import read_json
-from ghostpad.base.table import text_table
+from ghostpad.base.lines import text_table
 from ghostpad.lab.study.common import Evaluations, Json, figure, figure_words, less, missing, read_evaluations, verdict
 from ghostpad.lab.study.idm.plan import GAMES, PARTS, RECORDED_MINUTES, VARIANTS, evaluations
 

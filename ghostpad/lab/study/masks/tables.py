@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ghostpad.base.lines import text_table
 from ghostpad.base.pad import BUTTONS, PRESSED, SLOTS
-from ghostpad.base.table import text_table
 from ghostpad.corpus.folder import Corpus
 from ghostpad.lab.study.common import Json, difference_words, figure, figure_words, less, missing, read_evaluations, verdict
 from ghostpad.lab.study.masks.plan import ARMS, CLEAN, MASKED, TESTS, UNMASKED

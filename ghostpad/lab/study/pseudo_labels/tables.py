@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ghostpad.base.files import read_json
-from ghostpad.base.table import text_table
+from ghostpad.base.lines import text_table
 from ghostpad.cli.quality import number
 from ghostpad.games.players import normalized_return
 from ghostpad.lab.study.common import Json, mean_sd

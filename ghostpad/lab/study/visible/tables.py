@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ghostpad.base.table import text_table
+from ghostpad.base.lines import text_table
 from ghostpad.cli.quality import number
 from ghostpad.lab.study.visible.plan import NET, SLOTS
 
