@@ -5,6 +5,7 @@ A temporary name starts with a dot and ends in `.tmp-<machine>-<number>`. Its wr
 target, without looking through the folder. Readers ignore such names. Other machines' temporary files are never touched.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -114,7 +115,12 @@ def _link(temporary: Path, target: Path) -> None:
         os.link(temporary, target)
     except FileExistsError:
         raise
-    except OSError:  # a disk without hard links
+    except OSError as error:
+        if error.errno == errno.EXDEV:  # the scratch file lies on another disk, to which a folder of caches may lead
+            with new_path(target) as copy:
+                shutil.copyfile(temporary, copy)
+            return
+        # A disk without hard links.
         with locked(target.with_name(".lock")):
             if target.exists():
                 raise FileExistsError(f"{target} exists") from None

@@ -1,5 +1,6 @@
 """Files appear whole or not at all, also when the writer is killed in the middle."""
 
+import errno
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ from ghostpad.base.files import (
     append_json,
     atomic_folder,
     atomic_path,
+    keep_new,
     kept_folder,
     link_or_copy,
     new_path,
@@ -235,3 +237,21 @@ def test_many_writers_of_one_file_do_not_remove_each_others(tmp_path: Path) -> N
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda number: write_json(path, [number] * 50), range(400)))
     assert len(set(read_json(path))) == 1 and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_scratch_file_on_another_disk_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, scratch, target = os.link, tmp_path / "cache" / "a.mp4", tmp_path / "videos" / "a.mp4"
+    scratch.parent.mkdir()
+    scratch.write_bytes(b"pictures")
+
+    def link(source: Path, to: Path) -> None:
+        if Path(source).parent != Path(to).parent:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        real(source, to)
+
+    monkeypatch.setattr(os, "link", link)
+    target.parent.mkdir()
+    keep_new(scratch, target)
+    assert target.read_bytes() == b"pictures" and [path.name for path in target.parent.iterdir()] == ["a.mp4"]
+    with pytest.raises(FileExistsError):
+        keep_new(scratch, target)

@@ -5,13 +5,12 @@ import os
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from ghostpad.cli.main import main
-from ghostpad.lab.bench.trust.disks import damage
+from ghostpad.lab.bench.trust.broken import broken
 from ghostpad.lab.bench.trust.run import TRIALS
-from ghostpad.lab.bench.trust.stage import Stage, Trial, Way, difference, ended_badly, make_stage, run, state_of
+from ghostpad.lab.bench.trust.stage import Stage, Trial, Way, difference, ended_badly, run, state_of
 from ghostpad.lab.made_up.broken_videos import make_good_videos
 
 
@@ -23,11 +22,10 @@ def test_the_command_gives_what_was_tried_and_lost(tmp_path: Path, capsys: pytes
     assert trial["name"] in capsys.readouterr().out
 
 
-def test_a_small_trial_loses_nothing(idm_run: Path, tmp_path: Path) -> None:
+def test_every_good_file_is_labelled_and_every_broken_one_is_a_row(idm_run: Path, tmp_path: Path) -> None:
     shutil.copytree(idm_run, tmp_path / "idm")
-    with make_stage(tmp_path, 2) as stage:
-        trial = damage(stage, np.random.default_rng(0), 2)
-    assert (trial.tried, trial.lost) == (2, [])
+    trial = broken(Stage(tmp_path, 0, "http://127.0.0.1:1"), good=8)
+    assert trial.lost == [] and trial.tried > 80
 
 
 def test_what_is_lost_is_told(tmp_path: Path) -> None:
