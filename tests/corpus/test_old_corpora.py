@@ -10,6 +10,12 @@ from ghostpad.cli.main import main
 from ghostpad.corpus.folder import Corpus
 from ghostpad.lab.made_up.videos import write_sample
 
+STATUS_KEYS = {
+    "broken", "broken_videos", "by_game", "by_state", "chunks", "groups", "hours", "missing", "proxies", "sources", "undone",
+    "verdicts", "videos",
+}  # fmt: skip
+"""What `corpus status --json` printed at 11ec472."""
+
 OLD = Path(__file__).parents[1] / "fixtures" / "corpora_11ec472"
 
 
@@ -31,6 +37,7 @@ def test_looking_at_an_old_corpus_changes_nothing(name: str, tmp_path: Path, cap
     before = files_of(root)
     assert main(["corpus", "status", str(root), "--json"]) == 0
     summary = json.loads(capsys.readouterr().out)
+    assert summary.keys() >= STATUS_KEYS
     assert summary["videos"] == (2 if name == "added" else 1) == len(Corpus.open(root).list_videos())
     assert files_of(root) == before
 
