@@ -68,12 +68,12 @@ def test_proxy_makes_each_copy_once_and_reports_what_it_cannot_read(recorded: Pa
     (recorded / "videos" / "torn.mp4").write_bytes(b"not a video")
     corpus.add_video(Video(id="torn", path="videos/torn.mp4"))
     corpus.add_video(Video(id="gone", path="videos/gone.mp4"))
-    assert main(["corpus", "proxy", str(recorded), "--px", "64"]) == 0
+    assert main(["corpus", "proxy", str(recorded), "--px", "64"]) == 1
     assert f"{len(good)} copies made, 0 made before\n" in (printed := capsys.readouterr().out)
     assert "2 videos cannot be read" in printed and "  gone: " in printed and "  torn: " in printed
     assert corpus.ok_ids() == sorted([*good, "gone", "torn"]) and all(corpus.proxy_path(64, id).exists() for id in good)
     times = {id: corpus.proxy_path(64, id).stat().st_mtime_ns for id in good}
-    assert main(["corpus", "proxy", str(recorded), "--px", "64"]) == 0
+    assert main(["corpus", "proxy", str(recorded), "--px", "64"]) == 1
     assert f"0 copies made, {len(good)} made before" in capsys.readouterr().out
     assert times == {id: corpus.proxy_path(64, id).stat().st_mtime_ns for id in good}
 
