@@ -41,7 +41,7 @@ from ghostpad.corpus.fetch.site import DownloadFailed, download, yt_dlp_module
 from ghostpad.corpus.fetch.stretches import LabelSpans
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.nitrogen.videos import SLACK_S
-from ghostpad.video.probe import probe_video, read_stamps
+from ghostpad.video.child import VideoChild
 
 _LONGEST_WAIT_S = 600.0
 _BLOCK = 1000  # rows of videos read at once while others come
@@ -268,13 +268,14 @@ def _in_blocks(corpus: Corpus, ids: Sequence[str]) -> Iterator[Video]:
 
 
 def _facts(path: Path, stated_s: float | None, labels_end_s: float) -> dict[str, Any]:
-    """What a file's row says about it, and under "part" whether it holds only stretches.
+    """What a file's row says about it, and under "part" whether it holds only stretches. A child reads it, with limits: it is foreign.
 
     Raises `DownloadFailed` if it is no video or has not the length that the site states or the labels need.
     """
     try:
-        info, of_s = probe_video(path), part_of_s(path)
-        columns = info.columns() | ({"fps": str(rate_within(read_stamps(path)))} if of_s is not None else {})
+        with VideoChild() as child:
+            info, of_s = child.probe(path), part_of_s(path)
+            columns = info.columns() | ({"fps": str(rate_within(child.stamps(path)))} if of_s is not None else {})
     except MediaError as error:
         raise DownloadFailed(Failure("not a video", str(error).replace(f"{path.parent}/", ""))) from None
     length_s = info.duration_s if of_s is None else of_s
