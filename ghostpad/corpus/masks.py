@@ -14,6 +14,7 @@ from ghostpad.base.errors import MediaError, MissingError, SettingsError, neares
 from ghostpad.base.records import Video
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.nitrogen.videos import BY_HAND
+from ghostpad.video.child import VideoChild
 from ghostpad.video.paint import Box, Share
 from ghostpad.video.probe import video_size
 
@@ -58,14 +59,17 @@ def mask_box(overlay_px: Sequence[float], of_px: Sequence[int], width_px: int, h
     return left, top, right, bottom
 
 
-def video_mask(video: Video, path: str | os.PathLike[str], *, margin_px: int = MARGIN_PX) -> tuple[Box, ...]:
-    """The masks of a video in pixels of its file at `path`; none where nothing is drawn into it.
+def video_mask(
+    video: Video, path: str | os.PathLike[str], *, margin_px: int = MARGIN_PX, child: VideoChild | None = None
+) -> tuple[Box, ...]:
+    """The masks of a video in pixels of its file at `path`, which is read by the `child` if there is one; none where nothing is drawn into
+    it.
 
     Raises `MissingError` or `MediaError` for a file that cannot be read, and as `mask_box`.
     """
     if video.overlay_px is None:
         return ()
-    width_px, height_px = video_size(path)
+    width_px, height_px = child.size(path) if child else video_size(path)
     try:
         return (mask_box(video.overlay_px, video.overlay_of_px or (width_px, height_px), width_px, height_px, margin_px=margin_px),)
     except MediaError as error:

@@ -129,7 +129,8 @@ class _Labeller:
         gaps: list[Gap] = []
         try:
             with self._corpus.footage(video) as path:
-                table = self._idm.label(path, game=video.game, mask=video_mask(video, path), child=self._child, gaps=gaps)
+                mask = video_mask(video, path, child=self._child)
+                table = self._idm.label(path, game=video.game, mask=mask, child=self._child, gaps=gaps)
         except (MediaError, MissingError, PlaceError) as error:
             return error
         except place_errors() as error:

@@ -35,7 +35,7 @@ from ghostpad.video.container import demux_stamps, open_video
 from ghostpad.video.damage import Gap
 from ghostpad.video.decode import Frame, decode_frames
 from ghostpad.video.paint import Boxes
-from ghostpad.video.probe import VideoInfo, probe_video, read_keyframes
+from ghostpad.video.probe import VideoInfo, probe_video, read_keyframes, video_size
 
 _LENGTHS = struct.Struct("<II")
 """Before each answer: the number of bytes of its JSON and of its raw bytes."""
@@ -100,6 +100,11 @@ class VideoChild:
         """As `ghostpad.video.probe.probe_video`."""
         facts, _ = self._only(path, "probe")
         return VideoInfo(**facts | {"path": Path(path), "fps": Fraction(facts["fps"])})
+
+    def size(self, path: str | os.PathLike[str]) -> tuple[int, int]:
+        """As `ghostpad.video.probe.video_size`."""
+        about, _ = self._only(path, "size")
+        return about["width_px"], about["height_px"]
 
     def stamps(self, path: str | os.PathLike[str]) -> list[Fraction]:
         """As `ghostpad.video.probe.read_stamps`."""
@@ -248,6 +253,7 @@ class _Server:
         """Answer until the process is ended."""
         doing: dict[str, Callable[[str, dict[str, Any]], None]] = {
             "probe": self._probe,
+            "size": self._size,
             "stamps": self._stamps,
             "keyframes": self._keyframes,
             "frames": self._frames,
@@ -289,6 +295,10 @@ class _Server:
     def _probe(self, path: str, wanted: dict[str, Any]) -> None:
         facts = asdict(probe_video(path, self._on_packet))
         self._say(facts | {"path": None, "fps": str(facts["fps"])})
+
+    def _size(self, path: str, wanted: dict[str, Any]) -> None:
+        width_px, height_px = video_size(path)
+        self._say({"width_px": width_px, "height_px": height_px})
 
     def _stamps(self, path: str, wanted: dict[str, Any]) -> None:
         with open_video(path) as (container, stream):

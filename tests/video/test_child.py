@@ -17,7 +17,7 @@ from ghostpad.lab.made_up.small_videos import write_video
 from ghostpad.video.child import Limits, VideoChild
 from ghostpad.video.damage import Gap
 from ghostpad.video.decode import decode_frames
-from ghostpad.video.probe import probe_video, read_stamps
+from ghostpad.video.probe import probe_video, read_stamps, video_size
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_the_child_gives_what_reading_here_gives(child: VideoChild, video: Path,
 
 
 def test_facts_and_stamps_are_equal_too(child: VideoChild, video: Path) -> None:
-    assert child.probe(video) == probe_video(video)
+    assert child.probe(video) == probe_video(video) and child.size(video) == video_size(video)
     assert child.stamps(video) == read_stamps(video)
 
 
