@@ -28,13 +28,14 @@ class Coding:
     b_frames: int = 0
 
 
+_X264 = "asm=0:min-keyint=15:scenecut=0"  # with its assembly, the macroblock tree gives other bytes now and then
 _X265 = "log-level=none:pools=none:frame-threads=1:min-keyint=15"
 
 CODINGS: dict[str, Coding] = {
-    "h264": Coding("libx264", {"preset": "medium", "x264-params": "min-keyint=15:scenecut=0"}, b_frames=2),
-    "h264-no-b": Coding("libx264", {"preset": "veryfast", "x264-params": "min-keyint=15:scenecut=0"}),
-    "h264-cavlc": Coding("libx264", {"preset": "medium", "x264-params": "min-keyint=15:scenecut=0:cabac=0"}, b_frames=2),
-    "h264-10-bit": Coding("libx264", {"preset": "veryfast"}, "yuv420p10le"),
+    "h264": Coding("libx264", {"preset": "medium", "x264-params": _X264}, b_frames=2),
+    "h264-no-b": Coding("libx264", {"preset": "veryfast", "x264-params": _X264}),
+    "h264-cavlc": Coding("libx264", {"preset": "medium", "x264-params": f"{_X264}:cabac=0"}, b_frames=2),
+    "h264-10-bit": Coding("libx264", {"preset": "veryfast", "x264-params": "asm=0"}, "yuv420p10le"),
     "hevc": Coding("libx265", {"preset": "ultrafast", "x265-params": _X265}),
     "hevc-hdr": Coding(
         "libx265",
