@@ -7,7 +7,7 @@ from ghostpad.base.settings import load_settings
 from ghostpad.cli.arguments import CorpusPath
 from ghostpad.cli.flags import Flags, SettingFlags
 from ghostpad.corpus.folder import Corpus
-from ghostpad.feed.footage import label_source
+from ghostpad.feed.rows import label_source
 from ghostpad.filters.apply import filter_corpus
 from ghostpad.filters.contract import cuts_class, make_filters
 

@@ -1,6 +1,12 @@
-"""Windows of footage as batches: a map-style dataset on torch's DataLoader, walked in the `Order` of (seed, step)."""
+"""Windows of footage as batches: a map-style dataset on torch's DataLoader, walked in the `Order` of (seed, step).
+
+The windows of a batch that lie in one segment are read together, so that its pictures are decoded once. Memory: 16 bytes a segment, in
+files that the processes of a machine share.
+"""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -10,58 +16,106 @@ from torch.utils.data import DataLoader, Dataset
 
 from ghostpad.base.errors import TrainingError
 from ghostpad.feed.batch import Batch, WindowRef, collate
-from ghostpad.feed.footage import Footage
-from ghostpad.feed.order import Order
+from ghostpad.feed.footage import Footage, idle_rows
+from ghostpad.feed.order import Layout, Order
 from ghostpad.feed.window import WindowSpec
 
 Sample = tuple[Tensor, Tensor, Tensor, WindowRef]
 """frames uint8 [T, H, W, C], pads float32 [K, 25], weight float32 [K, 25], ref."""
 
+Kind = Literal["all", "active", "idle"]
+"""Which windows of some footage: all, those in which anything is pressed or moved, or the others."""
 
-class WindowDataset(Dataset[Sample]):
-    """The windows of groups of footage, addressed by (group, index).
 
-    There is one at every row at which the first row it learns has a weight; with `spec.inside`, wherever all its rows are inside the
-    video (a shorter video gives one window) and any of them has a weight.
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Windows of some clips of a kind, from segment to segment.
 
-    places  the (clip, row) int64 [n, 2] of the windows of each group, clip by clip; by default all
+    segments   int32 [n, 3]: the clip of each segment that has windows, its first row, and the first row of the next
+    windows    int64 [n], how many windows it has
     """
 
-    def __init__(self, groups: Sequence[Sequence[Footage]], spec: WindowSpec, places: Sequence[NDArray[np.int64]] | None = None):
-        self.groups, self.spec = [list(group) for group in groups], spec
-        none = np.zeros((0, 2), np.int64)
-        self.places = list(
-            places or [np.concatenate([none, *(_places(n, clip, spec) for n, clip in enumerate(group))]) for group in groups]
-        )
+    clips: Sequence[Footage]
+    kind: Kind
+    segments: NDArray[np.int32]
+    windows: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, clips: Sequence[Footage], spec: WindowSpec, kind: Kind = "all") -> "Group":
+        """The windows of a kind of clips, game by game."""
+        parts = [(np.zeros((0, 3), np.int32), np.zeros(0, np.int64))]
+        for number in sorted(range(len(clips)), key=lambda number: clips[number].game):
+            facts, rows = clips[number].facts_for(spec), len(clips[number].pads)
+            idle = np.array(facts.idle, np.int64)
+            windows = {"all": np.array(facts.windows, np.int64), "active": np.array(facts.windows, np.int64) - idle, "idle": idle}[kind]
+            segments = np.stack([np.full(len(windows), number), facts.starts, [*facts.starts[1:], rows]], axis=1).astype(np.int32)
+            parts.append((segments[windows > 0], windows[windows > 0]))
+        segments, windows = (np.concatenate(each) for each in zip(*parts, strict=True))
+        return cls(clips, kind, segments, windows, np.cumsum(windows))
+
+    @property
+    def size(self) -> int:
+        """Number of windows."""
+        return int(self.windows.sum())
+
+    def layout(self, evenly: Sequence[Literal["game", "video"]] = ()) -> Layout:
+        """How its windows lie, for an order in which games, or videos, or both come evenly."""
+        games = np.array([self.clips[clip].game for clip in self.segments[:, 0]])
+        changes = {"game": games[1:] != games[:-1], "video": self.segments[1:, 0] != self.segments[:-1, 0]}
+        cells = [np.concatenate([[0], 1 + np.flatnonzero(changes[name]), [len(games)]]) for name in ("game", "video") if name in evenly]
+        return Layout(self.windows, tuple(cells))
+
+
+class WindowDataset(Dataset[Sample]):
+    """The windows of groups of footage, addressed by (group, index); see `ghostpad.feed.window.WindowSpec.windows_at`."""
+
+    def __init__(self, groups: Sequence[Group | Sequence[Footage]], spec: WindowSpec):
+        self.groups = [group if isinstance(group, Group) else Group.of(group, spec) for group in groups]
+        self.spec = spec
 
     @property
     def sizes(self) -> list[int]:
         """Number of windows in each group."""
-        return [len(places) for places in self.places]
+        return [group.size for group in self.groups]
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:  # type: ignore[override]
-        group, index = key
-        clip_index, row = self.places[group][index]
-        clip = self.groups[group][clip_index]
-        rows, inside = self.spec.rows_at(row, len(clip.pads))
-        frames = clip.frames[self.spec.frames_at(row, len(clip.frames))]
-        weight = clip.weight[rows] * inside[:, None]
-        ref = WindowRef(clip.video, int(row), clip.game, bool(clip.masks))
-        return torch.from_numpy(frames), torch.from_numpy(clip.pads[rows]), torch.from_numpy(weight), ref
+        return self.__getitems__([key])[0]
 
+    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> list[Sample]:
+        """Several windows; torch's DataLoader asks for a whole batch. Those of one segment are read at once."""
+        together: dict[tuple[int, int], list[int]] = {}
+        for place, (group, index) in enumerate(keys):
+            together.setdefault((group, int(np.searchsorted(self.groups[group].ends, index, side="right"))), []).append(place)
+        samples: dict[int, Sample] = {}
+        for (group, segment), places in together.items():
+            before = self.groups[group].ends[segment] - self.groups[group].windows[segment]
+            numbers = [keys[place][1] - int(before) for place in places]
+            samples.update(zip(places, self._windows(self.groups[group], segment, numbers), strict=True))
+        return [samples[place] for place in range(len(keys))]
 
-def _places(clip_index: int, clip: Footage, spec: WindowSpec) -> NDArray[np.int64]:
-    """(clip, row) int64 [n, 2] of all windows of a clip."""
-    weighs = np.asarray(clip.weight.any(axis=1))
-    if spec.inside:
-        rows = np.arange(max(1, len(weighs) - max(spec.row_offsets)))
-        before = np.concatenate([[0], np.cumsum(weighs)])  # rows with a weight before row 0, 1, ...
-        last = np.minimum(rows + max(spec.row_offsets) + 1, len(weighs))
-        rows = rows[before[last] > before[rows + min(spec.row_offsets)]]
-    else:
-        rows = np.flatnonzero(weighs) - min(spec.row_offsets)
-        rows = rows[(rows >= 0) & (rows < len(weighs))]
-    return np.stack([np.full(len(rows), clip_index), rows], axis=1)
+    def _windows(self, group: Group, segment: int, numbers: Sequence[int]) -> list[Sample]:
+        """Windows of one segment by their numbers in it."""
+        number, first, last = group.segments[segment].tolist()
+        clip, spec = group.clips[number], self.spec
+        total = len(clip.pads)
+        low, high = spec.rows_around(first, last, total)
+        pads, weight = clip.pads[low:high], clip.weight[low:high]
+        at = spec.windows_at(weight.any(axis=1), first, last, total)
+        if group.kind != "all":
+            idle = spec.all_true(idle_rows(pads, weight), at, low, total)
+            at = at[idle == (group.kind == "idle")]
+        rows = [int(at[number]) for number in numbers]
+        shown = [spec.frames_at(row, total + 1) for row in rows]
+        wanted, places = np.unique(np.concatenate(shown), return_inverse=True)
+        frames = torch.from_numpy(clip.frames[wanted])
+        samples = []
+        for row, seen in zip(rows, np.split(places, len(rows)), strict=True):
+            learned, inside = spec.rows_at(row, total)
+            known = weight[learned - low] * inside[:, None]
+            ref = WindowRef(clip.video, row, clip.game, bool(clip.masks))
+            samples.append((frames[torch.from_numpy(seen)], torch.from_numpy(pads[learned - low]), torch.from_numpy(known), ref))
+        return samples
 
 
 def batches(

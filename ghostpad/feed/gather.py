@@ -15,7 +15,9 @@ import numpy as np
 from ghostpad.base.errors import MissingError
 from ghostpad.base.pad import SLOTS
 from ghostpad.corpus.folder import RECORDED, Corpus
-from ghostpad.feed.footage import Footage, RowsOf, first_minutes, label_source, load_footage, pseudo_label_rows, truth_rows, withheld_rows
+from ghostpad.feed.footage import Footage, first_minutes
+from ghostpad.feed.load import load_footage
+from ghostpad.feed.rows import PseudoLabelRows, RecordedRows, RowSource, WithheldRows, label_source
 from ghostpad.feed.settings import DataSettings
 from ghostpad.feed.window import WindowSpec
 
@@ -65,16 +67,16 @@ def gather(corpora: Sequence[Corpus], data: DataSettings, spec: WindowSpec, with
         known, ok = set(corpus.ids_with_rows(RECORDED)), corpus.ok_ids()
         learned, kept_out = split_videos([id for id in ok if id in known], data.validation_share)
         for crf in (None, *data.reencode_crf):
-            footage = load_footage(corpus, learned, truth_rows, spec, crf)
+            footage = load_footage(corpus, learned, RecordedRows(), spec, data, crf)
             recorded_minutes += minutes_of(footage) if crf is None else 0.0
             recorded += footage
-        held_out += load_footage(corpus, kept_out, truth_rows, spec)
+        held_out += load_footage(corpus, kept_out, RecordedRows(), spec, data)
         if others := [id for id in ok if id not in known]:
-            source, rows_of = _source(corpus, data, withheld)
+            source, rows = _source(corpus, data, withheld)
             sources.append(source)
-            if rows_of is not None:
-                pseudo += first_minutes(load_footage(corpus, others, rows_of, spec), data.label_minutes)
-    if pseudo and withheld is None and data.verdicts != "none" and not any(clip.weight.any() for clip in pseudo):
+            if rows is not None:
+                pseudo += first_minutes(load_footage(corpus, others, rows, spec, data), data.label_minutes)
+    if pseudo and withheld is None and data.verdicts != "none" and not any(clip.known.any() for clip in pseudo):
         roots = [str(corpus.root) for corpus in corpora]
         raise MissingError(
             f"the verdicts '{data.verdicts}' drop every row of {' and '.join(sources)} in {', '.join(roots)}: "
@@ -83,15 +85,15 @@ def gather(corpora: Sequence[Corpus], data: DataSettings, spec: WindowSpec, with
     return Gathered(recorded, pseudo, held_out, sources, recorded_minutes)
 
 
-def _source(corpus: Corpus, data: DataSettings, withheld: Path | None) -> tuple[str, RowsOf | None]:
+def _source(corpus: Corpus, data: DataSettings, withheld: Path | None) -> tuple[str, RowSource | None]:
     """The name of the source that serves the videos of a corpus without recorded pads, and its rows; None where they are left out."""
     if withheld is not None:
-        return "withheld truth", withheld_rows(withheld)
+        return "withheld truth", WithheldRows(withheld)
     if data.labels == "none":
         return "none", None
     if (source := label_source(corpus, data.labels)) is None:
         raise MissingError(f"{corpus.root} has neither recorded pads nor labels: run 'ghostpad label {corpus.root} --idm RUN'")
-    return source, pseudo_label_rows(corpus, source, data)
+    return source, PseudoLabelRows(corpus, source, data)
 
 
 def split_videos(videos: Sequence[str], held_out_share: float) -> tuple[list[str], list[str]]:
@@ -109,7 +111,7 @@ def split_videos(videos: Sequence[str], held_out_share: float) -> tuple[list[str
 
 def minutes_of(footage: Sequence[Footage]) -> float:
     """How long `footage` lasts, in minutes."""
-    return float(sum(clip.pts_s[-1] - clip.pts_s[0] for clip in footage) / 60)
+    return sum(clip.seconds for clip in footage) / 60
 
 
 def corpus_facts(corpora: Sequence[Corpus]) -> dict[str, Any]:
@@ -123,7 +125,7 @@ def corpus_facts(corpora: Sequence[Corpus]) -> dict[str, Any]:
 
 def known_slots(footage: Sequence[Footage]) -> list[str]:
     """The slots that are known in any row of `footage`, in the pad's order."""
-    weighed = np.any([clip.weight.any(axis=0) for clip in footage], axis=0) if footage else np.zeros(len(SLOTS), bool)
+    weighed = np.any([clip.known for clip in footage], axis=0) if footage else np.zeros(len(SLOTS), bool)
     return [name for name, known in zip(SLOTS, weighed, strict=True) if known]
 
 

@@ -33,4 +33,14 @@ class DataSettings(Settings):
     reencode_crf: tuple[Annotated[int, Field(ge=0, le=51)], ...] = Field(
         (), description="learn from footage with recorded pads once more at each of these x264 qualities (0...51), e.g. [32]"
     )
-    workers: int = Field(0, ge=0, description="processes that read windows ahead (0: this process)")
+    workers: int = Field(0, ge=0, description="processes that read and decode windows ahead (0: this process)")
+    pictures: Literal["auto", "segments", "arrays"] = Field(
+        "auto", description="where frames come from: segments made by 'ghostpad corpus proxy' where there are some, or arrays in the cache"
+    )
+    together: int = Field(
+        4, ge=1, description="windows that a batch takes from one segment, which is decoded once for them (docs/training.md)"
+    )
+    evenly: tuple[Literal["game", "video"], ...] = Field(
+        (), description="what comes equally often in a batch, whatever footage there is of each: 'game', 'video' or both (none: windows)"
+    )
+    cache_gb: float = Field(20.0, gt=0, description="most disk for parts of segments at an address, per corpus and machine")

@@ -4,12 +4,17 @@ Row i is the pad in force between showing frame i and frame i+1: an IDM that exp
 that chooses row i looks at frames up to i.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ghostpad.base.errors import SettingsError
+from ghostpad.video.child import VideoChild
+from ghostpad.video.decode import Frame
+from ghostpad.video.paint import Boxes
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,39 @@ class WindowSpec:
         """Indices int64 [K] of the rows learned at `row`, clamped to the video, and whether each is inside it."""
         wanted = np.asarray(self.row_offsets) + row
         return _within(wanted, rows), (wanted >= 0) & (wanted < rows)
+
+    def frames_of(self, path: Path, child: VideoChild, mask: Boxes = ()) -> Iterator[Frame]:
+        """The frames of a video as the model sees them, in order. Raises as `ghostpad.video.decode.decode_frames`."""
+        return child.frames(path, width_px=self.width_px, height_px=self.height_px, gray=self.gray, rate_hz=self.rate_hz, mask=mask)
+
+    def rows_around(self, first: int, last: int, rows: int) -> tuple[int, int]:
+        """The rows, from one to before the other, that windows at rows `first` ... `last - 1` of a video of `rows` rows learn."""
+        return max(0, min(rows, first + min(self.row_offsets))), max(0, min(rows, last + max(self.row_offsets)))
+
+    def windows_at(self, weighs: NDArray[np.bool_], first: int, last: int, rows: int) -> NDArray[np.int64]:
+        """The rows int64 [n] among `first` ... `last - 1` at which a video of `rows` rows has a window.
+
+        That is every row at which the first row learned weighs anything; with `inside`, wherever all rows learned are inside the video (a
+        shorter video gives one window) and any of them weighs anything. `weighs` is bool for the rows of `rows_around(first, last, rows)`.
+        """
+        base, at = self.rows_around(first, last, rows)[0], np.arange(first, last)
+        low, high = min(self.row_offsets), max(self.row_offsets)
+        if self.inside:
+            at = at[at < max(1, rows - high)]
+            before = np.concatenate([[0], np.cumsum(weighs)])
+            ends = np.minimum(at + high + 1, rows) - base
+            return at[before[ends] > before[np.minimum(at + low, rows) - base]]
+        at = at[(at + low >= 0) & (at + low < rows)]
+        return at[weighs[at + low - base]]
+
+    def all_true(self, flags: NDArray[np.bool_], at: NDArray[np.int64], first: int, rows: int) -> NDArray[np.bool_]:
+        """bool [n]: whether a flag holds in every row inside the video that the windows at rows `at` learn; `flags[0]` is that of row
+        `first`."""
+        true = np.ones(len(at), np.bool_)
+        for offset in self.row_offsets:
+            wanted = at + offset
+            true &= flags[_within(wanted - first, len(flags))] | (wanted < 0) | (wanted >= rows)
+        return true
 
 
 def _within(wanted: NDArray[np.int64], count: int) -> NDArray[np.int64]:

@@ -36,6 +36,8 @@ RISK = 0.02
 MASKS_MOST = 32
 """Masks of its footage that an IDM keeps, at most: their distribution, not each (a guess)."""
 
+READ_FRAMES = 256  # frames of held-out footage that are read at once (a guess)
+
 
 @dataclass(frozen=True)
 class TrainedIdm:
@@ -102,11 +104,11 @@ def calibrate(model: Idm, held_out: Sequence[Footage], before: Calibration) -> t
         return before, None, {}
     predicted = [_predict(model, clip) for clip in held_out]
     pads, spreads = map(np.concatenate, zip(*predicted, strict=True))
-    truth = np.concatenate([clip.pads for clip in held_out])
-    known = np.concatenate([clip.weight > 0 for clip in held_out])
+    truth = np.concatenate([clip.pads[:] for clip in held_out])
+    known = np.concatenate([clip.weight[:] > 0 for clip in held_out])
     calibration = before.updated(fit_calibration(pads, spreads, truth, known, model.facts["slots"]))
     videos = [
-        aligned(clip.pts_s[:-1], *calibration.apply(*rows), clip.pads, clip.weight > 0, 1 / float(np.median(np.diff(clip.pts_s))))
+        aligned(clip.pts_s[:-1], *calibration.apply(*rows), clip.pads[:], clip.weight[:] > 0, 1 / float(np.median(np.diff(clip.pts_s[:]))))
         for clip, rows in zip(held_out, predicted, strict=True)
     ]
     matched = pool(videos)
@@ -116,5 +118,6 @@ def calibrate(model: Idm, held_out: Sequence[Footage], before: Calibration) -> t
 
 def _predict(model: Idm, clip: Footage) -> tuple[np.ndarray, np.ndarray]:
     """Pads [n, 25] and stick spreads [n, 4] of a clip, piece by piece: at once, 20 minutes need 7 GB for attention."""
-    pads, spreads = zip(*predict_rows(model, clip.frames, game=clip.game), strict=True)
+    frames = (frame for at in range(0, len(clip.frames), READ_FRAMES) for frame in clip.frames[at : at + READ_FRAMES])
+    pads, spreads = zip(*predict_rows(model, frames, game=clip.game), strict=True)
     return np.concatenate(pads), np.concatenate(spreads)

@@ -19,7 +19,9 @@ from ghostpad.base.pad import PAD_DIM, SLOTS
 from ghostpad.base.places import AnyPlace
 from ghostpad.base.progress import Advance, progress
 from ghostpad.corpus.folder import Corpus
-from ghostpad.feed.footage import Footage, load_footage, withheld_rows
+from ghostpad.feed.footage import Footage
+from ghostpad.feed.load import load_footage
+from ghostpad.feed.rows import WithheldRows
 from ghostpad.measure.match import Matched, aligned, pool
 from ghostpad.measure.scores import baseline_scores, score_rows
 from ghostpad.policy.model import Policy
@@ -59,7 +61,7 @@ def offline_measures(policy: Policy, pairs: Sequence[tuple[AnyPlace, Path]], dra
     clips: list[Footage] = []
     for corpus_path, truth in pairs:
         corpus = Corpus.open(corpus_path)
-        clips += load_footage(corpus, corpus.ok_ids(), withheld_rows(truth), policy.window)
+        clips += load_footage(corpus, corpus.ok_ids(), WithheldRows(truth), policy.window)
     looks = sum(-(-len(clip.pads) // policy.settings.execute) for clip in clips)
     with progress("propose chunks", looks, "looks") as advance:
         for clip in clips:
@@ -89,7 +91,7 @@ def _measures(policy: Policy, proposals: Sequence[Proposals]) -> dict[str, Any]:
     own, released, held, weight = (np.concatenate([error[part] for error in errors]) for part in range(4))
     return {
         "videos": len(proposals),
-        "minutes": float(sum(one.clip.pts_s[-1] - one.clip.pts_s[0] for one in proposals) / 60),
+        "minutes": float(sum(one.clip.seconds for one in proposals) / 60),
         "chunk_error": _mean_error(own, weight),
         "baselines": {"always_released": _mean_error(released, weight), "hold_last": _mean_error(held, weight)},
         "rows": score_rows(pool(rows)),
@@ -100,10 +102,11 @@ def _measures(policy: Policy, proposals: Sequence[Proposals]) -> dict[str, Any]:
 def _chunk_errors(policy: Policy, proposals: Proposals) -> tuple[NDArray[np.float32], ...]:
     """|error| of the proposal, of nothing pressed and of holding the last true row, and the mask of known numbers, each [n, K, 25]."""
     clip, spec = proposals.clip, policy.window
-    places = [spec.rows_at(int(row), len(clip.pads)) for row in proposals.starts]
-    truth = np.stack([clip.pads[rows] for rows, _ in places])
-    known = np.stack([(clip.weight[rows] > 0) & inside[:, None] for rows, inside in places]) & _played(policy)
-    last = np.where(proposals.starts[:, None] > 0, clip.pads[np.maximum(proposals.starts - 1, 0)], 0)[:, None]
+    pads, weight = clip.pads[:], clip.weight[:]
+    places = [spec.rows_at(int(row), len(pads)) for row in proposals.starts]
+    truth = np.stack([pads[rows] for rows, _ in places])
+    known = np.stack([(weight[rows] > 0) & inside[:, None] for rows, inside in places]) & _played(policy)
+    last = np.where(proposals.starts[:, None] > 0, pads[np.maximum(proposals.starts - 1, 0)], 0)[:, None]
     own = np.abs(proposals.chunks - truth[:, None]).mean(axis=1)
     return own, np.abs(truth), np.abs(last - truth), known.astype(np.float32)
 
@@ -120,9 +123,9 @@ def _played_rows(policy: Policy, proposals: Proposals) -> Matched:
     clip, count, shift = proposals.clip, len(proposals.clip.pads), policy.settings.action_shift
     chosen = proposals.chunks.mean(axis=1)[:, : policy.settings.execute].reshape(-1, PAD_DIM)
     rows = np.concatenate([np.zeros((shift, PAD_DIM), np.float32), chosen])[:count]
-    known = (clip.weight > 0) & _played(policy) & (np.arange(count) >= shift)[:, None]
+    known = (clip.weight[:] > 0) & _played(policy) & (np.arange(count) >= shift)[:, None]
     spreads = np.full((count, 4), np.nan, np.float32)
-    return aligned(clip.pts_s[:-1], rows, spreads, clip.pads, known, 1 / float(np.median(np.diff(clip.pts_s))))
+    return aligned(clip.pts_s[:-1], rows, spreads, clip.pads[:], known, 1 / float(np.median(np.diff(clip.pts_s[:]))))
 
 
 def _played(policy: Policy) -> NDArray[np.bool_]:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
@@ -89,7 +88,7 @@ def train(training: Training[AnyModel]) -> AnyModel:
     }
     if data.idle_share is not None:
         dataset, shares = with_idle_share(dataset, shares, data.idle_share)
-    order = Order(dataset.sizes, shares, data.batch_size, settings.seed)
+    order = Order([group.layout(data.evenly) for group in dataset.groups], shares, data.batch_size, settings.seed, data.together)
     # A second process that trains the same run waits here, and then finds it finished.
     with locked(run / ".lock") if accelerator.is_main_process else nullcontext():
         if accelerator.is_main_process:
@@ -222,13 +221,8 @@ def hash_seed(*parts: int) -> int:
 
 
 def data_fingerprint(groups: Sequence[Sequence[Footage]]) -> str:
-    """Twelve hex digits that name what is learned from: videos, row counts, and the sums of rows, of weights and of a few pictures."""
-
-    def facts(clip: Footage) -> tuple[str, int, float, float, int]:
-        few = clip.frames[:: max(1, len(clip.frames) // 8)]  # all of them would be read from the disk
-        return clip.video, len(clip.pads), float(clip.pads.sum()), float(clip.weight.sum()), int(few.sum(dtype=np.int64))
-
-    return fingerprint([[facts(clip) for clip in group] for group in groups])
+    """Twelve hex digits that name what is learned from: videos, row counts, and what their pictures and rows are made of."""
+    return fingerprint([[(clip.video, len(clip.pads), clip.mark) for clip in group] for group in groups])
 
 
 def _writer(run: Path, first: int) -> Any:

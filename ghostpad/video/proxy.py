@@ -65,7 +65,7 @@ def make_proxy(
                     if writer is None:
                         writer = H264Writer(
                             temporary, width_px=small.width, height_px=small.height, rate=rate, ticks_hz=ticks_hz,
-                            crf=crf, preset=_PRESET, gop=gop, colorspace=small.colorspace, motion=_MOTION,
+                            crf=crf, preset=_PRESET, gop=gop, colorspace=small.colorspace, x264=_MOTION,
                             comment=_comment(mask),
                         )  # fmt: skip
                     writer.add(small, int(stamp * ticks_hz), max(1, int((shown or 1 / rate) * ticks_hz)))

@@ -13,6 +13,7 @@ from types import TracebackType
 
 import av
 import numpy as np
+from av.container import OutputContainer
 from numpy.typing import NDArray
 
 from ghostpad.base.errors import MediaError, SettingsError, nearest
@@ -32,37 +33,34 @@ _MOST_HZ, _MOST_NUMERATOR = 1000, 1_000_000
 class H264Writer:
     """An mp4 file with one H.264 stream, time stamps in ticks of 1 / `ticks_hz` second. `close` finishes the file.
 
-    `path` is written in place, so callers pass a temporary name. `rate` guides the encoder only; `motion` are x264's options of motion
-    search where they differ from the preset; `comment` goes into the file's metadata. Raises `SettingsError` for impossible options, and
+    `path` is written in place, so callers pass a temporary name. `rate` guides the encoder only; `x264` are x264's own options where they
+    differ from the preset; `comment` goes into the file's metadata. Raises `SettingsError` for impossible options, and
     `OSError` where the disk is full or cannot be written to; the writer is to be closed then too.
     """
 
     def __init__(
         self, path: Path, *, width_px: int, height_px: int, rate: Fraction, ticks_hz: int, crf: int, preset: str, gop: int,
-        colorspace: int | None = None, motion: str = "", comment: str = "",
+        pix_fmt: str = "yuv420p", colorspace: int | None = None, color_range: int | None = None, x264: str = "", comment: str = "",
     ):  # fmt: skip
         check_encoding(crf, preset, gop)
-        # The movie clock times the gap before the first frame; its default of 1 kHz would round that to a millisecond.
-        options = {"movflags": "+faststart", "fflags": "+bitexact"}
-        options |= {"movie_timescale": str(ticks_hz), "video_track_timescale": str(ticks_hz)}
-        self._container = av.open(str(path), "w", format="mp4", options=options)
-        if comment:
-            self._container.metadata["comment"] = comment
+        self._container = new_mp4(path, ticks_hz, comment)
         # x264's macroblock tree gives other bytes now and then, even with one thread: 1 to 30 of 100 files, by picture, and none with
         # the tree or its assembly off (measured, PyAV 18.1). It is off in the ultrafast preset anyway.
-        x264 = {"crf": str(crf), "preset": preset, "x264-params": f"mbtree=0{motion and ':'}{motion}"}
-        self._stream = self._container.add_stream("libx264", rate=rate, options=x264)
+        options = {"crf": str(crf), "preset": preset, "x264-params": f"mbtree=0{x264 and ':'}{x264}"}
+        self._stream = self._container.add_stream("libx264", rate=rate, options=options)
         self._time_base, self._broken = Fraction(1, ticks_hz), False
-        self._stream.width, self._stream.height, self._stream.pix_fmt = width_px, height_px, "yuv420p"
+        self._stream.width, self._stream.height, self._stream.pix_fmt = width_px, height_px, pix_fmt
         self._stream.time_base = self._stream.codec_context.time_base = self._time_base
         self._stream.codec_context.gop_size = gop
         self._stream.codec_context.max_b_frames = 0
         self._stream.codec_context.thread_count = 1
         if colorspace is not None:
             self._stream.codec_context.colorspace = colorspace
+        if color_range is not None:
+            self._stream.codec_context.color_range = color_range
 
     def add(self, frame: av.VideoFrame, ticks: int, duration_ticks: int) -> None:
-        """Append a yuv420p frame shown from `ticks` on; stamps must rise. The last frame's duration ends the video."""
+        """Append a frame of the writer's `pix_fmt`, shown from `ticks` on; stamps must rise. The last frame's duration ends the video."""
         frame.pts, frame.time_base, frame.duration = ticks, self._time_base, duration_ticks
         frame.pict_type = av.video.frame.PictureType.NONE  # the source's keyframes must not decide where ours are
         self._write(frame)
@@ -77,6 +75,17 @@ class H264Writer:
         self._broken = True  # PyAV crashes if it writes once more after the header could not be written, as on a full disk
         self._container.mux(self._stream.encode(frame))
         self._broken = False
+
+
+def new_mp4(path: Path, ticks_hz: int, comment: str = "") -> OutputContainer:
+    """An mp4 to be filled, index first and without dates, with time stamps in ticks of 1 / `ticks_hz` second."""
+    # The movie clock times the gap before the first frame; its default of 1 kHz would round that to a millisecond.
+    options = {"movflags": "+faststart", "fflags": "+bitexact"}
+    options |= {"movie_timescale": str(ticks_hz), "video_track_timescale": str(ticks_hz)}
+    container = av.open(str(path), "w", format="mp4", options=options)
+    if comment:
+        container.metadata["comment"] = comment
+    return container
 
 
 class VideoRecorder:

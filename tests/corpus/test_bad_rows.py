@@ -14,7 +14,8 @@ import pytest
 from ghostpad.base.records import labels_table, pads_of
 from ghostpad.cli.main import main
 from ghostpad.corpus.folder import RECORDED, Corpus
-from ghostpad.feed.footage import load_footage, pseudo_label_rows, truth_rows
+from ghostpad.feed.load import load_footage
+from ghostpad.feed.rows import PseudoLabelRows, RecordedRows
 from ghostpad.feed.settings import DataSettings
 from ghostpad.feed.window import WindowSpec
 from ghostpad.measure.evaluate import judge
@@ -84,7 +85,7 @@ def test_d07_training_leaves_out_rows_that_make_no_sense(
     senseless_rows: tuple[Corpus, list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     corpus, ids = senseless_rows
-    assert [clip.video for clip in load_footage(corpus, corpus.ok_ids(), truth_rows, SPEC)] == ids
+    assert [clip.video for clip in load_footage(corpus, corpus.ok_ids(), RecordedRows(), SPEC)] == ids
     check_footage(corpus, ids, capsys.readouterr().err)
 
 
@@ -126,6 +127,6 @@ def test_d07_d15_an_evaluation_reports_bad_truth_and_goes_on(
     judged = judge(corpus, "idm-a", corpus.root / "actions" / RECORDED)
     assert [one.video.id for one in judged] == ids[1:]
     assert f"{len(corpus.ok_ids()) - 1} videos cannot be read" in capsys.readouterr().err
-    footage = load_footage(corpus, ids, pseudo_label_rows(corpus, "idm-a", DataSettings(verdicts="none")), SPEC)
+    footage = load_footage(corpus, ids, PseudoLabelRows(corpus, "idm-a", DataSettings(verdicts="none")), SPEC)
     assert [clip.video for clip in footage] == ids[1:] and "1 videos cannot be read" in capsys.readouterr().err
     shutil.rmtree(corpus.root / "actions" / "idm-a")

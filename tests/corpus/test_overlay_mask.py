@@ -11,7 +11,8 @@ from ghostpad.base.errors import MediaError
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.masks import MARGIN_PX, USUAL_MASKS, mask_box, mask_shares
 from ghostpad.corpus.record import record_corpus
-from ghostpad.feed.footage import load_footage, truth_rows
+from ghostpad.feed.load import load_footage
+from ghostpad.feed.rows import RecordedRows
 from ghostpad.feed.window import WindowSpec
 from ghostpad.games.overlay import Overlay
 from ghostpad.video.paint import GREY, covered
@@ -59,17 +60,17 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 def test_the_pictures_that_models_see_are_masked_and_made_again_for_another_box(drawn: Corpus) -> None:
     spec, row = WindowSpec((0, 1), (0,), 64, 48, True), drawn.list_videos()[0]
-    (clip,) = load_footage(drawn, [row.id], truth_rows, spec)
+    (clip,) = load_footage(drawn, [row.id], RecordedRows(), spec)
     assert (clip.frames[:, 40:46, 50:62] == 128).all() and np.ptp(clip.frames[:, :20, :20].astype(int), axis=0).max() > 20
     drawn.add_video(replace(row, overlay_px=[0.0, 0.0, 64.0, 42.0]))
-    (moved,) = load_footage(drawn, [row.id], truth_rows, spec)
+    (moved,) = load_footage(drawn, [row.id], RecordedRows(), spec)
     drawn.add_video(row)
     assert (moved.frames[:, :8, :12] == 128).all() and not (moved.frames[:, 40:46, 50:62] == 128).all()
 
 
 def test_footage_tells_its_masks_as_shares_of_the_picture(drawn: Corpus) -> None:
     spec, row = WindowSpec((0, 1), (0,), 64, 48, True), drawn.list_videos()[0]
-    (clip,) = load_footage(drawn, [row.id], truth_rows, spec)
+    (clip,) = load_footage(drawn, [row.id], RecordedRows(), spec)
     (mask,) = clip.masks
     assert mask == mask_shares(row, drawn.video_path(row.id))[0]
     rows, columns = covered(mask, 64, 48)

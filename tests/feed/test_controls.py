@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from ghostpad.base.pad import PAD_DIM, slot
 from ghostpad.base.records import Video, labels_table, pads_of
 from ghostpad.corpus.folder import Corpus
-from ghostpad.feed.footage import Footage, first_minutes, pseudo_label_rows, shuffled
+from ghostpad.feed.footage import Footage, first_minutes
+from ghostpad.feed.rows import PseudoLabelRows, shuffled
 from ghostpad.feed.settings import DataSettings
 
 TURN, FIRE = slot("right_x"), slot("right_trigger")
@@ -52,9 +53,9 @@ def test_videos_and_seeds_move_labels_differently_and_the_same_again(tmp_path: P
         corpus.write_actions("idm-1", video, table)  # type: ignore[arg-type]
 
     def read(video: str, **settings: object) -> tuple[np.ndarray, np.ndarray]:
-        found = pseudo_label_rows(corpus, "idm-1", DataSettings(verdicts="none", **settings))(corpus, video)  # type: ignore[arg-type]
-        assert found is not None
-        return pads_of(found.table)[0], found.weight
+        found = PseudoLabelRows(corpus, "idm-1", DataSettings(verdicts="none", **settings)).read(corpus, video)  # type: ignore[arg-type]
+        assert found is not None and found.confidence is not None
+        return pads_of(found.table)[0], found.confidence
 
     plain, weight = read("a")
     one, one_weight = read("a", shuffle_seed=1)

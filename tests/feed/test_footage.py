@@ -22,15 +22,20 @@ from ghostpad.base.settings import build_settings
 from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.table import Table
 from ghostpad.feed.dataset import WindowDataset, batches
-from ghostpad.feed.footage import Footage, align, label_source, load_footage, pseudo_label_rows, truth_rows, withheld_rows
+from ghostpad.feed.footage import Footage
 from ghostpad.feed.gather import split_videos
+from ghostpad.feed.load import load_footage, rows_under
 from ghostpad.feed.order import Order
+from ghostpad.feed.rows import PseudoLabelRows, RecordedRows, WithheldRows, label_source
 from ghostpad.feed.settings import DataSettings
 from ghostpad.feed.window import WindowSpec
 from ghostpad.idm.settings import IdmRun
+from ghostpad.lab.made_up.small_videos import write_video
 
 SPEC = WindowSpec((0, 1), (0,), 16, 16, True)
 ROWS = 6
+STEP = 0.5 / 127
+"""Half of what one byte of a packed stick is worth."""
 
 
 def numbered(pts_s: np.ndarray) -> pa.Table:
@@ -41,11 +46,10 @@ def numbered(pts_s: np.ndarray) -> pa.Table:
 
 
 def aligned(frame_pts_s: np.ndarray, row_pts_s: np.ndarray) -> tuple[list[int], list[bool]]:
-    """Which row lies under each frame but the last, and whether it weighs anything."""
-    table = numbered(row_pts_s)
-    clip = align("a", frame_pts_s, np.zeros((len(frame_pts_s), 8, 8, 1), np.uint8), table, pads_of(table)[1].astype(np.float32))
-    assert clip.pads.shape == clip.weight.shape == (len(frame_pts_s) - 1, PAD_DIM)
-    return np.rint(clip.pads[:, slot("right_x")] * 100).astype(int).tolist(), clip.weight[:, slot("right_x")].astype(bool).tolist()
+    """Which row lies under each frame but the last (0 for none), and whether there is one."""
+    at = rows_under(frame_pts_s, row_pts_s)
+    assert at.shape == (len(frame_pts_s) - 1,)
+    return at.clip(0).tolist(), (at >= 0).tolist()
 
 
 @given(st.lists(st.floats(0.005, 0.5), min_size=2, max_size=40))
@@ -92,6 +96,11 @@ def clip_of(rows: int, video: str = "a") -> Footage:
     return Footage(video, np.arange(rows + 1) / 10, frames, pads, np.ones((rows, PAD_DIM), np.float32), f"game of {video}")
 
 
+def places(dataset: WindowDataset) -> list[tuple[str, int]]:
+    """The video and row of every window of the first group."""
+    return [(ref.video, ref.row) for *_, ref in (dataset[0, index] for index in range(dataset.sizes[0]))]
+
+
 def test_a_window_of_the_dataset_holds_its_frames_rows_and_name() -> None:
     dataset = WindowDataset([[clip_of(4, "first"), clip_of(6, "second")]], WindowSpec((-1, 0), (0, 1), 8, 8, True))
     frames, pads, weight, ref = dataset[0, 4 + 5]
@@ -104,7 +113,7 @@ def test_windows_that_learn_later_rows_stand_before_them() -> None:
     clip = clip_of(10)
     clip.weight[4] = 0  # no window may stand where its first row would weigh nothing
     dataset = WindowDataset([[clip]], WindowSpec((-1, 0), (3, 4, 5), 8, 8, True))
-    assert dataset.places[0][:, 1].tolist() == [0, 2, 3, 4, 5, 6]
+    assert places(dataset) == [("a", row) for row in (0, 2, 3, 4, 5, 6)]
     frames, pads, weight, ref = dataset[0, 5]
     assert ref.row == 6 and frames[:, 0, 0, 0].tolist() == [5, 6]
     assert pads[:, 0].tolist() == pytest.approx([0.09, 0.09, 0.09]) and weight[:, 0].tolist() == [1, 0, 0]
@@ -126,24 +135,23 @@ def test_inside_windows_stand_where_any_of_their_rows_weighs(known: list[bool]) 
     clip.weight[~np.array(known)] = 0
     dataset = WindowDataset([[clip]], SPARSE)
     everywhere = range(max(1, len(known) - 3))
-    assert dataset.places[0].tolist() == [[0, row] for row in everywhere if any(known[row : row + 4])]
+    assert places(dataset) == [("a", row) for row in everywhere if any(known[row : row + 4])]
     assert all(dataset[0, index][2].any() for index in range(dataset.sizes[0]))
 
 
-def test_where_every_row_is_known_windows_and_their_order_are_what_they_were() -> None:
-    """Every row that a window fits at, clip by clip: weights of any size above 0 change nothing."""
-    clips = [clip_of(10), clip_of(3), clip_of(25)]
+def test_where_every_row_is_known_there_is_a_window_wherever_one_fits() -> None:
+    """Clip by clip: weights of any size above 0 change nothing."""
+    clips = [clip_of(10, "a"), clip_of(3, "b"), clip_of(25, "c")]
+    clips = [replace(clip, game="") for clip in clips]
     clips[2].weight[:, :-1] = 0
     clips[2].weight[:] *= 0.01
     dataset = WindowDataset([clips], SPARSE)
-    assert dataset.places[0].tolist() == [[0, row] for row in range(7)] + [[1, 0]] + [[2, row] for row in range(22)]
-    order = Order(dataset.sizes, [1.0], 6, 0)
-    assert [index for _, index in order.at(0)] == [2, 11, 26, 21, 10, 4], "as drawn before windows looked at weights"
+    assert places(dataset) == [("a", row) for row in range(7)] + [("b", 0)] + [("c", row) for row in range(22)]
 
 
 def test_processes_share_a_batch_and_worker_processes_change_nothing() -> None:
     dataset = WindowDataset([[clip_of(20)]], SPEC)
-    order = Order(dataset.sizes, [1.0], 4, 3)
+    order = Order([group.layout() for group in dataset.groups], [1.0], 4, 3, together=2)
     whole = list(batches(dataset, order, 2, 6))
     halves = [list(batches(dataset, order, 2, 6, rank=rank, ranks=2)) for rank in (0, 1)]
     for batch, one, two in zip(whole, *halves, strict=True):
@@ -158,7 +166,7 @@ def test_processes_share_a_batch_and_worker_processes_change_nothing() -> None:
 def test_any_number_of_processes_gets_the_same_batches_from_any_step_on(first: int, ranks: int, seed: int) -> None:
     """So a run goes on after a kill with more processes or fewer: what they hold together is a function of (seed, step)."""
     dataset = WindowDataset([[clip_of(20)], [clip_of(9, "b")]], SPEC)
-    order = Order(dataset.sizes, [0.3, 0.7], 12, seed)
+    order = Order([group.layout() for group in dataset.groups], [0.3, 0.7], 12, seed, together=3)
     straight = [[(ref.video, ref.row) for ref in batch.refs] for batch in batches(dataset, order, 0, first + 2)][first:]
     parts = [list(batches(dataset, order, first, first + 2, rank=rank, ranks=ranks)) for rank in range(ranks)]
     for step, wanted in enumerate(straight):
@@ -189,6 +197,8 @@ def judged_corpus(root: Path, source: str) -> Corpus:
     """Labels of ROWS rows with confidence 0.4 or, in the last, 0.8; the verdicts drop rows 2...3."""
     corpus = Corpus.create(root)
     corpus.add_video(Video(id="v"))
+    (corpus.root / "videos").mkdir()
+    write_video(corpus.root / "videos" / "v.mp4", "h264-no-b", stamps=range(ROWS + 1), clock_hz=10)
     shape = (ROWS, PAD_DIM)
     known = np.arange(PAD_DIM) == slot("right_x")
     table = labels_table(
@@ -208,11 +218,14 @@ def judged_corpus(root: Path, source: str) -> Corpus:
 
 @pytest.mark.parametrize("power", [0.0, 1.0, 2.0])
 def test_dropped_rows_weigh_nothing_and_the_rest_by_confidence(tmp_path: Path, power: float) -> None:
-    rows = pseudo_label_rows(judged_corpus(tmp_path, "idm-a"), "idm-a", DataSettings(confidence_power=power))(Corpus.open(tmp_path), "v")
-    assert rows is not None
+    data = DataSettings(confidence_power=power)
+    corpus = judged_corpus(tmp_path, "idm-a")
+    (clip,) = load_footage(corpus, ["v"], PseudoLabelRows(corpus, "idm-a", data), SPEC, data)
     low, high = ROWS / (ROWS - 1 + 2**power), ROWS * 2**power / (ROWS - 1 + 2**power)  # twice as sure, and 1 on average
-    assert rows.weight[:, slot("right_x")].tolist() == pytest.approx([low, low, 0, 0, low, high])
-    assert not rows.weight[:, slot("south")].any(), "a slot that the labels do not know weighs nothing"
+    assert clip.weight[:][:, slot("right_x")].tolist() == pytest.approx([low, low, 0, 0, low, high])
+    assert not clip.weight[:][:, slot("south")].any() and clip.known.tolist() == (np.arange(PAD_DIM) == slot("right_x")).tolist(), (
+        "a slot that the labels do not know weighs nothing"
+    )
 
 
 def test_soft_targets_are_the_probabilities_and_hard_ones_the_likelier_side(tmp_path: Path) -> None:
@@ -223,28 +236,28 @@ def test_soft_targets_are_the_probabilities_and_hard_ones_the_likelier_side(tmp_
     times_s, ones = np.arange(ROWS) / 10, np.ones((ROWS, 4), np.float32)
     corpus.write_actions("idm-a", "v", labels_table(times_s, pads, ones, known, np.ones(ROWS, np.float32)))
     for targets, south, east in (("soft", np.linspace(0, 1, ROWS), 0.3), ("hard", [0, 0, 0, 1, 1, 1], 0.0)):
-        found = pseudo_label_rows(corpus, "idm-a", DataSettings(targets=targets))(corpus, "v")
-        assert found is not None
-        values, still_known = pads_of(found.table)
-        np.testing.assert_allclose(values[:, slot("south")], south, atol=1e-3)
-        np.testing.assert_allclose(values[:, [slot("east"), slot("right_x")]], [[east, -0.25]] * ROWS, atol=1e-3)
-        assert (still_known == known).all() and not found.weight[:, ~known].any(), "what is unknown stays unknown and weighs nothing"
+        data = DataSettings(targets=targets)
+        (found,) = load_footage(corpus, ["v"], PseudoLabelRows(corpus, "idm-a", data), SPEC, data)
+        values, weight = found.pads[:], found.weight[:]
+        np.testing.assert_allclose(values[:, slot("south")], south, atol=STEP)
+        np.testing.assert_allclose(values[:, [slot("east"), slot("right_x")]], [[east, -0.25]] * ROWS, atol=STEP)
+        assert weight[:, known].any(axis=0).all() and not weight[:, ~known].any(), "what is unknown stays unknown and weighs nothing"
     with pytest.raises(SettingsError, match="data.targets"):
         build_settings(IdmRun, {"data": {"targets": "softt"}}, "test")
 
 
 def test_without_verdicts_nothing_is_dropped(tmp_path: Path) -> None:
-    corpus = judged_corpus(tmp_path, "idm-b")
-    rows = pseudo_label_rows(corpus, "idm-a", DataSettings(verdicts="none"))(corpus, "v")
-    assert rows is not None and rows.weight[:, slot("right_x")].all()
+    corpus, data = judged_corpus(tmp_path, "idm-b"), DataSettings(verdicts="none")
+    (clip,) = load_footage(corpus, ["v"], PseudoLabelRows(corpus, "idm-a", data), SPEC, data)
+    assert clip.weight[:][:, slot("right_x")].all()
 
 
 def test_verdicts_on_another_source_and_missing_ones_are_refused(tmp_path: Path) -> None:
     corpus = judged_corpus(tmp_path, "idm-b")
     with pytest.raises(FormatError, match="judge idm-b, not idm-a.*ghostpad filter"):
-        pseudo_label_rows(corpus, "idm-a", DataSettings())
+        PseudoLabelRows(corpus, "idm-a", DataSettings())
     with pytest.raises(MissingError, match="did you mean 'default'"):
-        pseudo_label_rows(corpus, "idm-a", DataSettings(verdicts="defaullt"))
+        PseudoLabelRows(corpus, "idm-a", DataSettings(verdicts="defaullt"))
 
 
 def test_which_labels_a_setting_names(tmp_path: Path) -> None:
@@ -261,35 +274,35 @@ def test_a_broken_video_is_reported_and_the_rest_is_used(small: Any, tmp_path: P
     good, bad = corpus.ok_ids()
     path = corpus.video_path(bad)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    footage = load_footage(corpus, [good, bad], truth_rows, SPEC)
+    footage = load_footage(corpus, [good, bad], RecordedRows(), SPEC)
     assert [clip.video for clip in footage] == [good]
     told = capsys.readouterr().err
     assert "1 videos cannot be read" in told and f"  {bad}: {path}" in told
     assert not list((root / "cache" / SPEC.picture).glob(f"*{bad}*"))
     corpus.video_path(good).unlink()
-    assert load_footage(corpus, [good], truth_rows, SPEC) == [] and "does not exist" in capsys.readouterr().err
+    assert load_footage(corpus, [good], RecordedRows(), SPEC) == [] and "does not exist" in capsys.readouterr().err
     assert corpus.ok_ids() == [good, bad], "reading changes no status"
 
 
 def test_real_footage_has_a_row_between_every_two_frames_and_is_decoded_once(small: Any, tmp_path: Path) -> None:
     corpus = Corpus.open(shutil.copytree(small.novice, tmp_path / "corpus"))
-    (first, second), again = (load_footage(corpus, corpus.ok_ids(), truth_rows, SPEC) for _ in range(2))
-    assert first.frames.shape == (240, 16, 16, 1) and second.frames.shape == (110, 16, 16, 1)
+    (first, second), again = (load_footage(corpus, corpus.ok_ids(), RecordedRows(), SPEC) for _ in range(2))
+    assert first.frames[:].shape == (240, 16, 16, 1) and second.frames[:].shape == (110, 16, 16, 1)
     table = corpus.actions("recorded", first.video)
-    np.testing.assert_array_equal(first.pads, pads_of(table)[0])
-    np.testing.assert_array_equal(first.weight, pads_of(table)[1])
-    np.testing.assert_array_equal(first.frames, again[0].frames)
+    np.testing.assert_allclose(first.pads[:], pads_of(table)[0], atol=STEP)
+    np.testing.assert_array_equal(first.weight[:], pads_of(table)[1])
+    np.testing.assert_array_equal(first.frames[:], again[0].frames[:])
 
 
 def test_footage_encoded_again_has_the_same_rows_under_other_pictures_and_a_cache_of_its_own(small: Any, tmp_path: Path) -> None:
     corpus = Corpus.open(shutil.copytree(small.novice, tmp_path / "corpus"))
     id = corpus.ok_ids()[1]
-    (plain,), (again,) = (load_footage(corpus, [id], truth_rows, SPEC, crf) for crf in (None, 45))
+    (plain,), (again,) = (load_footage(corpus, [id], RecordedRows(), SPEC, crf=crf) for crf in (None, 45))
     for part in ("pts_s", "pads", "weight"):
-        np.testing.assert_array_equal(getattr(again, part), getattr(plain, part))
-    assert (again.video, again.game) == (plain.video, plain.game) == (id, "doom") and again.frames.shape == plain.frames.shape
-    apart = np.abs(again.frames.astype(int) - plain.frames).mean()
-    assert 0.5 < apart < 0.5 * np.abs(plain.frames.astype(int) - plain.frames.mean()).mean(), "worse, but the same pictures"
+        np.testing.assert_array_equal(getattr(again, part)[:], getattr(plain, part)[:])
+    assert (again.video, again.game) == (plain.video, plain.game) == (id, "doom") and len(again.frames) == len(plain.frames)
+    worse, good = again.frames[:].astype(int), plain.frames[:].astype(int)
+    assert 0.5 < np.abs(worse - good).mean() < 0.5 * np.abs(good - good.mean()).mean(), "worse, but the same pictures"
     assert {SPEC.picture, f"{SPEC.picture}-crf45"} <= {folder.name for folder in (corpus.root / "cache").iterdir()}
     assert {path.name for path in (corpus.root / "videos").iterdir()} == {f"{row.id}.mp4" for row in corpus.list_videos()}
 
@@ -303,21 +316,23 @@ def test_a_quality_that_does_not_exist_is_refused(crf: list[float]) -> None:
 def test_a_video_that_was_replaced_is_decoded_again(small: Any, tmp_path: Path) -> None:
     corpus = Corpus.open(shutil.copytree(small.novice, tmp_path / "corpus"))
     first, second = corpus.ok_ids()
-    load_footage(corpus, [first, second], truth_rows, SPEC)
+    load_footage(corpus, [first, second], RecordedRows(), SPEC)
     shutil.copyfile(corpus.video_path(second), corpus.video_path(first))
-    one, other = load_footage(corpus, [first, second], truth_rows, SPEC)
-    np.testing.assert_array_equal(one.frames, other.frames)
+    one, other = load_footage(corpus, [first, second], RecordedRows(), SPEC)
+    np.testing.assert_array_equal(one.frames[:], other.frames[:])
 
 
 def test_of_processes_that_want_the_same_pictures_one_decodes(small: Any, tmp_path: Path) -> None:
     corpus = Corpus.open(shutil.copytree(small.novice, tmp_path / "corpus"))
     shutil.rmtree(corpus.root / "cache", ignore_errors=True)
     code = (
-        "import sys; from pathlib import Path; import ghostpad.feed.pictures as p; from ghostpad.corpus.folder import Corpus;"
-        "from ghostpad.feed.window import WindowSpec; real = p.decode_array\n"
+        "import sys; from pathlib import Path; from ghostpad.corpus.folder import Corpus; from ghostpad.feed.load import load_footage;"
+        "from ghostpad.feed.rows import RecordedRows; from ghostpad.feed.window import WindowSpec;"
+        "from ghostpad.video.child import VideoChild; real = VideoChild.frames\n"
         "def noting(*rest, **named):\n    print('decoded'); return real(*rest, **named)\n"
-        "p.decode_array = noting; corpus = Corpus.open(Path(sys.argv[1]))\n"
-        "for video in corpus.list_videos(): print(p.pictures(corpus, video, WindowSpec((0, 1), (0,), 16, 16, True))[1].shape)"
+        "VideoChild.frames = noting; corpus = Corpus.open(Path(sys.argv[1]))\n"
+        "for clip in load_footage(corpus, corpus.ok_ids(), RecordedRows(), WindowSpec((0, 1), (0,), 16, 16, True)):"
+        " print(clip.frames[:].shape)"
     )
     both = [subprocess.Popen([sys.executable, "-c", code, str(corpus.root)], stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = [process.communicate(timeout=120)[0] for process in both]
@@ -328,9 +343,11 @@ def test_of_processes_that_want_the_same_pictures_one_decodes(small: Any, tmp_pa
 def test_withheld_truth_is_found_by_video(small: Any) -> None:
     corpus = Corpus.open(small.wild)
     (id,) = corpus.ok_ids()
-    assert truth_rows(corpus, id) is None and load_footage(corpus, [id], truth_rows, SPEC) == []
-    found = withheld_rows(small.truth)(corpus, id)
-    assert found is not None and found.table.num_rows == 174 and found.weight.max() == 1
+    assert RecordedRows().read(corpus, id) is None and load_footage(corpus, [id], RecordedRows(), SPEC) == []
+    (found,) = load_footage(corpus, [id], WithheldRows(small.truth), SPEC)
+    assert len(found.pads) == 174 and found.weight[:].max() == 1
+    with pytest.raises(MissingError, match="no folder of true rows"):
+        WithheldRows(small.truth / "gone")
 
 
 def test_d13_ids_that_end_like_files_of_the_cache_keep_their_own_pictures(small: Any, tmp_path: Path) -> None:
@@ -343,34 +360,34 @@ def test_d13_ids_that_end_like_files_of_the_cache_keep_their_own_pictures(small:
         corpus.add_video(replace(films[at % 2], id=name, path=""))
         corpus.write_actions("recorded", name, rows[at % 2])
     for _ in range(2):
-        lengths = [len(clip.frames) for clip in load_footage(corpus, names, truth_rows, SPEC)]
+        lengths = [len(clip.frames) for clip in load_footage(corpus, names, RecordedRows(), SPEC)]
         assert lengths == [240, 110, 240, 110]
 
 
 def test_d14_a_link_to_an_older_file_is_decoded_again(small: Any, tmp_path: Path) -> None:
     corpus = Corpus.open(shutil.copytree(small.novice, tmp_path / "corpus"))
     first, second = corpus.ok_ids()
-    load_footage(corpus, [first, second], truth_rows, SPEC)
+    load_footage(corpus, [first, second], RecordedRows(), SPEC)
     older = tmp_path / "older.mp4"
     shutil.copyfile(corpus.video_path(second), older)
     os.utime(older, (1e9, 1e9))
     corpus.video_path(first).unlink()
     corpus.video_path(first).symlink_to(older)
-    one, other = load_footage(corpus, [first, second], truth_rows, SPEC)
-    np.testing.assert_array_equal(one.frames, other.frames)
+    one, other = load_footage(corpus, [first, second], RecordedRows(), SPEC)
+    np.testing.assert_array_equal(one.frames[:], other.frames[:])
 
 
 def test_pictures_that_were_cut_off_are_made_again(small: Any, tmp_path: Path) -> None:
     corpus = Corpus.open(shutil.copytree(small.novice, tmp_path / "corpus"))
     (id, _) = corpus.ok_ids()
-    (before,) = load_footage(corpus, [id], truth_rows, SPEC)
-    frames, kept = before.frames.copy(), corpus.cache / SPEC.picture / f"{id}.npy"
+    (before,) = load_footage(corpus, [id], RecordedRows(), SPEC)
+    frames, kept = before.frames[:].copy(), corpus.cache / SPEC.picture / f"{id}.npy"
     for size in (0, 50, 5000, kept.stat().st_size - 3):
         content = kept.read_bytes()
         kept.unlink()  # what is mapped stays as it is
         kept.write_bytes(content[:size])
-        (again,) = load_footage(corpus, [id], truth_rows, SPEC)
-        np.testing.assert_array_equal(again.frames, frames)
+        (again,) = load_footage(corpus, [id], RecordedRows(), SPEC)
+        np.testing.assert_array_equal(again.frames[:], frames)
 
 
 def test_d26_training_does_not_read_the_table_of_videos_for_every_video(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -378,7 +395,7 @@ def test_d26_training_does_not_read_the_table_of_videos_for_every_video(small: A
     for name in ("find", "scan"):
         read = getattr(Table, name)
         monkeypatch.setattr(Table, name, lambda *given, read=read: (reads.append(1), read(*given))[1])
-    assert len(load_footage(corpus, corpus.ok_ids() * 3, truth_rows, SPEC)) == 6
+    assert len(load_footage(corpus, corpus.ok_ids() * 3, RecordedRows(), SPEC)) == 6
     assert len(reads) == 2, "one for the ids, one for the videos"
 
 

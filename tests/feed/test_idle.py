@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from ghostpad.base.errors import SettingsError, TrainingError
 from ghostpad.base.pad import PAD_DIM, slot
 from ghostpad.base.settings import build_settings
-from ghostpad.feed.dataset import WindowDataset
-from ghostpad.feed.footage import Footage
-from ghostpad.feed.idle import idle_rows, idle_windows, with_idle_share
+from ghostpad.feed.dataset import Group, WindowDataset
+from ghostpad.feed.footage import Footage, idle_rows
+from ghostpad.feed.idle import with_idle_share
 from ghostpad.feed.order import Order
 from ghostpad.feed.window import WindowSpec
 from ghostpad.policy.settings import PolicyRun
@@ -37,37 +37,44 @@ def test_a_row_is_idle_when_no_known_number_moves() -> None:
     ):
         clip.pads[row, slot(name)] = value
     clip.weight[6, slot("east")] = 0  # unknown: whatever stands there says nothing
-    assert idle_rows(clip).tolist() == [True, False, True, False, False, True, True]
+    assert idle_rows(clip.pads, clip.weight).tolist() == [True, False, True, False, False, True, True]
+
+
+def idle_windows(clips: list[Footage], spec: WindowSpec = SPEC) -> list[tuple[str, int]]:
+    """The video and row of every idle window."""
+    dataset = WindowDataset([Group.of(clips, spec, "idle")], spec)
+    return [(ref.video, ref.row) for *_, ref in (dataset[0, index] for index in range(dataset.sizes[0]))]
 
 
 def test_a_window_is_idle_when_all_its_rows_inside_the_video_are() -> None:
-    dataset = WindowDataset([[clip_of([False] * 4), clip_of([False, False, False, True, False, False])]], SPEC)
-    assert idle_windows(dataset, 0).tolist() == [True] * 4 + [True, False, False, False, True, True]
-    later = WindowDataset([[clip_of([False, False, False, True, False, False])]], WindowSpec((0,), (2, 3), 8, 8, True))
-    assert [int(row) for row in later.places[0][:, 1]] == [0, 1, 2, 3]
-    assert idle_windows(later, 0).tolist() == [False, False, True, True]
+    still, pressing = clip_of([False] * 4), clip_of([False, False, False, True, False, False], "b")
+    assert idle_windows([still, pressing]) == [("a", row) for row in range(4)] + [("b", 0), ("b", 4), ("b", 5)]
+    assert idle_windows([pressing], WindowSpec((0,), (2, 3), 8, 8, True)) == [("b", 2), ("b", 3)]
+    active = WindowDataset([Group.of([still, pressing], SPEC, "active")], SPEC)
+    assert [active[0, index][3].row for index in range(active.sizes[0])] == [1, 2, 3]
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=30), st.lists(st.booleans(), max_size=30), st.floats(0.05, 0.95), st.floats(0, 1))
 def test_no_window_is_lost_and_idle_ones_hold_their_share(first: list[bool], second: list[bool], largest: float, truth: float) -> None:
-    dataset = WindowDataset([[clip_of(first)], [clip_of(second or [True], "b")]], SPEC)
-    if any(idle_windows(dataset, group).all() for group in (0, 1)):
+    clips = [[clip_of(first)], [clip_of(second or [True], "b")]]
+    dataset = WindowDataset(clips, SPEC)
+    if any(len(idle_windows(one)) == size for one, size in zip(clips, dataset.sizes, strict=True)):
         return
     divided, shares = with_idle_share(dataset, [truth, 1 - truth], largest)
     assert sum(shares) == pytest.approx(1) and sum(divided.sizes) == sum(dataset.sizes)
     for video, share in (("a", truth), ("b", 1 - truth)):
-        mine = [group for group, clips in enumerate(divided.groups) if clips[0].video == video]
-        assert sum(shares[group] for group in mine) == pytest.approx(share)
-    order = Order(divided.sizes, shares, 40, 0)
-    idle = [idle_windows(divided, group) for group in range(len(divided.groups))]
-    seen = [idle[group][index] for step in range(25) for group, index in order.at(step)]
-    assert np.mean(seen) <= max(largest, 0) + 0.1
+        mine = [number for number, group in enumerate(divided.groups) if group.clips[0].video == video]
+        assert sum(shares[number] for number in mine) == pytest.approx(share)
+    order = Order([group.layout() for group in divided.groups], shares, 40, 0)
+    still = {ref for one in clips for ref in idle_windows(one)}
+    seen = [divided[key][3] for step in range(25) for key in order.at(step)]
+    assert np.mean([(ref.video, ref.row) in still for ref in seen]) <= max(largest, 0) + 0.1
 
 
 def test_footage_with_few_idle_windows_stays_as_it_comes() -> None:
     dataset = WindowDataset([[clip_of([True, False, True, True])]], SPEC)
     divided, shares = with_idle_share(dataset, [1.0], 0.3)
-    assert shares == [1.0] and np.array_equal(divided.places[0], dataset.places[0])
+    assert shares == [1.0] and divided.groups == dataset.groups
 
 
 def test_nothing_but_idle_windows_is_said_and_so_is_a_share_that_is_none() -> None:

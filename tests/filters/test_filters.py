@@ -20,7 +20,7 @@ from ghostpad.base.records import Video, labels_table, table_facts
 from ghostpad.base.settings import Settings, build_settings
 from ghostpad.cli.main import main
 from ghostpad.corpus.folder import Corpus
-from ghostpad.feed.footage import pseudo_label_rows
+from ghostpad.feed.rows import PseudoLabelRows
 from ghostpad.feed.settings import DataSettings
 from ghostpad.filters import apply
 from ghostpad.filters.apply import filter_corpus, judge
@@ -194,9 +194,9 @@ def test_another_cut_rewrites_verdicts_and_nothing_else(corpus: Corpus) -> None:
 
 def test_training_learns_from_kept_rows_only(corpus: Corpus) -> None:
     filter_corpus(corpus, SOURCE, make_filters())
-    found = pseudo_label_rows(corpus, SOURCE, DataSettings())(corpus, "a")
-    assert found is not None
-    assert np.flatnonzero(found.weight.any(axis=1)).tolist() == list(range(37, 100))
+    found = PseudoLabelRows(corpus, SOURCE, DataSettings()).read(corpus, "a")
+    assert found is not None and found.kept is not None
+    assert np.flatnonzero(found.kept).tolist() == list(range(37, 100))
 
 
 def test_no_filters_keep_everything_and_an_empty_source_is_no_hours(corpus: Corpus) -> None:

@@ -9,7 +9,9 @@ from ghostpad.corpus.folder import Corpus
 from ghostpad.corpus.masks import mask_shares
 from ghostpad.corpus.record import record_corpus
 from ghostpad.feed.dataset import WindowDataset
-from ghostpad.feed.footage import Footage, load_footage, truth_rows
+from ghostpad.feed.footage import Footage
+from ghostpad.feed.load import load_footage
+from ghostpad.feed.rows import RecordedRows
 from ghostpad.games.overlay import Overlay
 from ghostpad.idm.model import Idm, idm_window
 from ghostpad.idm.train import MASKS_MOST, masks_of, train_idm
@@ -39,6 +41,6 @@ def test_an_idm_remembers_the_masks_of_its_footage_and_which_windows_have_one(sm
     (row,) = corpus.list_videos()
     assert model.masks == list(mask_shares(row, corpus.video_path(row.id))) and len(model.masks) == 1
     spec = idm_window(run.model)
-    groups = [load_footage(one, one.ok_ids(), truth_rows, spec) for one in (corpus, Corpus.open(small.novice))]
+    groups = [load_footage(one, one.ok_ids(), RecordedRows(), spec) for one in (corpus, Corpus.open(small.novice))]
     windows = WindowDataset(groups, spec)
     assert windows[0, 0][3].masked and not windows[1, 0][3].masked

@@ -170,16 +170,17 @@ def test_nothing_to_align_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 @pytest.mark.parametrize("measured_frames", [1.6, 2.0, 2.4])
 def test_training_looks_rows_up_by_their_lag(doom: Corpus, tmp_path: Path, measured_frames: float) -> None:
-    from ghostpad.feed.footage import load_footage, truth_rows
+    from ghostpad.feed.load import load_footage
+    from ghostpad.feed.rows import RecordedRows
     from ghostpad.feed.window import WindowSpec
 
     spec = WindowSpec((0, 1), (0,), 16, 16, True)
     corpus = Corpus.open(shutil.copytree(doom.root, tmp_path / "corpus"))
     (id,) = corpus.ok_ids()
-    (straight,) = load_footage(corpus, [id], truth_rows, spec)
+    (straight,) = load_footage(corpus, [id], RecordedRows(), spec)
     late = replace(corpus.list_videos()[0], lag_ms=measured_frames * FRAME_MS)
     corpus.add_video(late)
-    (moved,) = load_footage(corpus, [id], truth_rows, spec)
+    (moved,) = load_footage(corpus, [id], RecordedRows(), spec)
     np.testing.assert_array_equal(moved.pads[2:], straight.pads[:-2])
     np.testing.assert_array_equal(moved.weight[2:], straight.weight[:-2])
     assert not moved.weight[:2].any()
