@@ -33,7 +33,7 @@ clean:
 	@touch $@
 
 .venv/.ready-for-tests: pyproject.toml constraints.txt | .venv/bin/python
-	$(PIP) install -c constraints.txt -e ".[games,siglip,fetch,s3,dev]"
+	$(PIP) install -c constraints.txt -e ".[games,siglip,fetch,s3,ray,dev]"
 	@touch $@ .venv/.ready
 
 .venv/bin/python:

@@ -4,9 +4,11 @@ Hypothesis draws the same examples every time and has no deadline: a busy machin
 """
 
 import os
+from uuid import uuid4
 
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
+os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": uuid4().hex}  # before anything imports ray
 
 from collections.abc import Iterator, Sequence  # noqa: E402
 from pathlib import Path  # noqa: E402  (after the threads are set, which numpy reads when it is loaded)
@@ -140,6 +142,17 @@ def write_growing(path: Path, images: Sequence[Any], fps: int = 20) -> Path:
 def growing_video() -> Any:
     """`write_growing`."""
     return write_growing
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[Any]:
+    """A Ray cluster of this machine with two cores, to which nodes may be added; nothing is left when it ends."""
+    pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "object_store_memory": 80_000_000, "include_dashboard": False})
+    yield cluster
+    cluster.shutdown()
 
 
 @pytest.fixture(scope="session")
