@@ -56,11 +56,10 @@ class Pool:
     def dismiss(self, worker: _Worker) -> None:
         """Kill it."""
         worker.process.kill()
-        worker.process.join()
         worker.pipe.close()
 
     def close(self) -> None:
-        """Nothing is left."""
+        """Nothing is left: who was killed ends by itself, and multiprocessing takes note of it."""
 
 
 def _answer(worker: _Worker) -> Any:
