@@ -32,7 +32,7 @@ def status_text(corpus: Place, summary: Summary) -> str:
     lines += [f"rows from {source}: {_amount(amount)}" for source, amount in summary["sources"].items()] or ["no rows yet"]
     for name, reasons in summary["verdicts"].items():
         lines.append(f"verdicts {name}: " + ", ".join(f"{reason} {hours:.2f} h" for reason, hours in reasons.items()))
-    lines += [f"small copies at {px} px: {count} videos" for px, count in summary["proxies"].items()]
+    lines += [f"segments of {picture}: {count} videos" for picture, count in summary["proxies"].items()]
     lines += [f"next: ghostpad {command}  ({why})" for command, why in next_steps(corpus, summary)]
     return "\n".join(lines)
 

@@ -38,7 +38,7 @@ GROUPS: Groups = {
         "corpus align": Command("ghostpad.cli.corpus_align", "corpus_align", "measure how late each video shows its inputs"),
         "corpus check-masks": Command("ghostpad.cli.corpus_check_masks", "check_masks", "check that drawn controllers give no button away"),
         "corpus set-mask": Command("ghostpad.cli.corpus_set_mask", "set_mask", "say where a controller is drawn into videos"),
-        "corpus proxy": Command("ghostpad.cli.corpus_proxy", "proxy", "make small copies of the videos"),
+        "corpus proxy": Command("ghostpad.cli.corpus_proxy", "proxy", "make the copy that training reads"),
         "corpus status": Command("ghostpad.cli.corpus_status", "status", "show what a corpus holds, lacks and needs next"),
     },
     "Inverse dynamics model (IDM)": {

@@ -2,7 +2,7 @@
 
     catalogue/                        one row a video (`ghostpad.base.records.Video`), see ghostpad.corpus.table
     videos/<id>.mp4                   the footage
-    proxy/<px>/<id>.mp4               small copies with the same time stamps
+    segments/<picture>/<id>*          the copy that training reads, see ghostpad.feed.segments
     actions/recorded/<id>.parquet     the truth, table kind "actions"
     actions/idm-<fp>/<id>.parquet     an IDM's rows, table kind "labels"
     chunks.parquet                    the pieces that a dataset's labels came in, table kind "chunks"
@@ -139,10 +139,6 @@ class Corpus:
     def video_path(self, id: str) -> Place:
         """The place of the file of the video with this id. Raises as `video` and `path_of`."""
         return self.path_of(self.video(id))
-
-    def proxy_path(self, px: int, id: str) -> Place:
-        """The place of a video's small copy with a short side of `px` pixels, whether or not it exists."""
-        return self.root / "proxy" / str(px) / f"{safe_name(id)}.mp4"
 
     def add_video(self, video: Video) -> None:
         """Insert a video, or replace the one with its id. Raises as `put_videos`."""

@@ -57,7 +57,7 @@ class Summary(TypedDict):
     broken_videos: dict[str, list[str]]  # reason -> ids
     sources: dict[str, Amount]  # source of rows -> the videos that have them
     verdicts: dict[str, dict[str, float]]  # name -> hours by reason: "kept", the filter that dropped them, or "broken"
-    proxies: dict[str, int]  # short side in pixels -> videos that have a copy
+    proxies: dict[str, int]  # the pictures of a model, such as 128x96-gray -> videos that have segments of them
     undone: Undone
     attempts: dict[str, int]  # how often a command has failed to bring its footage in -> videos, without those of no failure
     size_bytes: int  # of the videos whose size is known
@@ -74,8 +74,8 @@ def summarise(corpus: Corpus) -> Summary:
     videos, groups = tally.videos(), tally.groups()
     chunks, broken = _chunks(corpus)
     broken.update({reason: len(ids) for reason, ids in tally.broken.items() if reason != NO_GOOD_CHUNK})
-    sizes = sorted(name for name in names_in(corpus.root / "proxy") if name.isdigit())
-    copied = {px: _among(videos, stems(corpus.root / "proxy" / px, ".mp4")) for px in sizes}
+    sizes = sorted(names_in(corpus.root / "segments"))
+    copied = {picture: _among(videos, stems(corpus.root / "segments" / picture, ".index")) for picture in sizes}
     with_rows = {source: _among(videos, corpus.each_with_rows(source)) for source in corpus.sources()}
     return {
         "videos": videos.num_rows,
@@ -89,7 +89,7 @@ def summarise(corpus: Corpus) -> Summary:
         "broken_videos": tally.broken,
         "sources": {source: _amount(videos, which) for source, which in with_rows.items()},
         "verdicts": {name: _verdict_hours(corpus, name) for name in sorted(stems(corpus.root / "verdicts"))},
-        "proxies": {px: int(which.sum()) for px, which in copied.items()},
+        "proxies": {picture: int(which.sum()) for picture, which in copied.items()},
         "undone": _undone(videos, with_rows, list(copied.values())),
         "attempts": {str(attempts): count for attempts, count in sorted(tally.attempts.items())},
         "size_bytes": tally.size_bytes,

@@ -68,12 +68,20 @@ def load_footage(
 
 def picture_store(corpus: Corpus, spec: WindowSpec, data: DataSettings, crf: int | None = None) -> PictureStore:
     """Where the pictures of a corpus come from for a window: its segments if it has some, else arrays in its cache."""
-    ranges = Ranges(corpus.cache / "blocks", int(data.cache_gb * 1e9))
     if crf is None and data.pictures != "arrays":
-        store = SegmentStore(corpus, spec, ranges)
+        store = segment_store(corpus, spec, data)
         if data.pictures == "segments" or store.exists():
             return store
-    return ArrayStore(corpus, spec, ranges, crf)
+    return ArrayStore(corpus, spec, _ranges(corpus, data), crf)
+
+
+def segment_store(corpus: Corpus, spec: WindowSpec, data: DataSettings) -> SegmentStore:
+    """The segments of a corpus for a window, whether or not there are any."""
+    return SegmentStore(corpus, spec, _ranges(corpus, data))
+
+
+def _ranges(corpus: Corpus, data: DataSettings) -> Ranges:
+    return Ranges(corpus.cache / "blocks", int(data.cache_gb * 1e9))
 
 
 def _pack(
