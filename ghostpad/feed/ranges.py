@@ -11,13 +11,15 @@ import os
 import shutil
 from collections import OrderedDict
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import fsspec
+from upath import UPath
 
 from ghostpad.base.errors import MissingError, SettingsError
 from ghostpad.base.files import atomic_path
-from ghostpad.base.places import Place, file_mark, is_remote, place_error, place_errors
+from ghostpad.base.places import Place, file_mark, place_error, place_errors
 
 MOST_FILES = 64
 """Most files of this machine that a process holds open for their ranges."""
@@ -25,8 +27,8 @@ MOST_FILES = 64
 BLOCK_BYTES = 1 << 20
 """Size of a block. A guess: at 50 MB/s it takes as long as a store's answer, 20 ms, and a window of 33 pictures at 256 px needs 0.2 MB."""
 
-_MOST_MARKS = 1 << 14
-"""Files at an address of which is remembered what the store said of them: as many as half a GB of blocks can be of."""
+_MOST_MARKS = 1 << 17
+"""Files at an address of which is remembered what the store said of them: 26 MB, and both files of 65,000 videos."""
 
 _LENGTH_BYTES = 8
 
@@ -42,20 +44,18 @@ class Ranges:
     """
 
     def __init__(self, folder: Path, limit_bytes: int, *, block_bytes: int = BLOCK_BYTES):
-        self._open = OrderedDict[Place, int]()
+        self._open = OrderedDict[Path, int]()
         blocks = limit_bytes // (block_bytes + _LENGTH_BYTES)
         if blocks < 1:
             raise SettingsError(f"a cache of {limit_bytes} bytes has no room for one block of {block_bytes}: allow it more")
-        self._made_with = folder, limit_bytes, block_bytes
-        self._folder, self._block_bytes = folder, block_bytes
+        self._folder, self._limit_bytes, self._block_bytes = folder, limit_bytes, block_bytes
         self._sets = max(1, blocks // _SET_BLOCKS)
         self._set_blocks = blocks // self._sets
         self._tidied = False
         self._marks = OrderedDict[str, str]()
 
     def __reduce__(self) -> tuple[object, ...]:
-        folder, limit_bytes, block_bytes = self._made_with
-        return _made, (folder, limit_bytes, block_bytes)
+        return partial(Ranges, block_bytes=self._block_bytes), (self._folder, self._limit_bytes)
 
     def __del__(self) -> None:
         self.close()
@@ -68,7 +68,7 @@ class Ranges:
     def forget(self, place: Place) -> None:
         """Let the next read see the file that has this name by then; without it, one that took its place since the first read may not be
         seen."""
-        if place in self._open:
+        if isinstance(place, Path) and place in self._open:
             os.close(self._open.pop(place))
         self._marks.pop(str(place), None)
 
@@ -79,7 +79,7 @@ class Ranges:
         Raises `MissingError` for no file, `PlaceError` where the place cannot be used, and other `OSError` of the disk.
         """
         try:
-            if not is_remote(place):
+            if isinstance(place, Path):
                 return os.pread(self._descriptor(place), stop - start, start)
             mark = self._mark(place) if mark is None else mark
             return self._from_blocks(place, start, stop, mark)
@@ -90,7 +90,7 @@ class Ranges:
                 raise
             raise told from None
 
-    def _descriptor(self, place: Place) -> int:
+    def _descriptor(self, place: Path) -> int:
         if place in self._open:
             self._open.move_to_end(place)
             return self._open[place]
@@ -99,7 +99,7 @@ class Ranges:
         self._open[place] = handle = os.open(place, os.O_RDONLY)
         return handle
 
-    def _mark(self, place: Place) -> str:
+    def _mark(self, place: UPath) -> str:
         name = str(place)
         if name not in self._marks:
             while len(self._marks) >= _MOST_MARKS:
@@ -107,7 +107,7 @@ class Ranges:
             self._marks[name] = file_mark(place)
         return self._marks[name]
 
-    def _from_blocks(self, place: Place, start: int, stop: int, mark: str) -> bytes:
+    def _from_blocks(self, place: UPath, start: int, stop: int, mark: str) -> bytes:
         parts, size = [], self._block_bytes
         for number in range(start // size, -(-stop // size)):
             begin = number * size
@@ -117,7 +117,7 @@ class Ranges:
                 break
         return b"".join(parts)
 
-    def _from_block(self, place: Place, number: int, mark: str, first: int, last: int) -> bytes:
+    def _from_block(self, place: UPath, number: int, mark: str, first: int, last: int) -> bytes:
         """The bytes `first` to `last` of a block, which is fetched if it is not kept."""
         key = hashlib.sha256(repr((str(place), mark, number, self._block_bytes)).encode()).hexdigest()
         path = self._folder / str(int(key[:8], 16) % self._sets) / key[8:40]
@@ -149,10 +149,6 @@ class Ranges:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _made(folder: Path, limit_bytes: int, block_bytes: int) -> Ranges:
-    return Ranges(folder, limit_bytes, block_bytes=block_bytes)
-
-
 def _length(size: int) -> bytes:
     """What stands behind a block of so many bytes: a block that a power cut has shortened ends otherwise."""
     return size.to_bytes(_LENGTH_BYTES, "little")
@@ -165,7 +161,7 @@ def _used_ns(path: Path) -> int:
         return 0
 
 
-def _fetched(place: Place, start: int, stop: int) -> bytes:
+def _fetched(place: UPath, start: int, stop: int) -> bytes:
     """Bytes of a file at an address, fewer where it ends before."""
     # A driver's own threads do not survive a fork; asked for again, it is this process's.
     files = fsspec.filesystem(place.protocol, **place.storage_options)
