@@ -114,7 +114,9 @@ class WindowDataset(Dataset[Sample]):
             learned, inside = spec.rows_at(row, total)
             known = weight[learned - low] * inside[:, None]
             ref = WindowRef(clip.video, row, clip.game, bool(clip.masks))
-            samples.append((frames[torch.from_numpy(seen)], torch.from_numpy(pads[learned - low]), torch.from_numpy(known), ref))
+            near = frames[int(seen[0]) : int(seen[-1]) + 1]  # most windows are one piece of it, which is not copied
+            shown_frames = near if len(near) == len(seen) else frames[torch.from_numpy(seen)]
+            samples.append((shown_frames, torch.from_numpy(pads[learned - low]), torch.from_numpy(known), ref))
         return samples
 
 

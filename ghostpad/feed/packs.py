@@ -27,6 +27,9 @@ _ZERO = np.where(np.arange(PAD_DIM) < len(BUTTONS), 0, 127).astype(np.float32)
 _ONE = np.where(np.arange(PAD_DIM) < len(BUTTONS), 254, 127).astype(np.float32)
 """The byte of 0, and how many bytes further that of 1 lies, for each slot."""
 
+ONE_CONTENT = ""
+"""Mark of files whose name says what is in them: no store need be asked for another."""
+
 _HEAD_BYTES = 1 << 16
 """How much of a file is read at first, in which most heads end: 1 KB and 12 bytes for every 10 s."""
 
@@ -77,7 +80,7 @@ def read_head(path: Place, ranges: Ranges) -> Head:
     """The head of a pack. Raises `MissingError` for no file and `FormatError` for what is none."""
     size, data = _HEAD_BYTES, b""
     while b"\n" not in data and len(data) in (0, size // 2, size):
-        data, size = ranges.read(path, 0, size), 2 * size
+        data, size = ranges.read(path, 0, size, ONE_CONTENT), 2 * size
         if len(data) < size // 2:
             break
     line, end, _ = data.partition(b"\n")
@@ -114,7 +117,7 @@ class Pack:
         if not wanted.size:
             return np.zeros((0, _WIDTH), np.uint8)
         first, last = int(wanted.min()), int(wanted.max()) + 1
-        data = self.ranges.read(self.path, self.begin + first * _WIDTH, self.begin + last * _WIDTH)
+        data = self.ranges.read(self.path, self.begin + first * _WIDTH, self.begin + last * _WIDTH, ONE_CONTENT)
         if len(data) != (last - first) * _WIDTH:
             raise FormatError(f"{self.path} is cut off: remove it, and it is made again")
         codes = np.frombuffer(data, np.uint8).reshape(-1, _WIDTH)

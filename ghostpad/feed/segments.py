@@ -23,6 +23,7 @@ from ghostpad.base.records import Video
 from ghostpad.corpus.folder import Corpus, names_in
 from ghostpad.corpus.masks import mask_shares, video_mask
 from ghostpad.feed.footage import ArrayLike
+from ghostpad.feed.packs import ONE_CONTENT
 from ghostpad.feed.pictures import Pictures
 from ghostpad.feed.ranges import Ranges
 from ghostpad.feed.window import WindowSpec
@@ -104,7 +105,8 @@ class SegmentStore:
     def frames(self, video: Video, wanted: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Frames of ascending numbers, uint8 [n, H, W, C]. Raises `MediaError` where they are damaged."""
         opened = self._current(video)
-        return self._decoder.frames(opened.index, lambda start, stop: self.ranges.read(opened.mp4, start, stop), wanted)
+        name, read = str(opened.mp4), self.ranges.read
+        return self._decoder.frames(opened.index, lambda start, stop: read(opened.mp4, start, stop, ONE_CONTENT), wanted, name)
 
     def _current(self, video: Video) -> Opened:
         """The segments of a video. Raises `MissingError` where it has none, or those of other footage."""
@@ -154,5 +156,7 @@ class _Part:
 
     def __getitem__(self, index: Any) -> Any:
         wanted = np.arange(self._count)[index]
+        if wanted.ndim == 1 and (np.diff(wanted) >= 0).all():
+            return self._read(self._video, wanted)
         numbers, at = np.unique(wanted, return_inverse=True)
         return self._read(self._video, numbers)[at.reshape(wanted.shape)]
