@@ -1,11 +1,13 @@
 """Windows of footage as batches: a map-style dataset on torch's DataLoader, walked in the `Order` of (seed, step).
 
-The windows of a batch that lie in one segment are read together, so that its pictures are decoded once. Memory: 16 bytes a segment, in
-files that the processes of a machine share.
+The windows of a batch that lie in one segment are read together, so that its pictures are decoded once. Memory: 2 KB a video in each
+process, and 28 bytes a segment, which the processes of a training share through files.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -15,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ghostpad.base.errors import TrainingError
+from ghostpad.base.files import atomic_path
 from ghostpad.feed.batch import Batch, WindowRef, collate
 from ghostpad.feed.footage import Footage, idle_rows
 from ghostpad.feed.order import Layout, Order
@@ -47,12 +50,24 @@ class Group:
         parts = [(np.zeros((0, 3), np.int32), np.zeros(0, np.int64))]
         for number in sorted(range(len(clips)), key=lambda number: clips[number].game):
             facts, rows = clips[number].facts_for(spec), len(clips[number].pads)
-            idle = np.array(facts.idle, np.int64)
-            windows = {"all": np.array(facts.windows, np.int64), "active": np.array(facts.windows, np.int64) - idle, "idle": idle}[kind]
+            windows = {"all": facts.windows, "active": facts.windows - facts.idle, "idle": facts.idle}[kind].astype(np.int64)
             segments = np.stack([np.full(len(windows), number), facts.starts, [*facts.starts[1:], rows]], axis=1).astype(np.int32)
             parts.append((segments[windows > 0], windows[windows > 0]))
         segments, windows = (np.concatenate(each) for each in zip(*parts, strict=True))
         return cls(clips, kind, segments, windows, np.cumsum(windows))
+
+    def in_files(self, folder: Path) -> "Group":
+        """The same with its arrays in files of a folder, named by content, which other processes map too."""
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays = {}
+        for name in ("segments", "windows", "ends"):
+            array = np.ascontiguousarray(getattr(self, name))
+            path = folder / f"{hashlib.sha256(array.data).hexdigest()[:24] if array.size else 'empty'}-{name}.npy"
+            if not path.exists():
+                with atomic_path(path, derived=True) as temporary, open(temporary, "wb") as file:
+                    np.save(file, array)
+            arrays[name] = np.load(path, mmap_mode="r")
+        return replace(self, **arrays)
 
     @property
     def size(self) -> int:
@@ -73,6 +88,10 @@ class WindowDataset(Dataset[Sample]):
     def __init__(self, groups: Sequence[Group | Sequence[Footage]], spec: WindowSpec):
         self.groups = [group if isinstance(group, Group) else Group.of(group, spec) for group in groups]
         self.spec = spec
+
+    def in_files(self, folder: Path) -> "WindowDataset":
+        """The same with the index of segments in files of a folder, which all processes of a training map."""
+        return WindowDataset([group.in_files(folder) for group in self.groups], self.spec)
 
     @property
     def sizes(self) -> list[int]:

@@ -31,16 +31,16 @@ class ArrayLike(Protocol):
 class ClipFacts:
     """What is known of a video's rows without reading them.
 
-    starts           the first row of each segment
-    windows, idle    how many windows begin in each segment, and how many of them are idle (see `ghostpad.feed.idle`)
+    starts           int32 [segments], the first row of each segment
+    windows, idle    int32 [segments], how many windows begin in each segment, and how many of them are idle (see `ghostpad.feed.idle`)
     known            bool [25], the slots that are known in any row
     first_s, last_s  stamps of the first and last frame
     mark             a text that is another when the pictures or rows are other ones
     """
 
-    starts: tuple[int, ...]
-    windows: tuple[int, ...]
-    idle: tuple[int, ...]
+    starts: NDArray[np.int32]
+    windows: NDArray[np.int32]
+    idle: NDArray[np.int32]
     known: NDArray[np.bool_]
     first_s: float
     last_s: float
@@ -122,18 +122,18 @@ def clip_facts(
     at = spec.windows_at(weighs[spec.rows_around(0, rows, rows)[0] :], 0, rows, rows)
     idle = spec.all_true(idle_rows(pads, weight), at, 0, rows)
     ends = [*starts, max(rows, starts[-1] + 1)]
-    windows, still = (np.histogram(each, bins=ends)[0] for each in (at, at[idle]))
+    windows, still = (np.histogram(each, bins=ends)[0].astype(np.int32) for each in (at, at[idle]))
     known = np.asarray(weight.any(axis=0)) if rows else np.zeros(PAD_DIM, np.bool_)
-    return ClipFacts(starts, tuple(windows.tolist()), tuple(still.tolist()), known, float(pts_s[0]), float(pts_s[-1]), mark)
+    return ClipFacts(starts, windows, still, known, float(pts_s[0]), float(pts_s[-1]), mark)
 
 
-def segment_starts(pts_s: NDArray[np.float64], keys: NDArray[np.int64], rows: int) -> tuple[int, ...]:
-    """The numbers of the frames at which segments begin, of a video with `rows` rows: its first frame, and of every `SEGMENT_S` of its
-    clock the first keyframe."""
+def segment_starts(pts_s: NDArray[np.float64], keys: NDArray[np.int64], rows: int) -> NDArray[np.int32]:
+    """The numbers int32 of the frames at which segments begin, of a video with `rows` rows: its first frame, and of every `SEGMENT_S` of
+    its clock the first keyframe."""
     inside = keys[keys < max(1, rows)]
     ticks = np.asarray(np.floor((pts_s[inside] - float(pts_s[0])) / SEGMENT_S))
     _, first = np.unique(ticks, return_index=True)
-    return tuple(inside[first].tolist())
+    return inside[first].astype(np.int32)
 
 
 def idle_rows(pads: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.bool_]:

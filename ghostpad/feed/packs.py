@@ -67,11 +67,9 @@ def write_pack(
     codes = np.full((len(pads), _WIDTH), _UNKNOWN, np.uint8)
     codes[:, :PAD_DIM][known] = np.rint(_ZERO + pads * _ONE).clip(0, 254).astype(np.uint8)[known]
     codes[:, PAD_DIM] = sure
-    head = {
-        "rows": len(pads), "made_of": facts.mark, "starts": facts.starts, "windows": facts.windows, "idle": facts.idle,
-        "known": np.flatnonzero(facts.known).tolist(), "first_s": facts.first_s, "last_s": facts.last_s,
-        "masks": masks, "sureness": sureness.tolist(),
-    }  # fmt: skip
+    head: dict[str, Any] = {name: getattr(facts, name).tolist() for name in ("starts", "windows", "idle")}
+    head |= {"rows": len(pads), "made_of": facts.mark, "known": np.flatnonzero(facts.known).tolist(), "sureness": sureness.tolist()}
+    head |= {"first_s": facts.first_s, "last_s": facts.last_s, "masks": masks}
     with atomic_path(path, derived=True) as temporary:
         temporary.write_bytes(json.dumps(head).encode() + b"\n" + codes.tobytes())
 
@@ -86,10 +84,9 @@ def read_head(path: Place, ranges: Ranges) -> Head:
     line, end, _ = data.partition(b"\n")
     try:
         head = json.loads(line)
-        facts = ClipFacts(
-            tuple(head["starts"]), tuple(head["windows"]), tuple(head["idle"]), np.isin(np.arange(PAD_DIM), head["known"]),
-            head["first_s"], head["last_s"], head["made_of"],
-        )  # fmt: skip
+        starts, windows, idle = (np.array(head[name], np.int32) for name in ("starts", "windows", "idle"))
+        known = np.isin(np.arange(PAD_DIM), head["known"])
+        facts = ClipFacts(starts, windows, idle, known, head["first_s"], head["last_s"], head["made_of"])
         masks = tuple((left, top, right, bottom) for left, top, right, bottom in head["masks"])
         return Head(facts, head["rows"], len(line) + len(end), head["made_of"], masks, np.array(head["sureness"], np.int64))
     except (ValueError, KeyError, TypeError) as error:

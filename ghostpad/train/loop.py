@@ -8,6 +8,7 @@ but for rounding.
 
 import math
 import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -97,7 +98,9 @@ def train(training: Training[AnyModel]) -> AnyModel:
         if not settings.threads and (threads := recorded_threads(run)):
             torch.set_num_threads(threads)
         if not (run / "model.safetensors").exists():
-            _train(accelerator, model, dataset, order, training)
+            _train(accelerator, model, dataset.in_files(run / "feed"), order, training)
+            accelerator.wait_for_everyone()
+            shutil.rmtree(run / "feed", ignore_errors=True)
         accelerator.wait_for_everyone()
     return load_model(run, training.model)
 

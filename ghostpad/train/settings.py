@@ -6,7 +6,7 @@ from pydantic import Field
 
 from ghostpad.base.settings import Settings
 
-RUNTIME_ONLY = {"parallel", "recompute", "accumulate", "checkpoint_every", "log_every", "validate_every", "workers"}
+RUNTIME_ONLY = {"parallel", "recompute", "accumulate", "checkpoint_every", "log_every", "validate_every", "workers", "cache_gb"}
 """Settings of training and data that say how a run is computed and not what: a run may resume with other values, and `run.json` leaves
 them out."""
 

@@ -115,7 +115,7 @@ def test_another_run_may_not_use_the_folder(finished: Path) -> None:
     assert contents(finished) == before
 
 
-def test_a_run_folder_holds_json_safetensors_and_curves_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_folder_holds_json_safetensors_curves_and_meanwhile_an_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names: set[str] = set()
 
     def noting(run: Path, *rest: Any) -> None:
@@ -124,9 +124,11 @@ def test_a_run_folder_holds_json_safetensors_and_curves_only(tmp_path: Path, mon
 
     monkeypatch.setattr(loop, "save_checkpoint", noting)
     train(training(tmp_path / "run"))
-    names |= {path.name for path in (tmp_path / "run").rglob("[!.]*") if path.is_file()}
+    kept = {path.name for path in (tmp_path / "run").rglob("[!.]*") if path.is_file()}
+    assert any(name.endswith(".npy") for name in names) and not any(name.endswith(".npy") for name in kept)
+    names |= kept
     assert {"run.json", "model.safetensors", "ema.safetensors", "optimizer.safetensors", "state.json"} <= names
-    assert all(name.endswith((".json", ".safetensors")) or name.startswith("events.out.tfevents") for name in names)
+    assert all(name.endswith((".json", ".safetensors", ".npy")) or name.startswith("events.out.tfevents") for name in names)
     assert [path.name for path in (tmp_path / "run").rglob(".*")] == [".lock"], "no temporary file is left"
 
 
