@@ -155,4 +155,7 @@ def _weights(heads: Sequence[Head], power: float) -> NDArray[np.float32]:
 def _footage(store: PictureStore, video: Video, path: Place, head: Head, weights: NDArray[np.float32], hard: bool) -> Footage:
     pack = Pack(path, store.ranges, head.rows, head.begin, weights, hard)
     pts_s, frames = store.opened(video, head.rows + 1)
-    return Footage(video.id, pts_s, frames, PackedPads(pack), PackedWeights(pack), video.game or "", head.masks, head.facts)
+    # By what is in them: a copy of the corpus has files of other times, and a training goes on with it.
+    mark = fingerprint(head.content, video.sha256, head.masks, store.name)
+    facts = replace(head.facts, mark=mark)
+    return Footage(video.id, pts_s, frames, PackedPads(pack), PackedWeights(pack), video.game or "", head.masks, facts)

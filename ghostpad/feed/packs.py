@@ -5,6 +5,7 @@ in steps of 1/127, 255 where unknown; then how sure the row is in steps of 1/255
 takes 5.6 MB. Reads and writes packs, each whole or not at all; they may be deleted at any time.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ _HEAD_BYTES = 1 << 16
 class Head:
     """What the head of a pack says: the facts of its video, where its rows begin, and what they are made of.
 
+    content    hex digits that name the bytes of its rows
     sureness   int64 [256], how many rows of the source (kept or not) have each byte of confidence; empty where all are sure
     """
 
@@ -45,6 +47,7 @@ class Head:
     rows: int
     begin: int
     made_of: str
+    content: str
     masks: tuple[Share, ...]
     sureness: NDArray[np.int64]
 
@@ -69,6 +72,7 @@ def write_pack(
     codes[:, PAD_DIM] = sure
     head: dict[str, Any] = {name: getattr(facts, name).tolist() for name in ("starts", "windows", "idle")}
     head |= {"rows": len(pads), "made_of": facts.mark, "known": np.flatnonzero(facts.known).tolist(), "sureness": sureness.tolist()}
+    head["content"] = hashlib.sha256(codes.data).hexdigest()[:16]
     head |= {"first_s": facts.first_s, "last_s": facts.last_s, "masks": masks}
     with atomic_path(path, derived=True) as temporary:
         temporary.write_bytes(json.dumps(head).encode() + b"\n" + codes.tobytes())
@@ -88,7 +92,9 @@ def read_head(path: Place, ranges: Ranges) -> Head:
         known = np.isin(np.arange(PAD_DIM), head["known"])
         facts = ClipFacts(starts, windows, idle, known, head["first_s"], head["last_s"], head["made_of"])
         masks = tuple((left, top, right, bottom) for left, top, right, bottom in head["masks"])
-        return Head(facts, head["rows"], len(line) + len(end), head["made_of"], masks, np.array(head["sureness"], np.int64))
+        return Head(
+            facts, head["rows"], len(line) + len(end), head["made_of"], head["content"], masks, np.array(head["sureness"], np.int64)
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise FormatError(f"{path} holds no packed rows ({error}): remove it, and it is made again") from None
 

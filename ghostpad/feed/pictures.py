@@ -47,6 +47,7 @@ class Pictures(NamedTuple):
 class PictureStore(Protocol):
     """Where pictures come from; pickled, it begins anew without open files."""
 
+    name: str
     ranges: Ranges
 
     @property
@@ -68,6 +69,8 @@ class PictureStore(Protocol):
 
 class ArrayStore:
     """Decoded arrays in the corpus's cache, of the videos as they are or encoded once more at an x264 quality `crf`."""
+
+    name = "arrays"
 
     def __init__(self, corpus: Corpus, spec: WindowSpec, ranges: Ranges, crf: int | None = None):
         self.folder: Path = corpus.cache / "-".join([spec.picture, *([] if crf is None else [f"crf{crf}"])])

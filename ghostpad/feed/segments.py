@@ -47,6 +47,8 @@ class Opened:
 class SegmentStore:
     """The segments of a corpus for a model's pictures; see `ghostpad.feed.pictures.PictureStore`."""
 
+    name = "segments"
+
     def __init__(self, corpus: Corpus, spec: WindowSpec, ranges: Ranges):
         self.folder: Place = corpus.root / "segments" / spec.picture
         self.ranges, self._corpus, self._spec = ranges, corpus, spec
