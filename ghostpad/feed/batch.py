@@ -1,5 +1,6 @@
 """`Batch`: what every model's loss receives. It keeps the names of its windows, so that an error about a loss can name them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -32,8 +33,15 @@ class Batch:
     refs: tuple[WindowRef, ...]
 
     def to(self, device: torch.device | str) -> "Batch":
-        """The same batch with its tensors on `device`."""
-        return replace(self, frames=self.frames.to(device), pads=self.pads.to(device), weight=self.weight.to(device))
+        """The same batch with its tensors on `device`; from pinned memory the copies run while the host goes on."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> "Batch":
+        """The same batch in pinned memory; torch's DataLoader calls it where a GPU is."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        return replace(self, frames=change(self.frames), pads=change(self.pads), weight=change(self.weight))
 
     def part(self, part: int, parts: int) -> "Batch":
         """Its windows `part`, `part + parts`, ..."""

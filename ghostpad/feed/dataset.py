@@ -146,4 +146,7 @@ def batches(
     if order.batch_size % ranks:
         raise TrainingError(f"a batch of {order.batch_size} windows cannot be shared by {ranks} processes: choose a multiple of {ranks}")
     keys = (order.at(step)[rank::ranks] for step in range(first, last))
-    return iter(DataLoader(dataset, batch_sampler=keys, num_workers=workers, collate_fn=collate))  # type: ignore[arg-type]
+    loader = DataLoader(
+        dataset, batch_sampler=keys, num_workers=workers, collate_fn=collate, pin_memory=torch.cuda.is_available()  # type: ignore[arg-type]
+    )
+    return iter(loader)

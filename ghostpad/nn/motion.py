@@ -6,13 +6,16 @@ volume); the softmax of the negative costs gives the expected shift and its spre
 recorded pads overfit. Nothing here is learned, so every player's footage is measured by the same rule. On five minutes of Doom
 (docs/results.md): turn R2 0.95 and forward R2 0.86 on unseen episodes of the same player, where raw cost maps gave 0.85 / 0.40.
 
-Cost: about 0.25 ms of CPU a pair at 64x48 with 65 shifts on one core (measured). It misses motion larger than the search range, and
-matches without learned features.
+Cost: about 0.25 ms of CPU a pair at 64x48 with 65 shifts on one core (measured). On a GPU a batch is matched by a few large kernels. Sums
+are in float32 whatever precision is asked for: bfloat16 would round away what a block costs more at one shift than at the next. It misses
+motion larger than the search range, and matches without learned features.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ghostpad.nn.device import full_precision
 
 BLOCK, STRIDE = 8, 4
 """Side of a block and distance between blocks, pixels of the matched picture (guesses)."""
@@ -22,6 +25,12 @@ SHARPNESS, GLOBAL_SHARPNESS = 12.5, 33.0
 
 CHANNELS = 6
 """Numbers a block: shift x, shift y, spread x, spread y (pixels), lowest cost, cost of no shift."""
+
+CPU_PAIRS = 4
+"""Pairs matched at a time on a CPU: they stay in its cache, and more are slower (measured)."""
+
+GPU_BYTES = 1 << 30
+"""Memory that a GPU may give to the pairs matched at a time: 500 of 64x48 with 65 shifts, in one row of kernels (a guess)."""
 
 
 class MotionMap(nn.Module):
@@ -48,14 +57,22 @@ class MotionMap(nn.Module):
         """Rows and columns of the map."""
         return (self.height_px - BLOCK) // STRIDE + 1, self.pool_x.shape[1]
 
+    def pairs_at_once(self, device: torch.device) -> int:
+        """How many pairs are matched at a time."""
+        if device.type == "cpu":
+            return CPU_PAIRS
+        volume = len(self.shifts_x) * len(self.shifts_y) * self.width_px // 2 * self.height_px
+        return max(CPU_PAIRS, GPU_BYTES // (5 * volume))  # float32, and a quarter of it for the sums
+
     @torch.no_grad()
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Maps [N, 6, h, w] and whole-picture shifts [N, 2] (x, y in pixels) between pictures and the next ones.
 
         frames   float [2, N, H, W]: N pictures and the N after them, brightness normalised
         """
-        # Four pairs at a time stay in the cache: larger batches are slower on a CPU (measured).
-        maps, shifts = zip(*(self._match(*pairs) for pairs in frames.split(4, dim=1)), strict=True)
+        with full_precision(frames.device):
+            few = frames.float().split(self.pairs_at_once(frames.device), dim=1)
+            maps, shifts = zip(*(self._match(*pairs) for pairs in few), strict=True)
         return torch.cat(maps), torch.cat(shifts)
 
     def _match(self, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
@@ -95,8 +112,9 @@ def normalise(pictures: Tensor, radius: int = 4) -> Tensor:
     def local(values: Tensor) -> Tensor:
         return rows @ values @ columns.T  # two thin products: six times quicker on a CPU than average pooling (measured)
 
-    centred = pictures - local(pictures)
-    return centred / ((local(centred**2) + 1e-4).sqrt() + 0.02)
+    with full_precision(pictures.device):
+        centred = pictures - local(pictures)
+        return centred / ((local(centred**2) + 1e-4).sqrt() + 0.02)
 
 
 def _band_means(size: int, radius: int, like: Tensor) -> Tensor:

@@ -13,25 +13,27 @@ from ghostpad.nn.transformer import angles
 from ghostpad.policy.settings import PolicySettings
 
 
-class ActionSpace:
+class ActionSpace(nn.Module):
     """Pad numbers (buttons 0...1, sticks -1...1) of some slots, last axis, to numbers of the flow and back.
 
     low  the least number of the flow; the largest is 1. At -1 ("signed") buttons are stretched, at 0 ("unit") sticks are squeezed.
     """
 
     def __init__(self, name: str, slots: list[int]):
+        super().__init__()
         self.low = -1 if name == "signed" else 0
-        self._button = torch.tensor([slot < len(BUTTONS) for slot in slots])
+        self.register_buffer("button", torch.tensor([slot < len(BUTTONS) for slot in slots]), persistent=False)
+
+    button: Tensor
 
     def to_flow(self, pads: Tensor) -> Tensor:
         """Numbers of the flow."""
-        button = self._button.to(pads.device)
-        return torch.where(button, 2 * pads - 1, pads) if self.low else torch.where(button, pads, (pads + 1) / 2)
+        return torch.where(self.button, 2 * pads - 1, pads) if self.low else torch.where(self.button, pads, (pads + 1) / 2)
 
     def to_pads(self, values: Tensor) -> Tensor:
         """Pads, float32, from numbers of the flow of any size."""
-        values, button = values.float().clamp(self.low, 1), self._button.to(values.device)
-        return torch.where(button, (values + 1) / 2, values) if self.low else torch.where(button, values, 2 * values - 1)
+        values = values.float().clamp(self.low, 1)
+        return torch.where(self.button, (values + 1) / 2, values) if self.low else torch.where(self.button, values, 2 * values - 1)
 
 
 class LinearTokens(nn.Linear):

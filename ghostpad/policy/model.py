@@ -12,6 +12,7 @@ choose size and function, and `ghostpad.policy.nitrogen.checkpoint` reads and wr
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 import torch
@@ -23,6 +24,7 @@ from ghostpad.base.pad import PAD_DIM, slot
 from ghostpad.base.settings import Settings
 from ghostpad.feed.batch import Batch
 from ghostpad.feed.window import WindowSpec
+from ghostpad.nn.device import lower_precision, send
 from ghostpad.nn.distributed import rand, randn
 from ghostpad.nn.flow import draw_times, make_path, sample, velocity_loss
 from ghostpad.nn.frames import ConvEncoder, SiglipEncoder, shake
@@ -53,6 +55,7 @@ class Policy(Model):
     kind: ClassVar[str] = "policy"
     settings_class: ClassVar[type[Settings]] = PolicySettings
     settings: PolicySettings
+    slot_at: Tensor
 
     def __init__(self, settings: PolicySettings, facts: dict[str, Any]):
         super().__init__(settings, facts)
@@ -60,6 +63,7 @@ class Policy(Model):
             raise SettingsError("a policy needs facts['slots'], the names of the pad slots it plays")
         s = settings
         self.slots = [slot(name) for name in facts["slots"]]
+        self.register_buffer("slot_at", torch.tensor(self.slots), persistent=False)  # a list would be copied to a GPU at every use
         self.space = ActionSpace(s.action_space, self.slots)
         self.encoder = self._make_encoder()
         self.mixer = Mixer(
@@ -118,8 +122,8 @@ class Policy(Model):
         """Weighted mean squared error of the velocity, over `draws` noisy versions of every sample. In evaluation mode nothing is augmented
         or dropped."""
         s = self.settings
-        clean = self.space.to_flow(batch.pads[..., self.slots]).unsqueeze(1)
-        weight = batch.weight[..., self.slots].unsqueeze(1)
+        clean = self.space.to_flow(batch.pads[..., self.slot_at]).unsqueeze(1)
+        weight = batch.weight[..., self.slot_at].unsqueeze(1)
         shape = (len(clean), s.draws, s.chunk, len(self.slots))
         noise = randn(shape, generator).to(clean.device)
         time = draw_times(shape[:2], s.time_alpha, generator, s.time_beta, s.latest_time).to(clean.device)
@@ -208,7 +212,7 @@ class Policy(Model):
         """`act_from` for several draws [B, draws, K, slots] of noise on each sample; its frames are encoded once."""
         values = self._draw(self._images(frames), noise.to(frames.device), game, steps, guidance)
         pads = torch.zeros(*values.shape[:-1], PAD_DIM, device=values.device)
-        pads[..., self.slots] = self.space.to_pads(values)
+        pads[..., self.slot_at] = self.space.to_pads(values)
         return pads
 
     def _make_encoder(self) -> ConvEncoder | SiglipEncoder:
@@ -271,7 +275,7 @@ class Policy(Model):
         """Rows of the games of training samples, 0 for unknown games and for the share `drop_game`."""
         if not self.games:
             return None
-        rows = torch.tensor([self.games.get(name, 0) for name in names], device=self.device)
+        rows = send([self.games.get(name, 0) for name in names], self.device)
         if self.settings.drop_game and self.training:
             rows = rows * (rand((len(names),), generator).to(rows.device) >= self.settings.drop_game)
         return rows
@@ -322,6 +326,6 @@ class Policy(Model):
             tokens = tokens + self.position[: tokens.shape[2]]
         return self.to_velocity(self.denoiser(tokens, time, reading)).view_as(noisy)
 
-    def precision(self) -> torch.autocast:
-        """The context to compute in: bfloat16 after `quicken`, else as the weights are."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
+    def precision(self) -> AbstractContextManager[object]:
+        """The context to compute in: bfloat16 after `quicken`, else as it is outside."""
+        return lower_precision(self.device, self.bf16)

@@ -19,6 +19,7 @@ from typing import Any, Generic
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
+from torch import Tensor
 
 from ghostpad.base.errors import SettingsError, TrainingError
 from ghostpad.base.files import locked, write_json
@@ -35,7 +36,7 @@ from ghostpad.nn.lora import merged
 from ghostpad.train.checkpoint import State, claim, load_checkpoint, load_model, publish, save_checkpoint
 from ghostpad.train.model import AnyModel, Model
 from ghostpad.train.optim import Ema, learning_rate, load_optimizer_tensors, make_optimizer, optimizer_tensors
-from ghostpad.train.parallel import callable_model, gather, in_parts, no_sync, recompute, scalar, shard, start
+from ghostpad.train.parallel import callable_model, gather, in_parts, no_sync, recompute, shard, start, unsharded
 from ghostpad.train.settings import RUNTIME_ONLY, TrainSettings
 from ghostpad.train.speed import Speed
 from ghostpad.train.threads import choose_threads, recorded_threads
@@ -172,8 +173,11 @@ class _Trainer:
         torch.manual_seed(hash_seed(settings.seed, step, accelerator.process_index))  # dropout
         for group in self.prepared.param_groups:
             group["lr"] = learning_rate(step, settings)
-        values = self._gradients(batch, hash_seed(settings.seed, step, 0))
-        norm = values["gradient_norm"] = scalar(accelerator.clip_grad_norm_(self.model.parameters(), settings.clip_norm))
+        computed = self._gradients(batch, hash_seed(settings.seed, step, 0))
+        computed["gradient_norm"] = unsharded(accelerator.clip_grad_norm_(self.model.parameters(), settings.clip_norm))
+        # All that the host reads of a step, in one copy: it waits for a GPU once, as it must know them before the weights may change.
+        values = dict(zip(computed, torch.stack([value.float() for value in computed.values()]).tolist(), strict=True))
+        norm = values["gradient_norm"]
         # fp16 finds its scale by trying: the scaler skips a step whose gradients overflow and halves the scale for the next.
         trying = accelerator.scaler is not None and accelerator.scaler.get_scale() > 1
         if not (math.isfinite(values["loss"]) and (trying or math.isfinite(norm))):
@@ -187,20 +191,20 @@ class _Trainer:
         self.ema.update(self.model, step)
         return values
 
-    def _gradients(self, batch: Batch, seed: int) -> dict[str, float]:
-        """Add up the gradients of a batch, part by part; returns the loss and what else to log.
+    def _gradients(self, batch: Batch, seed: int) -> dict[str, Tensor]:
+        """Add up the gradients of a batch, part by part; returns the loss and what else to log, where they were computed.
 
         Each part counts what it weighs in the whole batch, so the sum is the gradient of the batch at once where the loss is one mean (a
         policy's); where it is several means, the parts of each have the same weights.
         """
-        values: dict[str, float] = {}
+        values: dict[str, Tensor] = {}
         parts = self.settings.accumulate
         for part, (piece, share, generator) in enumerate(in_parts(self.accelerator, self.model, batch, seed, parts), 1):
             with nullcontext() if part == parts else no_sync(self.call):
                 loss, logs = self.call(piece, generator)
                 self.accelerator.backward(loss * share)
             for name, value in {"loss": loss.detach(), **logs}.items():
-                values[name] = values.get(name, 0.0) + share * float(value)
+                values[name] = values.get(name, 0.0) + share * value
         return values
 
     def averaged(self, logs: dict[str, float]) -> dict[str, float]:

@@ -117,6 +117,6 @@ def shard_like(value: Tensor, pattern: Tensor) -> Tensor:
     return value.to(pattern.device)
 
 
-def scalar(value: Tensor) -> float:
-    """A scalar tensor as a number; of a sharded one, its sum or mean over the shards."""
-    return float(value.full_tensor() if isinstance(value, DTensor) else value)
+def unsharded(value: Tensor) -> Tensor:
+    """A scalar tensor; of a sharded one, its sum or mean over the shards."""
+    return value.full_tensor() if isinstance(value, DTensor) else value

@@ -10,7 +10,7 @@ from torch import Tensor
 from ghostpad.base.pad import PAD_DIM, STICKS, mirror_slots, slot
 from ghostpad.corpus.masks import USUAL_MASKS
 from ghostpad.feed.batch import Batch, WindowRef
-from ghostpad.idm.augment import augment
+from ghostpad.idm.augment import augment, mask_covers
 from ghostpad.idm.settings import IdmSettings
 from ghostpad.video.paint import Share, paint_resized
 
@@ -29,7 +29,7 @@ def batch_of(count: int) -> Batch:
 def changed(batch: Batch, masks: tuple[Share, ...] = (), seed: int = 0, **settings: Any) -> Batch:
     source, sign = mirror_slots()
     mirror = torch.tensor(source), torch.from_numpy(sign)
-    return augment(batch, IdmSettings(**(OFF | settings)), mirror, torch.Generator().manual_seed(seed), masks)
+    return augment(batch, IdmSettings(**(OFF | settings)), mirror, torch.Generator().manual_seed(seed), mask_covers(masks, SIDE, SIDE))
 
 
 def shown(frames: Tensor, wanted: Tensor) -> list[int]:

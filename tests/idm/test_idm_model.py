@@ -152,7 +152,7 @@ def test_known_games_differ_and_an_unknown_one_is_no_game(bound: Idm) -> None:
 @pytest.mark.parametrize("piece_rows", [1, 7, 40])
 def test_the_cut_into_pieces_does_not_show_with_a_game_either(bound: Idm, piece_rows: int) -> None:
     with torch.no_grad():
-        whole = bound.pads_of(bound.relate(bound.encode(FRAMES[None]), ["b"]))[0][0]
+        whole = bound.pads_of(bound.relate(bound.encode(FRAMES[None]), bound.game_rows(["b"])))[0][0]
     np.testing.assert_allclose(read(bound, "b", piece_rows), whole.numpy(), atol=1e-5)
 
 

@@ -78,7 +78,7 @@ def tiny(slots: set[str], games: set[str], seed: int, **changes: Any) -> Idm:
 
 def by_slot(model: Idm, rows: torch.Tensor, game: str | None) -> dict[str, torch.Tensor]:
     """Everything that is believed of rows, by the name of the slot."""
-    logits = model.relate(rows, [game])
+    logits = model.relate(rows, model.game_rows([game]))
     found = {SLOTS[index]: torch.cat([logits.held[..., n : n + 1], logits.events[..., n]], -1) for n, index in enumerate(model.buttons)}
     return found | {SLOTS[index]: logits.bins[:, :, n] for n, index in enumerate(model.sticks)}
 
