@@ -147,6 +147,10 @@ def batches(
         raise TrainingError(f"a batch of {order.batch_size} windows cannot be shared by {ranks} processes: choose a multiple of {ranks}")
     keys = (order.at(step)[rank::ranks] for step in range(first, last))
     loader = DataLoader(
-        dataset, batch_sampler=keys, num_workers=workers, collate_fn=collate, pin_memory=torch.cuda.is_available()  # type: ignore[arg-type]
+        dataset,
+        batch_sampler=keys,
+        num_workers=workers,
+        collate_fn=collate,
+        pin_memory=torch.cuda.is_available(),  # type: ignore[arg-type]
     )
     return iter(loader)

@@ -3,7 +3,7 @@
     frames ─┬─ motion map of each neighbouring pair ─ small conv ─┐
             └─ encoder of each frame (frames i, i+1) ─────────────┴─ one vector a row ─ temporal conv ─ local attention ─ heads
 
-Every frame is encoded once and all layers over time are local, so a long video can be labelled in pieces (`ghostpad.idm.stream`). The
+Every frame is encoded once and all layers over time are local, so a long video can be labelled in pieces (`ghostpad.idm.predict`). The
 variant `pair` has no layers over time: the published starting point and a baseline; `frame` sees frame i alone: what a picture shows
 without any motion. Buttons have independent logits under plain BCE (re-weighting ruins calibration: ECE 0.18-0.30 in others'
 measurements); a stick axis is a distribution over bins, with its mean as the value and its spread as the uncertainty. Two more logits a
@@ -28,8 +28,9 @@ from ghostpad.feed.batch import Batch
 from ghostpad.feed.window import WindowSpec
 from ghostpad.idm.augment import augment, mask_covers
 from ghostpad.idm.calibrate import Calibration
+from ghostpad.idm.predict import Logits
 from ghostpad.idm.settings import IdmSettings
-from ghostpad.idm.stream import Logits, label_video
+from ghostpad.idm.stream import label_video
 from ghostpad.nn.device import lower_precision, send
 from ghostpad.nn.distributed import rand, weighted_mean
 from ghostpad.nn.frames import SiglipEncoder
@@ -203,19 +204,22 @@ class Idm(Model):
         mask: Boxes = (),
         child: VideoChild | None = None,
         gaps: list[Gap] | None = None,
+        start_s: float = 0.0,
+        end_s: float | None = None,
     ) -> pa.Table:
         """One row for every kept frame of a video file but the last (schema `ghostpad.base.records.LABELS`): `pts_s`, a probability
         a button, a mean and a spread a stick axis, null where this IDM has no head, and the row's confidence. Calibrated if a
         calibration is attached. The boxes of `mask` (pixels of the video) are covered. With the name of a `game` it learned from, only
         slots that the game uses are predicted.
 
-        The video is read once; only the labels take memory that grows. Meanwhile torch uses `threads` threads (1: two processes with
-        two each took forty times as long on two busy cores, measured); decoding has a thread of its own, or is done by a `child` with
-        limits. With a list of `gaps` a video that is damaged in the middle gets rows for its good parts, each read by itself, and the
-        stretches without rows are added to the list. Raises `MissingError`, and `MediaError` if the file cannot be read to its end (with
-        `gaps`: at all) or shows no two frames after each other.
+        The video is read once, from `start_s` to before `end_s`; only the labels take memory that grows. Meanwhile torch uses `threads`
+        threads (1: two processes with two each took forty times as long on two busy cores, measured); decoding has a thread of its own,
+        or is done by a `child` with limits. For several videos on a GPU see `ghostpad.idm.stream.label_together`. With a list of `gaps` a
+        video that is damaged in the middle gets rows for its good parts, each read by itself, and the stretches without rows are added to
+        the list. Raises `MissingError`, and `MediaError` if the file cannot be read to its end (with `gaps`: at all) or shows no two
+        frames after each other.
         """
-        return label_video(self, path, game=game, threads=threads, mask=mask, child=child, gaps=gaps)
+        return label_video(self, path, game=game, threads=threads, mask=mask, child=child, gaps=gaps, start_s=start_s, end_s=end_s)
 
     # ---- learning -----------------------------------------------------------------------------------------------
 

@@ -1,74 +1,57 @@
-"""Label a whole video with an IDM in pieces: every frame is decoded and encoded once, and the result does not depend on the pieces.
-
-A prediction depends on `reach` rows each way, so a piece is predicted together with that many row vectors before and after it, and only
-its own rows are kept. At the ends of the video there is nothing beyond, as in training.
+"""Label whole videos with an IDM, one or several side by side: see `ghostpad.idm.predict` for what happens to their frames.
 
 Only the labels take memory that grows: 4 bytes a row for each slot the IDM predicts, the spread of each of its sticks and the
-confidence, 8 for the time stamp. Decoding runs in a thread or in a child process, a few frames ahead of the model.
+confidence, 8 for the time stamp. Each video is read in a thread, a few pieces ahead of the model, and decoded there or in a child process.
+One video at a time is best on a CPU, where a larger batch saves nothing. On a GPU several are decoded side by side, their pieces go
+through the model together, and the host takes the rows of a batch when the next has been sent.
 """
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from ghostpad.base.ahead import read_ahead
-from ghostpad.base.errors import MediaError
+from ghostpad.base.ahead import ReadTogether, Taken
+from ghostpad.base.errors import GhostpadError, MediaError, SettingsError
 from ghostpad.base.pad import SLOTS, STICKS, slot
 from ghostpad.base.records import LABELS
-from ghostpad.feed.window import WindowSpec
-from ghostpad.idm.calibrate import Calibration
 from ghostpad.idm.confidence import row_confidence
+from ghostpad.idm.predict import PIECE_ROWS, AnyIdm, Piece, Prediction, Stretch, cut
 from ghostpad.video.child import VideoChild
 from ghostpad.video.damage import Gap
-from ghostpad.video.decode import Frame, decode_frames, parts
+from ghostpad.video.decode import decode_frames, parts
 from ghostpad.video.paint import Boxes
 
-PIECE_ROWS = 64
-"""Rows predicted at a time (a guess; the result does not depend on it)."""
-
-AHEAD_FRAMES = 64
-"""Frames that decoding may run ahead of the model (0.8 MB at 128 x 96 gray; a guess)."""
+AHEAD_PIECES = 1
+"""Pieces that wait decoded for each video, besides one that is being decoded (0.8 MB each at 128 x 96 gray; a guess)."""
 
 
-class Logits(NamedTuple):
-    """What an IDM's heads give for rows; a part is empty where there is no head for it."""
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A video file to label, or its frames from `start_s` to before `end_s`; the rest as in `Idm.label`.
 
-    held: Tensor
-    """[B, T, buttons] whether each is down."""
-    events: Tensor
-    """[B, T, 2, buttons] whether a press begins, and ends, in this row."""
-    bins: Tensor
-    """[B, T, sticks, bins] over the values of each stick axis."""
+    child   decodes it, and no other video meanwhile; None: a thread of this process decodes it
+    """
 
-
-class _Idm(Protocol):
-    """What is used here of `ghostpad.idm.model.Idm`, which labels by this module."""
-
-    calibration: Calibration | None
-    bins: Tensor
-
-    @property
-    def window(self) -> WindowSpec: ...
-    @property
-    def reach(self) -> int: ...
-    def encode(self, frames: Tensor) -> Tensor: ...
-    def slots_of(self, game: str | None) -> list[str]: ...
-    def game_rows(self, games: Sequence[str | None]) -> Tensor: ...
-    def relate(self, rows: Tensor, games: Tensor) -> Logits: ...
-    def pads_of(self, logits: Logits) -> tuple[Tensor, Tensor]: ...
+    path: str | Path
+    game: str | None = None
+    mask: Boxes = ()
+    start_s: float = 0.0
+    end_s: float | None = None
+    gaps: list[Gap] | None = None
+    child: VideoChild | None = None
 
 
 def label_video(
-    model: _Idm,
+    model: AnyIdm,
     path: str | Path,
     *,
     game: str | None = None,
@@ -77,43 +60,50 @@ def label_video(
     mask: Boxes = (),
     child: VideoChild | None = None,
     gaps: list[Gap] | None = None,
+    start_s: float = 0.0,
+    end_s: float | None = None,
 ) -> pa.Table:
     """The calibrated `labels` table of a video file; see `Idm.label`."""
-    spec, columns = model.window, _Columns(model.slots_of(game))
-    size = {"width_px": spec.width_px, "height_px": spec.height_px}
-    decode = child.frames if child else decode_frames
-    frames = decode(path, **size, gray=spec.gray, rate_hz=spec.rate_hz, mask=mask, gaps=gaps)
-    with torch_threads(threads):
-        for part in parts(frames if child else read_ahead(frames, AHEAD_FRAMES), [] if gaps is None else gaps):
-            for pads, spreads in predict_rows(model, columns.noting(part), piece_rows, game):
-                columns.add(*(pads, spreads) if model.calibration is None else model.calibration.apply(pads, spreads))
-            columns.end_part()
-    if not columns.confidence:
-        raise MediaError(f"{path} shows no two frames after each other: they are needed to see a pad between them")
-    return columns.table()
+    job = Job(path, game, mask, start_s, end_s, gaps, child)
+    ((_, table),) = label_together(model, [job], threads=threads, piece_rows=piece_rows)
+    if isinstance(table, Exception):
+        raise table
+    return table
 
 
-@torch.inference_mode()
-def predict_rows(
-    model: _Idm, frames: Iterable[NDArray[np.uint8]], piece_rows: int = PIECE_ROWS, game: str | None = None
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Yield (pads [n, 25], spreads [n, 4]) for successive rows of a stream of frames uint8 [H, W, 1], uncalibrated."""
+def label_together(
+    model: AnyIdm, jobs: Iterable[Job], *, videos_at_once: int = 1, threads: int = 1, piece_rows: int = PIECE_ROWS
+) -> Iterator[tuple[Job, pa.Table | Exception]]:
+    """Each job with its calibrated `labels` table, or with what kept its video from being read; as they are finished.
 
-    def predicted(start: int, stop: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        pads, spreads = model.pads_of(model.relate(kept, model.game_rows([game])))
-        return pads[0, start:stop].cpu().numpy(), spreads[0, start:stop].cpu().numpy()
-
-    kept, done = torch.zeros(1, 0, 0), 0  # row vectors that are still needed, of which the first `done` rows are predicted
-    for piece in _pieces(frames, piece_rows):
-        vectors = model.encode(torch.from_numpy(piece)[None].to(model.bins.device))
-        kept = torch.cat([kept, vectors], 1) if kept.shape[1] else vectors
-        ready = kept.shape[1] - model.reach  # rows before this have all they depend on
-        if ready > done:
-            yield predicted(done, ready)
-            drop = max(0, ready - model.reach)
-            kept, done = kept[:, drop:], ready - drop
-    if kept.shape[1] > done:
-        yield predicted(done, kept.shape[1])
+    At most `videos_at_once` are open at a time, and a job is asked for when one of these is finished and has been yielded, so that the
+    caller may give it the child of that one. A job that is slow to come keeps the others waiting. An error of the model ends it all.
+    Rows of several videos at once equal those of one at a time but for rounding. Raises `SettingsError` for a number below 1.
+    """
+    if wrong := [name for name, value in (("videos_at_once", videos_at_once), ("piece_rows", piece_rows)) if value < 1]:
+        raise SettingsError([f"{name} must be 1 or more" for name in wrong])
+    todo, running, flying = iter(jobs), 0, deque[_Flight]()
+    with ReadTogether[_Video, _Part](AHEAD_PIECES) as reader:
+        while True:
+            while running < videos_at_once and (job := next(todo, None)) is not None:
+                try:
+                    video = _Video(model, job)
+                except (GhostpadError, OSError) as error:
+                    yield job, error
+                else:
+                    running += 1
+                    reader.add(video, video.read(piece_rows))
+            if not running:
+                return
+            if reader:
+                taken = reader.take()
+                pieces = [one.key.piece(one.item) for one in taken if one.item is not None]
+                with torch_threads(threads):
+                    flying.append(_Flight(taken, Prediction(model, pieces)))
+            while len(flying) > (1 if reader else 0):  # one stays: the GPU works on it while the next is taken
+                for video, result in flying.popleft().land():
+                    running -= 1
+                    yield video.job, result
 
 
 @contextmanager
@@ -127,13 +117,71 @@ def torch_threads(threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _pieces(frames: Iterable[NDArray[np.uint8]], rows: int) -> Iterator[NDArray[np.uint8]]:
-    """Frames uint8 [rows + 1, H, W, 1] of successive pieces, the last one shorter; the last frame of a piece is the first of the next."""
-    stream = iter(frames)
-    piece = list(islice(stream, 1))
-    while more := list(islice(stream, rows)):
-        piece = [piece[-1], *more]
-        yield np.stack(piece)
+class _Part(NamedTuple):
+    """What is read of a video at a time."""
+
+    stamps: list[float]
+    """Of the frames that rows begin with: all but the last."""
+    frames: NDArray[np.uint8] | None
+    """Frames uint8 [n + 1, H, W, 1]; None where a stretch without a gap ends."""
+
+
+class _Video:
+    """A video that is open: what is read of it goes through the model, and its rows come back."""
+
+    def __init__(self, model: AnyIdm, job: Job):
+        self.job, self._calibration = job, model.calibration
+        self._stretch, self._columns = Stretch(job.game), _Columns(model.slots_of(job.game))
+        spec, decode = model.window, job.child.frames if job.child else decode_frames
+        # Called here and not in the thread that reads, which would end a child that it had started.
+        self._frames = decode(
+            job.path, width_px=spec.width_px, height_px=spec.height_px, gray=spec.gray, rate_hz=spec.rate_hz,
+            start_s=job.start_s, end_s=job.end_s, mask=job.mask, gaps=job.gaps,
+        )  # fmt: skip
+
+    def read(self, piece_rows: int) -> Iterator[_Part]:
+        """Its frames in pieces."""
+        for stretch in parts(self._frames, [] if self.job.gaps is None else self.job.gaps):
+            for frames in cut(stretch, piece_rows):
+                yield _Part([frame.pts_s for frame in frames[:-1]], np.stack([frame.image for frame in frames])[..., None])
+            yield _Part([], None)
+
+    def piece(self, part: _Part) -> Piece:
+        """What is read next, for the model."""
+        self._columns.pts_s.extend(part.stamps)
+        piece = Piece(self._stretch, part.frames)
+        if part.frames is None:
+            self._stretch = Stretch(self.job.game)
+        return piece
+
+    def add(self, pads: NDArray[np.float32], spreads: NDArray[np.float32]) -> None:
+        """Keep its next rows, calibrated."""
+        self._columns.add(*(pads, spreads) if self._calibration is None else self._calibration.apply(pads, spreads))
+
+    def table(self) -> pa.Table | MediaError:
+        """All its rows, or why there are none."""
+        if not self._columns.confidence:
+            return MediaError(f"{self.job.path} shows no two frames after each other: they are needed to see a pad between them")
+        return self._columns.table()
+
+
+class _Flight(NamedTuple):
+    """What was taken of the videos that are read, and the rows that the model makes of it."""
+
+    taken: list[Taken[_Video, _Part]]
+    prediction: Prediction
+
+    def land(self) -> Iterator[tuple[_Video, pa.Table | Exception]]:
+        """Give every video its rows; those that ended, with their result."""
+        rows = self.prediction.rows()
+        for video, part, error in self.taken:
+            if part is not None:
+                if (known := next(rows)) is not None:
+                    video.add(*known)
+            elif error is None or isinstance(error, Exception):
+                yield video, error or video.table()
+            else:
+                raise error
 
 
 class _Columns:
@@ -144,16 +192,6 @@ class _Columns:
         self._values = {name: array("f") for name in slots}
         self._spreads = {name: array("f") for name in slots if name in STICKS}
         self._known = np.isin(SLOTS, slots)
-
-    def noting(self, frames: Iterable[Frame]) -> Iterator[NDArray[np.uint8]]:
-        """The pictures [H, W, 1] of gray frames, whose time stamps are kept."""
-        for frame in frames:
-            self.pts_s.append(frame.pts_s)
-            yield frame.image[..., None]
-
-    def end_part(self) -> None:
-        """The last frame is the end of the video or of a good part of it: no row begins with it."""
-        self.pts_s.pop()
 
     def add(self, pads: NDArray[np.float32], spreads: NDArray[np.float32]) -> None:
         """Append rows: pads [n, 25] and stick spreads [n, 4]."""

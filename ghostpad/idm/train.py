@@ -20,8 +20,8 @@ from ghostpad.feed.footage import Footage
 from ghostpad.feed.gather import corpus_facts, gather, known_slots, slots_by_game
 from ghostpad.idm.calibrate import MIN_ROWS, Calibration, fit_calibration
 from ghostpad.idm.model import Idm, idm_window
+from ghostpad.idm.predict import predict_rows
 from ghostpad.idm.settings import FinetuneRun, IdmRun, TuneSettings
-from ghostpad.idm.stream import predict_rows
 from ghostpad.idm.tune import apply_tuning, finetune_facts, load_init
 from ghostpad.measure.match import Matched, aligned, pool
 from ghostpad.measure.risk import choose

@@ -22,8 +22,9 @@ from ghostpad.feed.gather import Gathered
 from ghostpad.feed.settings import DataSettings
 from ghostpad.idm import load
 from ghostpad.idm.model import Idm, events_of
+from ghostpad.idm.predict import predict_rows
 from ghostpad.idm.settings import IdmSettings
-from ghostpad.idm.stream import label_video, predict_rows
+from ghostpad.idm.stream import label_video
 from ghostpad.label.label import label_corpus
 from ghostpad.train.checkpoint import load_model
 from ghostpad.train.loop import Training, train

@@ -22,8 +22,9 @@ import torch
 
 from ghostpad.base.progress import Advance, progress
 from ghostpad.idm.model import Idm
+from ghostpad.idm.predict import predict_rows
 from ghostpad.idm.settings import IdmSettings
-from ghostpad.idm.stream import predict_rows, torch_threads
+from ghostpad.idm.stream import torch_threads
 from ghostpad.lab.bench.common import plain_frames, processor, ratios, spread
 from ghostpad.video.decode import decode_frames
 from ghostpad.video.probe import probe_video
