@@ -38,7 +38,8 @@ AHEAD_PIECES = 1
 class Job:
     """A video file to label, or its frames from `start_s` to before `end_s`; the rest as in `Idm.label`.
 
-    child   decodes it, and no other video meanwhile; None: a thread of this process decodes it
+    child   decodes it, and no other video meanwhile; None: a thread of this process decodes it, which works for one video at a time only,
+            as FFmpeg tells a process of damage and not which of its videos has it
     """
 
     path: str | Path
@@ -78,7 +79,8 @@ def label_together(
 
     At most `videos_at_once` are open at a time, and a job is asked for when one of these is finished and has been yielded, so that the
     caller may give it the child of that one. A job that is slow to come keeps the others waiting. An error of the model ends it all.
-    Rows of several videos at once equal those of one at a time but for rounding. Raises `SettingsError` for a number below 1.
+    Rows of several videos at once equal those of one at a time but for rounding. Raises `SettingsError` for a number below 1, and
+    for a job without a child among several.
     """
     if wrong := [name for name, value in (("videos_at_once", videos_at_once), ("piece_rows", piece_rows)) if value < 1]:
         raise SettingsError([f"{name} must be 1 or more" for name in wrong])
@@ -86,6 +88,8 @@ def label_together(
     with ReadTogether[_Video, _Part](AHEAD_PIECES) as reader:
         while True:
             while running < videos_at_once and (job := next(todo, None)) is not None:
+                if videos_at_once > 1 and job.child is None:
+                    raise SettingsError(f"{job.path} has no child that decodes it: several videos at once need one each")
                 try:
                     video = _Video(model, job)
                 except (GhostpadError, OSError) as error:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ghostpad.base.errors import MissingError, SettingsError
-from ghostpad.nn.frames import ConvEncoder, SiglipEncoder, shake
+from ghostpad.nn.frames import ConvEncoder, SiglipEncoder, _cut, _gather, shake
 
 
 def random_frames(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -115,3 +115,10 @@ def test_siglip_without_marks_takes_any_number_of_frames_and_keeps_an_unread_hea
 def test_a_towers_shape_equals_its_copy_on_disk(siglip_folder: Path) -> None:
     config = SiglipEncoder(1, str(siglip_folder)).config
     assert json.loads(json.dumps(config)) == config == SiglipEncoder(1, "nowhere", config).config
+
+
+@given(shift=st.integers(1, 5), channels=st.sampled_from([1, 3]), seed=st.integers(0, 100))
+def test_a_gpu_s_way_to_shift_frames_gives_the_cpu_s(shift: int, channels: int, seed: int) -> None:
+    frames = random_frames(4, 2, 9, 7, channels, seed=seed)
+    down, right = torch.randint(0, 2 * shift + 1, (2, 4), generator=torch.Generator().manual_seed(seed))
+    assert torch.equal(_gather(frames, down, right, shift), _cut(frames, down, right, shift))

@@ -62,6 +62,33 @@ def test_the_map_is_that_of_plain_block_matching(search_x: int, search_y: int) -
         np.testing.assert_allclose(shifts[pair], wanted_shift, atol=1e-5)
 
 
+def test_all_pairs_at_once_as_on_a_gpu_match_as_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = torch.from_numpy(np.stack([pictures(0, 9, 48, 64), pictures(1, 9, 48, 64)]))
+    motion = MotionMap(64, 48, 6, 2)
+    few, split = motion(frames), []
+    monkeypatch.setattr(MotionMap, "pairs_at_once", lambda self, device: 1000)
+    monkeypatch.setattr(motion, "_match", lambda *pairs: split.append(len(pairs[0])) or MotionMap._match(motion, *pairs))
+    for found, wanted in zip(motion(frames), few, strict=True):
+        torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+    assert split == [9]
+
+
+def test_what_a_gpu_matches_at_once_fits_its_share_of_memory() -> None:
+    gpu = torch.device("cuda")
+    assert MotionMap(64, 48, 6, 2).pairs_at_once(gpu) > 16 * 32 >= 4 == MotionMap(64, 48, 6, 2).pairs_at_once(torch.device("cpu"))
+    assert MotionMap(1920, 1080, 16, 16).pairs_at_once(gpu) == 4, "never fewer than a CPU's"
+
+
+def test_motion_is_matched_in_float32_whatever_precision_is_asked_for() -> None:
+    frames = torch.from_numpy(np.stack([pictures(0, 3), pictures(1, 3)]))
+    motion = MotionMap(WIDTH, HEIGHT, 3, 2)
+    plain = motion(frames)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert all(torch.equal(found, wanted) for found, wanted in zip(motion(frames), plain, strict=True))
+        light = normalise(frames[0])
+    assert torch.equal(light, normalise(frames[0]))
+
+
 @pytest.mark.parametrize("x", [-5, -2, 0, 1, 4])
 @pytest.mark.parametrize("y", [-2, 0, 1])
 def test_a_pure_shift_is_found(x: int, y: int) -> None:
