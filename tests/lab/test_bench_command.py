@@ -12,17 +12,28 @@ from ghostpad.video.decode import decode_frames
 
 
 def test_the_bench_gives_every_number(idm_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["lab", "bench", "label", "--quick", "--repeats", "1", "--idm", str(idm_run), "--out", str(tmp_path / "bench.json")]) == 0
+    words = ["lab", "bench", "label", "--quick", "--repeats", "1", "--idm", str(idm_run), "--out", str(tmp_path / "bench.json")]
+    assert main([*words, "--device", "cpu", "--precision", "bf16", "--videos-at-once", "2"]) == 0
     report = json.loads((tmp_path / "bench.json").read_text())
     assert report["rates"].keys() == {"all", "20 Hz"} and report["machine"]["torch"]
     assert (report["rates"]["all"]["rows"], report["rates"]["20 Hz"]["rows"]) == (29, 9)
     spreads = [timed[name] for timed in report["rates"].values() for name in ("plain_cpu_s", "label_cpu_s", "ratio")]
     for spread in [*spreads, *report["model_ms_a_row"].values()]:
         assert 0 < spread["min"] <= spread["median"] <= spread["max"]
+    parts = report["side_by_side"]
+    assert (parts["device"], parts["precision"], parts["videos_at_once"]) == ("cpu", "bf16", 2)
+    assert parts["ms_a_row"].keys() == {"decode", "copies", "model_with_copies", "together"} and parts["hours_an_hour"] > 0
+    assert 100 < parts["kernels"] < 300 and parts["waits"] == 1 and parts["copies"] <= 3
     memory = report["memory"]
     assert memory["long_s"] == 10 * memory["short_s"] and memory["short_mb"] > 50 and memory["long_mb"] > 50
     told = capsys.readouterr().out
-    assert "all:" in told and "20 Hz:" in told and "peak memory:" in told and "hours of video per CPU-hour" in told
+    assert (
+        "2 videos at once" in told
+        and "all:" in told
+        and "20 Hz:" in told
+        and "peak memory:" in told
+        and "hours of video per CPU-hour" in told
+    )
 
 
 def test_the_plain_way_resizes_the_frames_that_labelling_reads(tmp_path: Path) -> None:

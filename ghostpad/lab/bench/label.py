@@ -2,7 +2,7 @@
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ghostpad.base.progress import progress
 from ghostpad.lab.bench.common import check_counts, show, spread_words
@@ -10,29 +10,50 @@ from ghostpad.lab.made_up.videos import repeat_video, write_sample
 
 
 def bench_label(
-    *, video: Path | None = None, idm: Path | None = None, repeats: int = 5, out: Path | None = None, quick: bool = False
+    *,
+    video: Path | None = None,
+    idm: Path | None = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    precision: Literal["no", "bf16"] = "no",
+    compile: bool = False,
+    videos_at_once: int = 1,
+    repeats: int = 5,
+    out: Path | None = None,
+    quick: bool = False,
 ) -> None:
     """Measure labelling beside plain decoding, on one core by CPU time, and its memory on a long video.
 
     The plain way decodes every frame with PyAV and resizes those that are kept. Prints the ratio of labelling to it (least, median and
     largest of the repeats) for every frame and for 20 Hz, hours of video an hour, and the peak memory of a video of 2 hours beside one
-    of 2 minutes. Takes about three minutes.
+    of 2 minutes. Then, by the clock, where the time goes when several videos are labelled side by side on a device: decoding, copies, the
+    model, all together. Takes about three minutes.
 
     Args:
         video: The video to measure with, best a short one (default: four made-up seconds of 1080p at 60 fps, H.264).
         idm: The run folder of a trained IDM (default: one of default settings with random weights, which costs the same).
+        device: Where the model runs side by side (auto: a GPU if there is one).
+        precision: What it computes in there.
+        compile: Whether it is compiled there (torch.compile).
+        videos_at_once: How many videos are open side by side, each decoded by a process.
         repeats: How often each way is measured.
         out: The JSON file to write.
         quick: Smaller and shorter videos: shows that it works, measures little.
     """
-    check_counts(repeats=repeats)
+    check_counts(repeats=repeats, videos_at_once=videos_at_once)
     from ghostpad.idm import load
+    from ghostpad.lab.bench.label_parts import time_parts
     from ghostpad.lab.bench.label_timing import random_idm, time_all, time_memory  # here, because torch takes seconds to import
 
     reader = random_idm() if idm is None else load(idm)
     with tempfile.TemporaryDirectory(prefix="ghostpad-bench-") as temporary:
         folder = Path(temporary)
-        report = time_all(reader, video or _sample(folder, quick), repeats)
+        video = video or _sample(folder, quick)
+        report = {
+            "side_by_side": time_parts(
+                reader, video, device=device, bf16=precision == "bf16", compile=compile, videos_at_once=videos_at_once, repeats=repeats
+            )
+        }
+        report |= time_all(reader, video, repeats)
         report["memory"] = time_memory(_long_videos(folder, (2, 20) if quick else (120, 7200)))
     show(report, out, bench_text(report))
 
@@ -56,7 +77,17 @@ def bench_text(report: dict[str, Any]) -> str:
         f"  peak memory: {memory['long_mb']:.0f} MB for {memory['long_s'] / 60:.3g} min, "
         f"{memory['short_mb']:.0f} MB for {memory['short_s'] / 60:.3g} min: {grown_mb:.0f} MB more"
     )
-    return "\n".join(lines)
+    return "\n".join([*lines, _side_by_side_text(report["side_by_side"])])
+
+
+def _side_by_side_text(parts: dict[str, Any]) -> str:
+    how = f"{parts['precision']} precision{', compiled' if parts['compile'] else ''}, {parts['videos_at_once']} videos at once"
+    times = ", ".join(f"{name.replace('_', ' ')} {times['median']:.4f}" for name, times in parts["ms_a_row"].items())
+    return (
+        f"  by the clock on {parts['device']}, {how}: {parts['hours_an_hour']:.3g} hours of video an hour\n"
+        f"    ms a row: {times}\n"
+        f"    a piece of each video: {parts['kernels']} kernels, {parts['copies']} copies, {parts['waits']} wait of the host"
+    )
 
 
 def _sample(folder: Path, quick: bool) -> Path:
