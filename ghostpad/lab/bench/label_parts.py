@@ -32,6 +32,7 @@ from ghostpad.video.decode import Frame, decode_frames
 from ghostpad.video.probe import probe_video
 
 Device = Literal["auto", "cpu", "cuda"]
+"""Where a model runs; auto: on a GPU if there is one."""
 
 _PIECES = 8
 """Pieces of each video on which the model and the copies are measured alone."""

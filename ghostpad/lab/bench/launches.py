@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 from ghostpad.nn.distributed import PartGenerator
 
 META = torch.device("meta")
+"""The device without numbers."""
 
 _COPIES = (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)
 _FREE = {torch.ops.aten._unsafe_view, torch.ops.aten.empty, torch.ops.aten.new_empty, torch.ops.aten.empty_like}
