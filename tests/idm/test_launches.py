@@ -93,6 +93,14 @@ def test_pieces_of_many_videos_are_as_many_kernels_as_of_few(binding: str) -> No
     assert counted[0] == counted[1] and 100 < counted[0][0] < 200 and counted[0][1] <= 2
 
 
+def test_torch_s_loader_pins_the_tensors_of_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch, pinned = batch_of(idm(), 2), []
+    monkeypatch.setattr(Tensor, "pin_memory", lambda tensor: pinned.append(tensor) or tensor.clone())  # needs a GPU
+    found = torch.utils.data._utils.pin_memory.pin_memory(batch)
+    assert isinstance(found, Batch) and len(pinned) == 3 and found.refs == batch.refs
+    assert all(one is not other for one, other in zip(pinned, (found.frames, found.pads, found.weight), strict=True))
+
+
 class _Reads(TorchFunctionMode):
     """Counts the numbers that are read from tensors, but not the optimiser's own counts of steps, which no GPU holds."""
 
