@@ -81,7 +81,8 @@ def bench_text(report: dict[str, Any]) -> str:
 
 
 def _side_by_side_text(parts: dict[str, Any]) -> str:
-    how = f"{parts['precision']} precision{', compiled' if parts['compile'] else ''}, {parts['videos_at_once']} videos at once"
+    precision = "bfloat16" if parts["precision"] == "bf16" else "float32"
+    how = f"{precision}{', compiled' if parts['compile'] else ''}, videos at once: {parts['videos_at_once']}"
     times = ", ".join(f"{name.replace('_', ' ')} {times['median']:.4f}" for name, times in parts["ms_a_row"].items())
     return (
         f"  by the clock on {parts['device']}, {how}: {parts['hours_an_hour']:.3g} hours of video an hour\n"
