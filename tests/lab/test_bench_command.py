@@ -27,13 +27,8 @@ def test_the_bench_gives_every_number(idm_run: Path, tmp_path: Path, capsys: pyt
     memory = report["memory"]
     assert memory["long_s"] == 10 * memory["short_s"] and memory["short_mb"] > 50 and memory["long_mb"] > 50
     told = capsys.readouterr().out
-    assert (
-        "2 videos at once" in told
-        and "all:" in told
-        and "20 Hz:" in told
-        and "peak memory:" in told
-        and "hours of video per CPU-hour" in told
-    )
+    for words in ("on cpu, bfloat16, videos at once: 2: ", "all:", "20 Hz:", "peak memory:", "hours of video per CPU-hour"):
+        assert words in told
 
 
 def test_the_plain_way_resizes_the_frames_that_labelling_reads(tmp_path: Path) -> None:
