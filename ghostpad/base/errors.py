@@ -4,7 +4,8 @@
     ├── SettingsError    a setting, name or option that cannot work; every problem is listed at once
     ├── MissingError     a corpus, run, file or table that is not there
     ├── MediaError       a video that cannot be read
-    │   └── NoMemoryError    ... for lack of memory, which another time or another limit may have
+    │   ├── NoMemoryError    ... for lack of memory, which another time or another limit may have
+    │   └── NoRowsError      ... because nothing in it happens between two frames
     ├── FormatError      a table or checkpoint written in another format or pad layout
     ├── PlaceError       a disk or address that cannot be used: full, read-only, forbidden, unplugged
     └── TrainingError    training that cannot go on (a non-finite loss, no windows to learn from)
@@ -44,6 +45,10 @@ class MediaError(GhostpadError):
 
 class NoMemoryError(MediaError):
     """A video that needs more memory to be read than there is or than is allowed."""
+
+
+class NoRowsError(MediaError):
+    """A video, or a stretch of one, without two frames after each other."""
 
 
 class FormatError(GhostpadError):

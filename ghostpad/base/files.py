@@ -81,6 +81,18 @@ def keep_new(temporary: Path, path: AnyPlace) -> None:
             target.fs.put_file(str(temporary), target.path, mode="create")
 
 
+def clear_linked(folder: Place) -> None:
+    """Remove the temporary names that writers of `new_path` left beside the final ones in a folder of this machine, killed in between."""
+    if not isinstance(folder, Path) or not folder.is_dir():
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(".") and ".tmp-" in entry.name:
+                with suppress(FileNotFoundError):
+                    if entry.is_file() and entry.stat().st_nlink > 1:
+                        os.unlink(entry.path)
+
+
 def write_new(path: Place, body: bytes) -> None:
     """Write a small file, whole, unless it exists. Raises `FileExistsError` as `new_path`."""
     if isinstance(path, Path):

@@ -13,15 +13,15 @@ Advance = Callable[[float], None]
 
 
 @contextmanager
-def progress(title: str, total: float, unit: str, start: float = 0.0) -> Iterator[Advance]:
-    """Show `title` with done/total `unit`, rate and seconds left while the block runs; `start` is work done by an earlier process."""
+def progress(title: str, total: float, unit: str, start: float = 0.0, note: Callable[[], str] = lambda: "") -> Iterator[Advance]:
+    """Show `title` with done/total `unit`, rate, seconds left and a `note` while the block runs; `start` is work of an earlier process."""
     if sys.stderr.isatty():
-        yield from _bar(title, total, unit, start)
+        yield from _bar(title, total, unit, start, note)
     else:
-        yield from _lines(title, total, unit, start)
+        yield from _lines(title, total, unit, start, note)
 
 
-def _bar(title: str, total: float, unit: str, start: float) -> Iterator[Advance]:
+def _bar(title: str, total: float, unit: str, start: float, note: Callable[[], str]) -> Iterator[Advance]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -32,18 +32,19 @@ def _bar(title: str, total: float, unit: str, start: float) -> Iterator[Advance]
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(title, total=total, completed=start, rate="")  # type: ignore[arg-type]
+        task = bar.add_task(title, total=total, completed=start, rate="", note="")  # type: ignore[arg-type]
 
         def advance(amount: float) -> None:
             speed = bar.tasks[0].speed
-            bar.update(task, advance=amount, rate=f"{speed:.3g} {unit}/s" if speed else "")
+            bar.update(task, advance=amount, rate=f"{speed:.3g} {unit}/s" if speed else "", note=note())
 
         yield advance
 
 
-def _lines(title: str, total: float, unit: str, start: float) -> Iterator[Advance]:
+def _lines(title: str, total: float, unit: str, start: float, note: Callable[[], str]) -> Iterator[Advance]:
     done, began, last = start, time.monotonic(), time.monotonic()
 
     def advance(amount: float) -> None:
@@ -53,7 +54,8 @@ def _lines(title: str, total: float, unit: str, start: float) -> Iterator[Advanc
         if now - last >= LINE_EVERY_S:
             last = now
             rate = (done - start) / (now - began)
-            left = f", {(total - done) / rate:.0f} s left" if rate > 0 else ""
-            print(f"{title}: {done:.4g}/{total:.4g} {unit}, {rate:.3g} {unit}/s{left}", file=sys.stderr, flush=True)
+            left = f"{(total - done) / rate:.0f} s left" if rate > 0 else ""
+            parts = [f"{title}: {done:.4g}/{total:.4g} {unit}", f"{rate:.3g} {unit}/s", *filter(None, [left, note()])]
+            print(", ".join(parts), file=sys.stderr, flush=True)
 
     yield advance

@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ghostpad.base.errors import FormatError, MissingError, SettingsError, nearest
-from ghostpad.base.files import atomic_path
+from ghostpad.base.files import atomic_path, new_path
 from ghostpad.base.pad import BUTTONS, LAYOUT, PAD_DIM, PRESSED, SLOTS, STICKS, check_layout, check_shape
 from ghostpad.base.places import AnyPlace
 
@@ -214,17 +214,17 @@ _ADDED: Mapping[str, Mapping[str, Any]] = {"videos/2": {"overlay_by": None, "att
 """Older versions that are read too, with the columns that came later and what they hold."""
 
 
-def write_table(path: AnyPlace, table: pa.Table | Iterable[pa.Table], kind: str, facts: Mapping[str, str] | None = None) -> None:
+def write_table(
+    path: AnyPlace, table: pa.Table | Iterable[pa.Table], kind: str, facts: Mapping[str, str] | None = None, *, new: bool = False
+) -> None:
     """Write a table of `kind` atomically, with its version, pad layout and `facts` as metadata; one that comes in parts is never whole in
-    memory.
-
-    Raises `FormatError` if its columns are not those of the kind.
+    memory. Raises `FormatError` for other columns than the kind's, and with `new` `FileExistsError` if the file is there by then.
     """
     metadata = {f"ghostpad.{key}": value for key, value in (facts or {}).items()}
     metadata |= {"ghostpad.table": f"{kind}/{VERSIONS[kind]}", "ghostpad.layout": LAYOUT}
     schema = SCHEMAS[kind].with_metadata(metadata)
     with (
-        atomic_path(path) as temporary,
+        (new_path if new else atomic_path)(path) as temporary,
         pq.ParquetWriter(temporary, schema, compression="zstd", write_page_checksum=True, **_stamps(schema.names)) as writer,
     ):
         for part in [table] if isinstance(table, pa.Table) else table:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ghostpad.base.files import write_json
 from ghostpad.cli.arguments import CorpusPath, Html, PlacePath, RunPath, page_path
+from ghostpad.cli.flags import ENGINE, SettingFlags, engine_settings
 from ghostpad.cli.quality import quality_table
 from ghostpad.corpus.folder import Corpus
 
@@ -17,7 +18,7 @@ def eval_idm(
     beside: tuple[Path, ...] = (),
     out: Path | None = None,
     html: Html = None,
-    workers: int = 0,
+    engine: SettingFlags = ENGINE,
 ) -> None:
     """Measure an IDM on footage whose pads were withheld from it, beside trivial baselines.
 
@@ -31,15 +32,14 @@ def eval_idm(
         beside: Other IDMs to measure on the same videos, such as one that sees a single frame.
         out: The JSON file to write.
         html: Write an HTML page: to PATH, or without one beside --out, or in RUN.
-        workers: Processes that label in parallel (0: this one).
     """
     page = page_path(html, out.with_suffix(".html") if out else run / f"eval-{corpus.absolute().name}.html")
-    opened = Corpus.open(corpus)
+    settings, opened = engine_settings(engine), Corpus.open(corpus)
     from ghostpad.label.label import label_corpus  # here, because torch takes seconds to import
     from ghostpad.measure.evaluate import evaluate_labels
 
-    others = {name: label_corpus(opened, path, workers=workers).source for name, path in _names(beside).items()}
-    labelled = label_corpus(opened, run, workers=workers)
+    others = {name: label_corpus(opened, path, settings).source for name, path in _names(beside).items()}
+    labelled = label_corpus(opened, run, settings)
     report = {"run": str(run), "corpus": str(corpus)} | evaluate_labels(opened, labelled.source, truth, prior, run=run, beside=others)
     if out is not None:
         write_json(out, report)

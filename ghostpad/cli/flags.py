@@ -15,8 +15,9 @@ import tyro
 from pydantic.fields import FieldInfo
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, StructConstructorSpec, StructFieldSpec, StructTypeInfo
 
+from ghostpad.base.engines.settings import EngineSettings
 from ghostpad.base.errors import SettingsError, nearest
-from ghostpad.base.settings import Settings, flag_name, limits, setting_names
+from ghostpad.base.settings import Settings, flag_name, limits, load_settings, setting_names
 
 CONFIG = (tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone)
 """How tyro reads every command: no --no-flag beside each --flag, and None cannot be typed."""
@@ -32,6 +33,14 @@ class Flags:
 
 SettingFlags = Annotated[Flags, tyro.conf.arg(name="")]
 """The type of a parameter whose default, `Flags(Run())`, says which settings are flags and which defaults the help shows."""
+
+ENGINE = Flags(EngineSettings())
+"""The default of a command's parameter `engine: SettingFlags`, with which it says where its work is done."""
+
+
+def engine_settings(typed: Flags) -> EngineSettings:
+    """What `ENGINE`'s flags say. Raises one `SettingsError` for all problems."""
+    return load_settings(EngineSettings, None, typed.values)
 
 
 def settings_registry(choices: bool = False) -> ConstructorRegistry:
@@ -62,12 +71,14 @@ def with_unknown(call: "partial[None]", words: Sequence[str]) -> "partial[None]"
     Raises `SettingsError` for any other unknown word.
     """
     flags = [word.partition("=")[0] for word in words if word.startswith("--")]
-    own: list[str] = [flag_name(name) for name, one in signature(call.func).parameters.items() if one.kind is Parameter.KEYWORD_ONLY]
-    if isinstance(settings := call.keywords.get("settings"), Flags):
+    groups = {name: value for name, value in call.keywords.items() if isinstance(value, Flags)}
+    parameters = signature(call.func).parameters.items()
+    own = [flag_name(name) for name, one in parameters if one.kind is Parameter.KEYWORD_ONLY and name not in groups]
+    own += [flag_name(name) for group in groups.values() for name in setting_names(type(group.defaults))]
+    if settings := groups.get("settings"):
         mistyped = {flag[2:]: "" for flag in flags if "." in flag}
         call = partial(call, settings=replace(settings, values={**settings.values, **mistyped}))
         flags = [flag for flag in flags if "." not in flag]
-        own += map(flag_name, setting_names(type(settings.defaults)))
     problems = [f"no flag called '{flag}': {nearest(flag, own)}" for flag in flags]
     if "--set" in flags:
         pairs = [word.removeprefix("--set=").partition("=") for word in words if "=" in word.removeprefix("--set=")]

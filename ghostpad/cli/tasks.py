@@ -120,6 +120,6 @@ def _resolved(word: str) -> str:
     head, at, run = word.rpartition("@")
     if not at or head not in {"", "--data.labels="}:
         return word
-    from ghostpad.label.label import label_source_of  # here, because torch takes seconds to import
+    from ghostpad.label.labeller import label_source_of  # here, because torch takes seconds to import
 
     return head + label_source_of(run)

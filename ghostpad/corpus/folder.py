@@ -184,9 +184,10 @@ class Corpus:
         except MissingError:
             return None
 
-    def write_actions(self, source: str, id: str, table: pa.Table, facts: Mapping[str, str] | None = None) -> None:
-        """Write a video's rows, replacing older ones, with `facts` as metadata. Raises `FormatError` for other columns."""
-        write_table(self.actions_path(source, id), table, _kind(source), facts)
+    def write_actions(self, source: str, id: str, table: pa.Table, facts: Mapping[str, str] | None = None, *, new: bool = False) -> None:
+        """Write a video's rows, replacing older ones, with `facts` as metadata. Raises `FormatError` for other columns, and with `new`
+        `FileExistsError` where there are rows by then."""
+        write_table(self.actions_path(source, id), table, _kind(source), facts, new=new)
 
     def sources(self) -> list[str]:
         """The sources that have rows, by name."""

@@ -216,8 +216,8 @@ class Idm(Model):
         threads (1: two processes with two each took forty times as long on two busy cores, measured); decoding has a thread of its own,
         or is done by a `child` with limits. For several videos on a GPU see `ghostpad.idm.stream.label_together`. With a list of `gaps` a
         video that is damaged in the middle gets rows for its good parts, each read by itself, and the stretches without rows are added to
-        the list. Raises `MissingError`, and `MediaError` if the file cannot be read to its end (with `gaps`: at all) or shows no two
-        frames after each other.
+        the list. Raises `MissingError`, and `MediaError` if the file cannot be read to its end (with `gaps`: at all), `NoRowsError` if it
+        shows no two frames after each other.
         """
         return label_video(self, path, game=game, threads=threads, mask=mask, child=child, gaps=gaps, start_s=start_s, end_s=end_s)
 

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from ghostpad.base.ahead import ReadTogether, Taken
-from ghostpad.base.errors import GhostpadError, MediaError, SettingsError
+from ghostpad.base.errors import GhostpadError, NoRowsError, SettingsError
 from ghostpad.base.pad import SLOTS, STICKS, slot
 from ghostpad.base.records import LABELS
 from ghostpad.idm.confidence import row_confidence
@@ -162,10 +162,10 @@ class _Video:
         """Keep its next rows, calibrated."""
         self._columns.add(*(pads, spreads) if self._calibration is None else self._calibration.apply(pads, spreads))
 
-    def table(self) -> pa.Table | MediaError:
+    def table(self) -> pa.Table | NoRowsError:
         """All its rows, or why there are none."""
         if not self._columns.confidence:
-            return MediaError(f"{self.job.path} shows no two frames after each other: they are needed to see a pad between them")
+            return NoRowsError(f"{self.job.path} shows no two frames after each other: they are needed to see a pad between them")
         return self._columns.table()
 
 

@@ -15,7 +15,7 @@ from ghostpad.cli.main import main
 from ghostpad.corpus.failures import Failures
 from ghostpad.corpus.folder import Corpus
 from ghostpad.lab.made_up.small_videos import write_video
-from ghostpad.label.label import label_source_of
+from ghostpad.label.labeller import label_source_of
 
 WITHOUT_RIGHTS = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
 """Lets rights on files hold for root too."""

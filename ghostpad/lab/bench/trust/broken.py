@@ -9,7 +9,7 @@ from ghostpad.base.records import read_facts
 from ghostpad.corpus.folder import Corpus
 from ghostpad.lab.bench.trust.stage import Stage, Trial, ended_badly, run
 from ghostpad.lab.made_up.broken_videos import MadeVideo, make_broken_videos, make_good_videos
-from ghostpad.label.label import label_source_of
+from ghostpad.label.labeller import label_source_of
 
 
 def broken(stage: Stage, good: int) -> Trial:

@@ -26,7 +26,7 @@ WITHIN = 0.03
 def measure(corpus: Path, run: Path, truth: Path) -> dict[str, Any]:
     """The measures of a run in a corpus that it has labelled: macro_ap, targets {game and slot: ap, prevalence}, sticks {…: r2},
     rmse {…: rmse}."""
-    from ghostpad.label.label import label_source_of  # here, because torch takes seconds to import
+    from ghostpad.label.labeller import label_source_of  # here, because torch takes seconds to import
     from ghostpad.measure.evaluate import judge
     from ghostpad.measure.match import pool
     from ghostpad.measure.slots import average_precision, r2
