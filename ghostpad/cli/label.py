@@ -46,6 +46,7 @@ def label(
     skipped = f"{corpus}: {len(done.skipped)} videos failed before and were not tried again: --retry names a reason, or 'all'"
     print(
         f"{corpus}: {done.made} videos ({done.minutes:.1f} min) labelled as {done.source}, {done.present} before",
+        *([f"{corpus}: {done.meanwhile} units were done meanwhile, by others or by workers that died"] if done.meanwhile else []),
         *unreadable_lines(corpus, done.unreadable),
         *([skipped] if done.skipped else []),
         *few_lines([f"  {id}: {reason}" for id, reason in sorted((done.skipped | done.in_parts).items())], "videos"),

@@ -37,6 +37,7 @@ class Labelled:
     source: str
     made: int = 0
     present: int = 0  # labelled before
+    meanwhile: int = 0  # units that somebody else had done by the time, or a worker that was killed before it could say so
     minutes: float = 0.0  # labelled now
     unreadable: dict[str, str] = field(default_factory=dict)  # video -> why it could not be labelled now
     skipped: dict[str, str] = field(default_factory=dict)  # video -> why it could not be labelled before, and was not tried again
@@ -88,6 +89,7 @@ def _note(done: Labelled, todo: Todo, unit: Unit, outcome: Outcome | Exception) 
             todo.failures.note(video, outcome)
         return
     done.minutes += unit.minutes * outcome.labelled
+    done.meanwhile += not outcome.labelled and not outcome.finished
     if not outcome.finished:
         return
     done.made += 1

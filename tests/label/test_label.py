@@ -244,7 +244,7 @@ def test_the_video_of_a_worker_that_is_killed_goes_to_another(wild: Corpus, whol
     thread.start()
     done = label_corpus(wild, idm_run, EngineSettings(workers=1))
     thread.join()
-    assert (done.made, done.unreadable) == (COPIES, {}) and Failures(wild, done.source).known() == {}
+    assert (done.made + done.meanwhile, done.unreadable) == (COPIES, {}) and Failures(wild, done.source).known() == {}
     assert {content for _, content in written(wild).values()} == {whole}
 
 
