@@ -80,6 +80,31 @@ def test_an_item_whose_worker_is_killed_goes_to_another_and_poison_is_given_up(f
     assert len(list(tmp_path.glob("1-*"))) == 3 and len(list(tmp_path.glob("0-*"))) == 2
 
 
+def marker(folder: Path) -> Callable[[int], int]:
+    """Says who begins what."""
+
+    def work(number: int) -> int:
+        (folder / f"{number}-{os.getpid()}").touch()
+        time.sleep(0.1)
+        return number
+
+    return work
+
+
+def test_only_what_was_under_way_on_a_lost_node_is_done_again(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    cluster = request.getfixturevalue("ray_cluster")
+    node = cluster.add_node(num_cpus=2, object_store_memory=80_000_000)
+    engine, found = EngineSettings(engine="ray", workers=4, ray_address=cluster.address), list[int]()
+    for number, result in results(engine, marker, (tmp_path,), iter(range(60))):
+        assert result == number
+        found.append(number)
+        if len({path.name.partition("-")[2] for path in tmp_path.iterdir()}) == 4 and node is not None:
+            cluster.remove_node(node, allow_graceful=False)
+            node = None
+    begun = [path.name.partition("-")[0] for path in tmp_path.iterdir()]
+    assert node is None and sorted(found) == list(range(60)) and 60 <= len(begun) <= 62
+
+
 def no_model(text: str) -> Callable[[int], int]:
     raise MediaError(text)
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from ghostpad.base.engines.settings import EngineSettings, Share
 from ghostpad.base.records import Video, table_facts
 from ghostpad.cli.main import main
+from ghostpad.corpus.failures import Failures
 from ghostpad.corpus.folder import Corpus
 from ghostpad.idm import load
 from ghostpad.label.label import label_corpus
@@ -93,6 +95,24 @@ def test_every_engine_writes_the_same_files(
     address = request.getfixturevalue("ray_cluster").address if name == "ray" else None
     engine = EngineSettings(engine=name, workers=2, ray_address=address)  # type: ignore[arg-type]
     assert label_corpus(corpus, idm_run, engine, stretch_s=CUT_S).made == 3 and files(corpus) == undisturbed
+
+
+class Poisoned(Corpus):
+    """A corpus with a video that ends whoever reads it."""
+
+    def footage(self, video: Video) -> AbstractContextManager[Path]:
+        if video.id == "b":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().footage(video)
+
+
+def test_a_video_that_kills_its_workers_is_a_row_and_stops_no_other(corpus: Corpus, undisturbed: dict[str, bytes], idm_run: Path) -> None:
+    done = label_corpus(Poisoned(corpus.root), idm_run, EngineSettings(engine="pool", workers=1, tries=2), stretch_s=CUT_S)
+    assert done.made == 2 and list(done.unreadable) == ["b"]
+    failure = Failures(corpus, done.source).known()["b"]
+    assert "died at this item 2 times" in failure.reason and failure.attempts == 1 and failure.passing
+    again = label_corpus(corpus, idm_run, stretch_s=CUT_S)
+    assert (again.made, again.present) == (1, 2) and files(corpus) == undisturbed and not Failures(corpus, done.source).known()
 
 
 def check_stretches(path: Path, video: Video, run: Path, stretch_s: float) -> None:
@@ -183,6 +203,16 @@ def test_parts_that_a_killed_joiner_left_are_removed(corpus: Corpus, undisturbed
     (left / "x-1-of-4.parquet").write_bytes(b"rows")
     os.link(corpus.actions_path(source, "b"), corpus.root / "actions" / source / ".b.parquet.tmp-000000-0.parquet")
     assert label_corpus(corpus, idm_run, stretch_s=CUT_S).present == 3 and files(corpus) == undisturbed and not left.parent.exists()
+
+
+def test_stretches_of_a_corpus_at_an_address_are_the_same(
+    bucket: Any, corpus: Corpus, undisturbed: dict[str, bytes], idm_run: Path
+) -> None:
+    bucket.put(f"{corpus.root}/", "s3://bucket/c/", recursive=True)
+    there = Corpus.open("s3://bucket/c")
+    halves = [label_corpus(there, idm_run, share=Share(number, 2), stretch_s=CUT_S).made for number in (1, 2)]
+    assert sum(halves) == 3 and label_corpus(there, idm_run, stretch_s=CUT_S).present == 3
+    assert {path.removeprefix("bucket/c/"): bucket.cat(path) for path in bucket.find("bucket/c/actions")} == undisturbed
 
 
 def test_shares_do_everything_once(corpus: Corpus, undisturbed: dict[str, bytes], idm_run: Path) -> None:
