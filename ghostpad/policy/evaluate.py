@@ -8,7 +8,6 @@ A ledger keeps the batches that were played, so that a killed evaluation is resu
 game, who (`Contestant.key`) and episodes.
 """
 
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ghostpad.base.engines.settings import usable_cores
 from ghostpad.base.errors import SettingsError
 from ghostpad.base.files import append_json, read_json_lines
 from ghostpad.base.progress import progress
@@ -131,8 +131,7 @@ def _batch_size(actor: Actor, episodes: int, workers: int) -> int:
 
 
 def _results(jobs: Sequence[_Job], workers: int) -> Iterator[list[EpisodeResult]]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    processes = min(workers, cores, len(jobs))
+    processes = min(workers, usable_cores(), len(jobs))
     if processes <= 1:
         yield from map(_play, jobs)
         return

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -13,7 +14,8 @@ import pytest
 from ghostpad.base.engines.crew import STARTS, Died
 from ghostpad.base.engines.results import results
 from ghostpad.base.engines.settings import EngineSettings, Share
-from ghostpad.base.errors import GhostpadError, MediaError, SettingsError
+from ghostpad.base.errors import GhostpadError, MediaError, MissingError, SettingsError
+from ghostpad.base.settings import build_settings
 
 HERE, POOL = EngineSettings(), EngineSettings(engine="pool", workers=2)
 
@@ -170,6 +172,27 @@ def test_shares_are_disjoint_and_whole() -> None:
     parts = [[name for name in names if Share(number, 3).has(name)] for number in (1, 2, 3)]
     assert sorted(sum(parts, [])) == sorted(names) and all(70 < len(part) < 130 for part in parts)
     assert Share.read("3/16") == Share(3, 16)
+
+
+@pytest.mark.parametrize(
+    ("values", "problems"),
+    [
+        ({"engine": "pool", "workers": 0, "gpus": 0.5}, ["at least one", "only the engine 'ray'"]),
+        ({"engine": "here", "workers": 4, "ray_address": "x:1"}, ["is one process", "only the engine 'ray'"]),
+        ({"engine": "ray", "gpus": 1.5, "tries": 0}, ["whole gpus", "greater than or equal to 1"]),
+        ({"engine": "rays", "workers": -1}, ["'pool' or 'ray'", "greater than or equal to 0"]),
+    ],
+)
+def test_settings_that_cannot_work_are_told_together(values: dict[str, Any], problems: list[str]) -> None:
+    with pytest.raises(SettingsError) as told:
+        build_settings(EngineSettings, values, "test")
+    assert len(told.value.problems) == 2 and all(part in text for part, text in zip(problems, told.value.problems, strict=True))
+
+
+def test_without_ray_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingError, match=r"pip install -e"):
+        next(results(EngineSettings(engine="ray"), squares, (-1,), iter([1])))
 
 
 @pytest.mark.parametrize("text", ["", "3", "0/4", "5/4", "1/0", "-1/4", "a/b", "1/2/3", "1.5/3"])

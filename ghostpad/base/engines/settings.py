@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from ghostpad.base.errors import SettingsError
 from ghostpad.base.settings import Settings
@@ -28,19 +28,24 @@ class EngineSettings(Settings):
     gpus: float = Field(default=0.0, ge=0, description="GPUs a Ray worker takes; 0.25 lets four share one.")
     tries: int = Field(default=3, ge=1, description="How often an item is begun when the workers at it die.")
 
-    @model_validator(mode="after")
-    def _fit(self) -> "EngineSettings":
-        if self.ray_address is not None and self.engine != "ray":
-            raise ValueError("an address of a cluster is for the engine 'ray'")
-        if self.gpus and self.engine != "ray":
-            raise ValueError("shares of GPUs are for the engine 'ray': a 'pool' gives every worker every GPU")
-        if self.gpus > 1 and self.gpus != int(self.gpus):
-            raise ValueError(f"{self.gpus} GPUs a worker are impossible: a share is at most 1, or whole GPUs")
-        if self.engine == "here" and (self.workers or 0) > 1:
-            raise ValueError(f"{self.workers} workers are for 'pool' or 'ray': 'here' is one process")
-        if self.engine in ("pool", "ray") and self.workers == 0:
-            raise ValueError(f"the engine '{self.engine}' needs a worker at least")
-        return self
+    @field_validator("workers")
+    @classmethod
+    def _suit_the_engine(cls, workers: int | None, info: ValidationInfo) -> int | None:
+        engine = info.data.get("engine")
+        if engine == "here" and (workers or 0) > 1:
+            raise ValueError("the engine 'here' is one process: use 'pool' or 'ray'")
+        if engine in ("pool", "ray") and workers == 0:
+            raise ValueError(f"the engine '{engine}' needs at least one")
+        return workers
+
+    @field_validator("ray_address", "gpus")
+    @classmethod
+    def _are_for_a_cluster(cls, value: str | float | None, info: ValidationInfo) -> str | float | None:
+        if value and info.data.get("engine") != "ray":
+            raise ValueError("only the engine 'ray' uses it")
+        if isinstance(value, float) and value > 1 and value != int(value):
+            raise ValueError("a worker takes a share of one GPU, or whole GPUs")
+        return value
 
     @property
     def placed(self) -> EngineName:
