@@ -5,6 +5,7 @@
     segments/<picture>/<id>*          the copy that training reads, see ghostpad.feed.segments
     actions/recorded/<id>.parquet     the truth, table kind "actions"
     actions/idm-<fp>/<id>.parquet     an IDM's rows, table kind "labels"
+    actions/idm-<fp>/.parts/          stretches of long videos that are not labelled to their end
     chunks.parquet                    the pieces that a dataset's labels came in, table kind "chunks"
     nitrogen/<shard>-<hash>.parquet   the same by finished shard, see ghostpad.corpus.nitrogen.index
     verdicts/<name>.parquet           what a filter kept and dropped

@@ -72,9 +72,11 @@ class Cluster:
 
     def answers(self, workers: Sequence[_Worker]) -> list[tuple[_Worker, Any]]:
         """What has arrived, within the time after which the cluster is looked at again."""
-        ready, _ = self._ray.wait([worker.answer for worker in workers], num_returns=1, timeout=_LOOK_S)
-        arrived, _ = self._ray.wait([worker.answer for worker in workers], num_returns=len(workers), timeout=0) if ready else (ready, [])
-        return [(worker, self._answer(worker)) for worker in workers if worker.answer in set(arrived)]
+        promised = {worker.answer: worker for worker in workers}
+        arrived, _ = self._ray.wait(list(promised), num_returns=1, timeout=_LOOK_S)
+        if arrived:  # and what else has
+            arrived, _ = self._ray.wait(list(promised), num_returns=len(promised), timeout=0)
+        return [(promised[answer], self._answer(promised[answer])) for answer in arrived]
 
     def _answer(self, worker: _Worker) -> Any:
         errors = self._ray.exceptions

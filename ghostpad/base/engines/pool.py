@@ -27,6 +27,7 @@ class Pool:
 
     def __init__(self, size: int, start: Callable[..., Callable[[Any], Any]], words: tuple[Any, ...]):
         self._size, self._start, self._words = size, start, words
+        self._killed = list[BaseProcess]()
 
     def size(self) -> int:
         """The same at all times."""
@@ -54,12 +55,15 @@ class Pool:
         return [(worker, _answer(worker)) for worker in workers if worker.pipe in ready]
 
     def dismiss(self, worker: _Worker) -> None:
-        """Kill it."""
+        """Kill it, without waiting for its end."""
         worker.process.kill()
         worker.pipe.close()
+        self._killed.append(worker.process)
 
     def close(self) -> None:
-        """Nothing is left: who was killed ends by itself, and multiprocessing takes note of it."""
+        """Wait until all that were killed have ended."""
+        for process in self._killed:
+            process.join()
 
 
 def _answer(worker: _Worker) -> Any:
