@@ -61,23 +61,7 @@ class Labeller:
         """
         if not unit.replace and self._corpus.actions_path(self._source, unit.video.id).exists():
             return Outcome()
-        parts = Parts(self._corpus, self._source, unit) if unit.count > 1 else None
-        labelled, gaps = False, list[Gap]()
-        if not (parts and parts.has(unit)):
-            table = self.label(unit, gaps)
-            if isinstance(table, Exception):
-                return table
-            if not parts:
-                written = write_rows(self._corpus, self._source, unit, table, self._facts, gaps)
-                return Outcome(written, written, gaps)
-            parts.write(unit, table, gaps)
-            labelled = True
-        assert parts
-        try:
-            joined = parts.join(self._facts)
-        except (NoRowsError, FormatError) as error:
-            return error
-        return Outcome(labelled, joined is not None, joined or [])
+        return self._video(unit) if unit.count == 1 else self._part(unit)
 
     def label(self, unit: Unit, gaps: list[Gap]) -> pa.Table | Exception:
         """The rows of a unit, with the stretches that have none in `gaps`; or why it could not be labelled."""
@@ -98,6 +82,28 @@ class Labeller:
         """End the child that decodes, and let go of the last footage."""
         self._child.close()
         self._kept.close()
+
+    def _video(self, unit: Unit) -> Outcome | Exception:
+        """Label a video that is one unit."""
+        rows = self.label(unit, gaps := list[Gap]())
+        if isinstance(rows, Exception):
+            return rows
+        written = write_rows(self._corpus, self._source, unit, rows, self._facts, gaps)
+        return Outcome(written, written, gaps)
+
+    def _part(self, unit: Unit) -> Outcome | Exception:
+        """Label a stretch, unless its rows are there, and make the video's file if it was the last one."""
+        parts = Parts(self._corpus, self._source, unit)
+        if missing := not parts.has_own():
+            rows = self.label(unit, gaps := list[Gap]())
+            if isinstance(rows, Exception):
+                return rows
+            parts.write_own(rows, gaps)
+        try:
+            joined = parts.join(self._facts)
+        except (NoRowsError, FormatError) as error:
+            return error
+        return Outcome(missing, joined is not None, joined or [])
 
     def _footage(self, video: Video) -> Path:
         """Its file on this machine, until another video's is asked for."""

@@ -26,7 +26,7 @@ _FOLDER = ".parts"
 
 
 class Parts:
-    """The parts of one video's rows."""
+    """The parts of a video's rows, of which one is a unit's own."""
 
     def __init__(self, corpus: Corpus, source: str, unit: Unit):
         video = unit.video
@@ -34,18 +34,18 @@ class Parts:
         self._folder = corpus.actions_path(source, video.id).parent / _FOLDER / video.id
         self._mark = fingerprint(video.sha256, video.game, video.overlay_px, video.overlay_of_px, unit.stretch_s)
 
-    def has(self, unit: Unit) -> bool:
-        """Whether the rows of a stretch are there."""
-        return self._path(unit.number).exists()
+    def has_own(self) -> bool:
+        """Whether the rows of the unit are there."""
+        return self._path(self._unit.number).exists()
 
-    def write(self, unit: Unit, table: pa.Table, gaps: list[Gap]) -> None:
-        """Keep the rows of a stretch, unless they are there, or somebody has joined all and removed the folder meanwhile."""
+    def write_own(self, rows: pa.Table, gaps: list[Gap]) -> None:
+        """Keep the rows of the unit, unless they are there, or somebody has joined all and removed the folder meanwhile."""
         try:
-            write_table(self._path(unit.number), table, "labels", gap_facts(gaps), new=True)
+            write_table(self._path(self._unit.number), rows, "labels", gap_facts(gaps), new=True)
         except FileExistsError:
             return
         except FileNotFoundError:
-            if not self._corpus.actions_path(self._source, unit.video.id).exists():
+            if not self._corpus.actions_path(self._source, self._unit.video.id).exists():
                 raise
 
     def join(self, facts: Mapping[str, str]) -> list[Gap] | None:
@@ -62,12 +62,11 @@ class Parts:
             return None
         gaps = merged(Gap(*gap) for table in tables for gap in json.loads(table_facts(table).get("gaps", "[]")))
         rows = pa.concat_tables(table.replace_schema_metadata() for table in tables).combine_chunks()
-        if rows.num_rows and not write_rows(self._corpus, self._source, self._unit, rows, facts, gaps):
-            return None
+        written = rows.num_rows > 0 and write_rows(self._corpus, self._source, self._unit, rows, facts, gaps)
         remove_parts(self._folder)
         if not rows.num_rows:
             raise NoRowsError(f"{self._unit.video.path} shows no two frames after each other: they are needed to see a pad between them")
-        return gaps
+        return gaps if written else None
 
     def _path(self, number: int) -> Place:
         return self._folder / f"{self._mark}-{number + 1}-of-{self._unit.count}.parquet"

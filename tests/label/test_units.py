@@ -180,18 +180,15 @@ def test_stretches_cover_a_video_and_only_the_last_is_longer() -> None:
         assert sum(unit.minutes for unit in units) == pytest.approx((duration_s or 0) / 60)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="finds the worker in /proc")
-@pytest.mark.parametrize("name", ["here", "pool"])
-def test_killed_stretches_go_on_with_the_same_command(name: str, corpus: Corpus, undisturbed: dict[str, bytes], idm_run: Path) -> None:
-    words = ["label", str(corpus.root), "--idm", str(idm_run), "--stretch-s", str(CUT_S), "--engine", name]
+def test_killed_stretches_go_on_with_the_same_command(corpus: Corpus, undisturbed: dict[str, bytes], idm_run: Path) -> None:
+    words = ["label", str(corpus.root), "--idm", str(idm_run), "--stretch-s", str(CUT_S)]
     process = subprocess.Popen([sys.executable, "-m", "ghostpad", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     parts = corpus.root / "actions" / label_source_of(idm_run) / ".parts"
     while process.poll() is None and not list(parts.rglob("*-of-4.parquet")):
         time.sleep(0.002)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "the labelling was over before it could be killed"
-    kept = {path.name: path.stat().st_ino for path in parts.rglob("*-of-4.parquet")}
-    assert main(words) == 0 and files(corpus) == undisturbed and kept
+    assert list(parts.rglob("*-of-4.parquet")) and main(words) == 0 and files(corpus) == undisturbed
 
 
 def test_parts_that_a_killed_joiner_left_are_removed(corpus: Corpus, undisturbed: dict[str, bytes], idm_run: Path) -> None:
