@@ -83,7 +83,7 @@ class Cluster:
         try:
             return self._ray.get(worker.answer)
         except errors.RayTaskError as error:  # what an actor was sent cannot be read there: no module of that name
-            raise GhostpadError(f"a worker of the cluster cannot begin: {error.cause}: its machine needs this ghostpad") from None
+            raise GhostpadError(f"a worker of the cluster cannot begin ({_last_line(error)}): its machine needs this ghostpad") from None
         except (errors.ActorUnschedulableError, errors.RuntimeEnvSetupError) as error:
             raise GhostpadError(f"the cluster has no machine for a worker: {error}") from None
         except (
@@ -107,6 +107,11 @@ class Cluster:
 def _deaths(errors: Any) -> tuple[type[Exception], ...]:
     """What Ray raises for a lost worker."""
     return errors.RayActorError, errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError, errors.ObjectLostError
+
+
+def _last_line(error: Exception) -> str:
+    """Of the traceback that Ray puts into an error."""
+    return next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
 
 
 class _Actor:
@@ -138,7 +143,9 @@ def _connected(address: str | None, size: int | None) -> Any:
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            job_config=ray.job_config.JobConfig(_py_driver_sys_path=[path for path in sys.path if path]),
+            job_config=ray.job_config.JobConfig(
+                _py_driver_sys_path=[path for path in reversed(sys.path) if path]
+            ),  # each goes to the front
             **(own if address is None else {}),
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
