@@ -136,6 +136,7 @@ def _connected(address: str | None, size: int | None) -> Any:
     own: dict[str, Any] = {"num_cpus": size or usable_cores(), "object_store_memory": _STORE_BYTES, "_node_ip_address": "127.0.0.1"}
     if address not in (None, "auto"):
         _check_answers(address)
+    paths = [path for path in reversed(sys.path) if path]  # a worker puts one after the other in front of its own
     try:
         ray.init(
             address=address or "local",
@@ -143,9 +144,7 @@ def _connected(address: str | None, size: int | None) -> Any:
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            job_config=ray.job_config.JobConfig(
-                _py_driver_sys_path=[path for path in reversed(sys.path) if path]
-            ),  # each goes to the front
+            job_config=ray.job_config.JobConfig(_py_driver_sys_path=paths),
             **(own if address is None else {}),
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
