@@ -7,6 +7,7 @@ from ghostpad.base.errors import SettingsError, unknown
 from ghostpad.base.files import read_json
 from ghostpad.base.settings import build_settings, load_settings
 from ghostpad.cli.arguments import CorpusPath
+from ghostpad.cli.flags import ENGINE, SettingFlags, engine_settings
 from ghostpad.corpus.folder import Corpus, unreadable_lines
 from ghostpad.idm.settings import IdmRun, IdmSettings
 from ghostpad.policy.settings import PolicyRun, PolicySettings
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from ghostpad.feed.window import WindowSpec
 
 
-def proxy(corpus: CorpusPath, *, like: str = "idm", recipe: Path | None = None) -> int:
+def proxy(corpus: CorpusPath, *, like: str = "idm", recipe: Path | None = None, engine: SettingFlags = ENGINE) -> int:
     """Make the copy of the videos that training reads: small, quick to read at any place, with the recorded rows beside it.
 
     Writes segments/<picture>/ in the corpus: each video at a model's size and frame rate, with drawn controllers masked and a keyframe
@@ -26,10 +27,10 @@ def proxy(corpus: CorpusPath, *, like: str = "idm", recipe: Path | None = None) 
         like: Whose pictures: 'idm' or 'policy', with the default settings or those of --recipe, or the folder of a run.
         recipe: A TOML file of settings of that model, as 'train' takes it.
     """
+    settings, opened, spec = engine_settings(engine), Corpus.open(corpus), _window(like, recipe)
     from ghostpad.feed.make_segments import make_segments  # here, because torch takes seconds to import
 
-    opened, spec = Corpus.open(corpus), _window(like, recipe)
-    counts = make_segments(opened, spec)
+    counts = make_segments(opened, spec, settings)
     made = f"{counts.made} videos ({counts.minutes:.1f} min) made, {counts.present} made before"
     print(f"{corpus}: segments of {spec.picture}: {made}", *unreadable_lines(corpus, counts.unreadable), sep="\n")
     return 1 if counts.unreadable else 0

@@ -38,7 +38,7 @@ class Undone(TypedDict):
     """Of the videos whose footage is here, how many wait for a command."""
 
     align: int  # their labels come from elsewhere and their lag was not measured
-    copy: int  # without a small copy of the commonest size
+    copy: int  # without segments of the commonest pictures
     label: int  # without rows of any source
     learn: int  # with recorded rows
 

@@ -49,13 +49,12 @@ def load_footage(
     average over the rows of the source. With an average below 1 the recorded share of a batch would weigh more than the setting says: in
     racing, 10 % of a novice's recorded pads beside pseudo-labels of weight 0.6 cost a third of the return (380 instead of 574, measured).
     """
-    store = picture_store(corpus, spec, data, crf)
-    folder, unreadable = store.folder / f"{source.name}-{fingerprint(spec.row_offsets, spec.inside)[:6]}", dict[str, str]()
+    store, unreadable = picture_store(corpus, spec, data, crf), dict[str, str]()
     found: list[tuple[Video, Place, Head]] = []
     with progress(f"read {corpus.root.name}", len(videos), "videos") as advance:
         for id, video in corpus.each_of(videos):
             try:
-                if video is not None and (pack := _pack(corpus, video, source, spec, store, folder)) is not None:
+                if video is not None and (pack := packed(corpus, video, source, spec, store)) is not None:
                     found.append((video, *pack))
             except (MediaError, MissingError, FormatError) as error:
                 unreadable[id] = str(error)
@@ -84,16 +83,16 @@ def _ranges(corpus: Corpus, data: DataSettings) -> Ranges:
     return Ranges(corpus.cache / "blocks", int(data.cache_gb * 1e9))
 
 
-def _pack(
-    corpus: Corpus, video: Video, source: RowSource, spec: WindowSpec, store: PictureStore, folder: Place
-) -> tuple[Place, Head] | None:
+def packed(corpus: Corpus, video: Video, source: RowSource, spec: WindowSpec, store: PictureStore) -> tuple[Place, Head] | None:
     """A video's pack and its head, made if it is not there; None for a video without rows.
 
-    Its name says what it is made of: a training that runs goes on with the rows that it began with.
+    Its name says what it is made of: a training that runs goes on with the rows that it began with. Raises `MediaError` and `MissingError`
+    where there are no pictures, and `FormatError` for rows that are none.
     """
     if (mark := source.mark(corpus, video.id)) is None:
         return None
     made_of = repr((store.mark(video), mark, video.lag_ms))
+    folder = store.folder / f"{source.name}-{fingerprint(spec.row_offsets, spec.inside)[:6]}"
     path = folder / f"{video.id}-{hashlib.sha256(made_of.encode()).hexdigest()[:12]}.rows"
     try:
         if (head := read_head(path, store.ranges)).made_of == made_of and store.has(video):

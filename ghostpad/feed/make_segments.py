@@ -1,11 +1,10 @@
 """Makes the segments of a corpus, with rows packed beside them: all that a training reads.
 
-Reads footage and recorded rows; writes `segments/<picture>/` in the corpus, one whole file at a time (`ghostpad.feed.segments`). Re-run to
-resume: a video's segments are made again only if its file or its mask is another. A video that cannot be read is reported and stops no
-other.
+Reads footage and recorded rows; writes `segments/<picture>/` in the corpus, one whole file at a time (`ghostpad.feed.segments`,
+`ghostpad.feed.packs`). Re-run to resume: a video's segments are made again only if its file or its mask is another, or they are not whole.
+A video that cannot be read is reported and stops no other.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pyarrow.compute as pc
@@ -15,10 +14,9 @@ from ghostpad.base.engines.settings import EngineSettings
 from ghostpad.base.errors import GhostpadError
 from ghostpad.base.progress import progress
 from ghostpad.base.records import Video
-from ghostpad.corpus.folder import RECORDED, Corpus
-from ghostpad.feed.load import load_footage, segment_store
+from ghostpad.corpus.folder import Corpus
+from ghostpad.feed.load import packed, segment_store
 from ghostpad.feed.rows import RecordedRows
-from ghostpad.feed.segments import SegmentStore
 from ghostpad.feed.settings import DataSettings
 from ghostpad.feed.window import WindowSpec
 from ghostpad.video.child import VideoChild
@@ -37,15 +35,19 @@ class SegmentCounts:
 class _Maker:
     """Makes segments of single videos in this process."""
 
-    def __init__(self, store: SegmentStore):
-        self._store, self._child = store, VideoChild()
+    def __init__(self, corpus: Corpus, spec: WindowSpec, data: DataSettings):
+        self._corpus, self._spec, self._store = corpus, spec, segment_store(corpus, spec, data)
+        self._child = VideoChild()
 
     def __call__(self, video: Video) -> bool:
-        """Whether the segments of a video had to be made."""
-        if self._store.is_made(video):
-            return False
-        self._store.make(video, self._child)
-        return True
+        """Whether the segments of a video had to be made; its recorded rows are packed with either."""
+        if make := not self._store.is_made(video):
+            self._store.make(video, self._child)
+        pack = packed(self._corpus, video, RecordedRows(), self._spec, self._store)
+        if pack is not None and pack[0].stat().st_size != pack[1].size_bytes:  # cut off, which its head does not show
+            pack[0].unlink()
+            packed(self._corpus, video, RecordedRows(), self._spec, self._store)
+        return make
 
     def close(self) -> None:
         """End the child that decodes."""
@@ -60,7 +62,7 @@ def make_segments(corpus: Corpus, spec: WindowSpec, engine: EngineSettings = Eng
     data, counts = DataSettings(pictures="segments"), SegmentCounts()
     length_s = sum(pc.sum(table.column("duration_s")).as_py() or 0.0 for table in corpus.scan(["duration_s"], "ok"))
     with progress(f"segments of {spec.picture}", length_s / 60, "min") as advance:
-        for video, outcome in results(engine, _Maker, (segment_store(corpus, spec, data),), corpus.each("ok")):
+        for video, outcome in results(engine, _Maker, (corpus, spec, data), corpus.each("ok")):
             if isinstance(outcome, GhostpadError):
                 counts.unreadable[video.id] = str(outcome)
             elif isinstance(outcome, Exception):
@@ -70,11 +72,4 @@ def make_segments(corpus: Corpus, spec: WindowSpec, engine: EngineSettings = Eng
             else:
                 counts.present += 1
             advance(video.minutes)
-    load_footage(corpus, list(_recorded(corpus, counts)), RecordedRows(), spec, data)
     return counts
-
-
-def _recorded(corpus: Corpus, counts: SegmentCounts) -> Iterator[str]:
-    """The videos with segments that have recorded rows."""
-    known = set(corpus.ids_with_rows(RECORDED))
-    return (id for id in corpus.ok_ids() if id in known and id not in counts.unreadable)

@@ -51,6 +51,11 @@ class Head:
     masks: tuple[Share, ...]
     sureness: NDArray[np.int64]
 
+    @property
+    def size_bytes(self) -> int:
+        """How long the whole pack is."""
+        return self.begin + self.rows * _WIDTH
+
 
 def sure_bytes(confidence: NDArray[np.float32]) -> NDArray[np.uint8]:
     """The bytes of confidence 0...1; above 0 it is at least 1."""

@@ -36,12 +36,13 @@ MOST_INDEXES = 64  # indexes that a process keeps at once: 16 bytes a frame
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """The index of a video's segments, what they are made of, and the masks over their pictures."""
+    """The index of a video's segments, what they are made of, the masks over their pictures, and their file with its size."""
 
     index: SegmentIndex
     made_of: str
     masks: tuple[Share, ...]
     mp4: Place
+    size_bytes: int
 
 
 class SegmentStore:
@@ -66,10 +67,11 @@ class SegmentStore:
         return repr((video.sha256 or file_mark(self._corpus.path_of(video)), video.overlay_px, video.overlay_of_px))
 
     def is_made(self, video: Video) -> bool:
-        """Whether a video has segments of its file and mask."""
+        """Whether a video has whole segments of its file and mask; the size of the mp4 is asked for, it is not opened."""
         try:
-            return self._open(video).made_of == self.mark(video)
-        except (FormatError, MissingError):
+            opened = self._open(video)
+            return opened.made_of == self.mark(video) and opened.mp4.stat().st_size == opened.size_bytes
+        except (FormatError, MissingError, FileNotFoundError):
             return False
 
     def make(self, video: Video, child: VideoChild) -> None:
@@ -80,12 +82,14 @@ class SegmentStore:
             mask = video_mask(video, source, child=child)
             shares = mask_shares(video, source)
             index = write_segments(spec.frames_of(source, child, mask), mp4, gray=spec.gray, rate_hz=None)
-        head = json.dumps({"made_of": mark, "masks": shares, "mp4": mp4.name}).encode() + b"\n"
-        with atomic_path(self._index_path(video), derived=True) as temporary:
-            temporary.write_bytes(head + index.to_bytes())
-        if before is not None and before != mp4:
+        if before is not None and before != mp4:  # first, lest a kill leave it without an index that names it
             with suppress(FileNotFoundError):
                 before.unlink()
+        head = {"made_of": mark, "masks": shares, "mp4": mp4.name, "size_bytes": mp4.stat().st_size}
+        with atomic_path(self._index_path(video), derived=True) as temporary:
+            temporary.write_bytes(json.dumps(head).encode() + b"\n" + index.to_bytes())
+        self._opened.pop(video.id, None)
+        self.ranges.forget(mp4)
 
     def has(self, video: Video) -> bool:
         """See `PictureStore`: what was packed with segments had them, and whether they are still there is seen when they are read."""
@@ -133,7 +137,7 @@ class SegmentStore:
         try:
             head = json.loads(line)
             masks = tuple((left, top, right, bottom) for left, top, right, bottom in head["masks"])
-            return Opened(SegmentIndex.from_bytes(rest), head["made_of"], masks, self.folder / head["mp4"])
+            return Opened(SegmentIndex.from_bytes(rest), head["made_of"], masks, self.folder / head["mp4"], int(head["size_bytes"]))
         except (ValueError, KeyError, TypeError) as error:
             raise FormatError(f"{path} is no index of segments ({error}): remove it, and run 'ghostpad corpus proxy' again") from None
 

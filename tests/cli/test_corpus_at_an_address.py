@@ -40,14 +40,21 @@ def test_a_recorded_corpus_is_read_and_written_there(
     run("corpus", "align", WHERE)
     assert {"lag.json", "lag.png"} <= {path.name for path in corpus.root.iterdir()}
     assert all(corpus.video(id).lag_confidence is not None for id in ids)
-    assert "2 copies made, 0 made before" in run("corpus", "proxy", WHERE, "--px", "32")
-    assert "0 copies made, 2 made before" in run("corpus", "proxy", WHERE, "--px", "32")
-    run("corpus", "set-mask", WHERE, ids[0], "--box", "4", "4", "20", "20")
-    assert corpus.video(ids[0]).overlay_px == (4, 4, 20, 20)
-    assert "1 copies made, 1 made before" in run("corpus", "proxy", WHERE, "--px", "32")
-    main(["corpus", "check-masks", WHERE])
-    told = capsys.readouterr()
-    assert all(any(line.startswith(id) for line in told.out.splitlines()) for id in ids) and "Traceback" not in told.err
     flags = [*small_idm_flags, "--train.steps", "2", "--data.validation-share", "0"]
     assert "IDM trained on" in run("train", "idm", WHERE, "--out", str(tmp_path / "run"), *flags)
     assert corpus.cache.is_relative_to(tmp_path) and list(corpus.cache.glob("*/*.npy")) and not (corpus.root / "cache").exists()
+    like = ["corpus", "proxy", WHERE, "--like", str(tmp_path / "run")]
+    assert "2 videos (0.3 min) made, 0 made before" in run(*like)
+    assert "0 videos (0.0 min) made, 2 made before" in run(*like)
+    run("corpus", "set-mask", WHERE, ids[0], "--box", "4", "4", "20", "20")
+    assert corpus.video(ids[0]).overlay_px == (4, 4, 20, 20)
+    mp4s = {path.name for path in (corpus.root / "segments" / "64x48-gray").iterdir() if path.suffix == ".mp4"}
+    (corpus.root / "segments" / "64x48-gray" / f"{ids[1]}.index").unlink()
+    assert "2 videos (0.3 min) made, 0 made before" in run(*like), "of another mask, and without an index"
+    again = {path.name for path in (corpus.root / "segments" / "64x48-gray").iterdir() if path.suffix == ".mp4"}
+    assert len(mp4s & again) == 1 and len(again) == 2, "the old ones of the masked video are gone"
+    main(["corpus", "check-masks", WHERE])
+    told = capsys.readouterr()
+    assert all(any(line.startswith(id) for line in told.out.splitlines()) for id in ids) and "Traceback" not in told.err
+    assert "IDM trained on" in run("train", "idm", WHERE, "--out", str(tmp_path / "again"), *flags)
+    assert list((corpus.cache / "blocks").iterdir()), "parts of the segments"

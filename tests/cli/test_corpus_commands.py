@@ -3,21 +3,27 @@
 import json
 import math
 import random
+import shutil
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from ghostpad.base.records import LABELS, Video
+from ghostpad.base.pad import PAD_DIM
+from ghostpad.base.records import LABELS, Video, actions_table
 from ghostpad.cli.main import main
 from ghostpad.corpus.folder import Corpus
-from ghostpad.corpus.proxies import make_proxies
 from ghostpad.corpus.summary import summarise
+from ghostpad.feed.make_segments import make_segments
+from ghostpad.feed.window import WindowSpec
 from ghostpad.lab.made_up.nitrogen_shards import SampleChunk, sample_files, write_shard
 from ghostpad.lab.made_up.videos import write_sample
 from ghostpad.video.decode import decode_frames
 
+SPEC = WindowSpec((0, 1), (0,), 96, 64, True)
 RECORD = ["record", "racing", "--player", "novice", "--minutes", "0.1", "--seed", "3"]
 
 
@@ -26,6 +32,11 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("record") / "corpus"
     assert main([*RECORD, "--out", str(out)]) == 0
     return out
+
+
+def segments(corpus: Corpus, picture: str = SPEC.picture) -> dict[str, Path]:
+    """The mp4 of each video with segments, by its id."""
+    return {path.stem.rpartition("-")[0]: path for path in (corpus.root / "segments" / picture).glob("*.mp4") if isinstance(path, Path)}
 
 
 def files(root: Path) -> dict[str, bytes]:
@@ -62,60 +73,88 @@ def test_what_cannot_be_recorded_says_why(flags: list[str], message: str, tmp_pa
     assert not list(tmp_path.iterdir())
 
 
-def test_proxy_makes_each_copy_once_and_reports_what_it_cannot_read(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_proxy_makes_segments_once_and_reports_what_it_cannot_read(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corpus = Corpus.open(recorded)
     good = corpus.ok_ids()
     (recorded / "videos" / "torn.mp4").write_bytes(b"not a video")
     corpus.add_video(Video(id="torn", path="videos/torn.mp4"))
     corpus.add_video(Video(id="gone", path="videos/gone.mp4"))
-    assert main(["corpus", "proxy", str(recorded), "--px", "64"]) == 1
-    assert f"{len(good)} copies made, 0 made before\n" in (printed := capsys.readouterr().out)
+    assert main(["corpus", "proxy", str(recorded)]) == 1
+    assert f"{len(good)} videos (0.1 min) made, 0 made before\n" in (printed := capsys.readouterr().out)
     assert "2 videos cannot be read" in printed and "  gone: " in printed and "  torn: " in printed
-    assert corpus.ok_ids() == sorted([*good, "gone", "torn"]) and all(corpus.proxy_path(64, id).exists() for id in good)
-    times = {id: corpus.proxy_path(64, id).stat().st_mtime_ns for id in good}
-    assert main(["corpus", "proxy", str(recorded), "--px", "64"]) == 1
-    assert f"0 copies made, {len(good)} made before" in capsys.readouterr().out
-    assert times == {id: corpus.proxy_path(64, id).stat().st_mtime_ns for id in good}
+    assert corpus.ok_ids() == sorted([*good, "gone", "torn"]) and sorted(segments(corpus, "128x96-gray")) == good
+    times = {path: path.stat().st_mtime_ns for path in (recorded / "segments").rglob("*.*")}
+    assert len(times) == 3 * len(good), "pictures, index and rows"
+    assert main(["corpus", "proxy", str(recorded)]) == 1
+    assert f"0 videos (0.0 min) made, {len(good)} made before" in capsys.readouterr().out
+    assert times == {path: path.stat().st_mtime_ns for path in (recorded / "segments").rglob("*.*")}
 
     summary = summarise(corpus)
     assert summary["broken"] == summary["broken_videos"] == {} and summary["by_state"].keys() == {"ok"}, "reading changes no status"
-    assert summary["proxies"] == {"64": len(good)}
+    assert summary["proxies"] == {"128x96-gray": len(good)}
     assert main(["corpus", "status", str(recorded)]) == 0
     printed = capsys.readouterr().out
     assert ["racing", "novice", "recorded", "by", "ghostpad", "ok"] in [line.split()[:6] for line in printed.splitlines()]
     assert f"next: ghostpad train idm {recorded}" in printed
-    assert "small copies at 64 px" in printed
+    assert f"segments of 128x96-gray: {len(good)} videos" in printed
 
 
-def test_a_copy_is_made_again_when_a_mask_comes_to_be_known(tmp_path: Path) -> None:
+def test_segments_are_made_again_when_a_mask_comes_to_be_known(tmp_path: Path) -> None:
     corpus = Corpus.create(tmp_path / "c")
     write_sample(tmp_path / "c" / "videos" / "a.mp4", width_px=96, height_px=64, fps=30, frames=20)
     corpus.add_video(Video(id="a"))
-    assert make_proxies(corpus, 64).made == 1 and make_proxies(corpus, 64).present == 1
-    for box in ([60.0, 40.0, 20.0, 16.0], [8.0, 8.0, 20.0, 16.0]):
-        corpus.add_video(Video(id="a", overlay_px=box, overlay_of_px=[96, 64]))
-        assert make_proxies(corpus, 64).made == 1 and make_proxies(corpus, 64).present == 1
-        frame = next(iter(decode_frames(corpus.proxy_path(64, "a"), gray=True))).image
+    assert make_segments(corpus, SPEC).made == 1 and make_segments(corpus, SPEC).present == 1
+    for box in ((60.0, 40.0, 20.0, 16.0), (8.0, 8.0, 20.0, 16.0)):
+        before = segments(corpus)["a"]
+        corpus.add_video(Video(id="a", overlay_px=box, overlay_of_px=(96, 64)))
+        assert make_segments(corpus, SPEC).made == 1 and make_segments(corpus, SPEC).present == 1
+        assert not before.exists() and list(segments(corpus)) == ["a"], "the old ones are gone"
+        frame = next(iter(decode_frames(segments(corpus)["a"], gray=True))).image
         x, y, wide, high = map(int, box)
         assert abs(frame[y : y + high, x : x + wide].astype(int) - 128).max() < 12
 
 
-@pytest.mark.parametrize("size", [0, 1000, -100])
-def test_d03_a_copy_that_was_cut_off_is_made_again(size: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [None, 0, 100, -1])
+@pytest.mark.parametrize("suffix", ["mp4", "index", "rows"])
+def test_d03_what_was_cut_off_or_deleted_is_made_again(suffix: str, size: int | None, tmp_path: Path) -> None:
     corpus = Corpus.create(tmp_path / "c")
     write_sample(tmp_path / "c" / "videos" / "a.mp4", width_px=96, height_px=64, fps=30, frames=60)
     corpus.add_video(Video(id="a"))
-    assert make_proxies(corpus, 64).made == 1
-    copy = corpus.proxy_path(64, "a")
-    whole = copy.read_bytes()
-    copy.write_bytes(whole[:size])
-    assert make_proxies(corpus, 64).made == 1 and copy.read_bytes() == whole and make_proxies(corpus, 64).present == 1
+    corpus.write_actions(
+        "recorded", "a", actions_table(np.arange(59) / 30, np.zeros((59, PAD_DIM), np.float32), np.ones(PAD_DIM, np.bool_))
+    )
+    assert make_segments(corpus, SPEC).made == 1
+    before = files(tmp_path / "c" / "segments")
+    (hurt,) = (tmp_path / "c" / "segments").rglob(f"*.{suffix}")
+    if size is None:
+        hurt.unlink()
+    else:
+        hurt.write_bytes(hurt.read_bytes()[:size])
+    assert make_segments(corpus, SPEC).made == (suffix != "rows") and files(tmp_path / "c" / "segments") == before
+    assert make_segments(corpus, SPEC).present == 1
+
+
+def test_segments_are_for_a_model_a_recipe_or_a_run(small: Any, idm_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = shutil.copytree(small.novice, tmp_path / "c", ignore=shutil.ignore_patterns("cache"))
+    (tmp_path / "recipe.toml").write_text("[model]\nwidth_px = 40\nheight_px = 32\n")
+    recipe = ["--recipe", str(tmp_path / "recipe.toml")]
+    for flags in (["--like", str(idm_run)], ["--like", "policy"], recipe, [*recipe, "--engine", "pool", "--workers", "2"]):
+        assert main(["corpus", "proxy", str(corpus), *flags]) == 0
+    assert "0 videos (0.0 min) made, 2 made before" in capsys.readouterr().out
+    made = {path.name for path in (corpus / "segments").iterdir()}
+    assert {"64x48-gray", "40x32-gray"} < made and len(made) == 3
+    assert main(["corpus", "proxy", str(corpus), "--like", "idmm"]) == 2
+    assert main(["corpus", "proxy", str(corpus), "--like", str(idm_run), *recipe]) == 2
+    assert main(["corpus", "proxy", str(corpus), "--engine", "here", "--workers", "2"]) == 2
+    told = capsys.readouterr().err
+    assert "did you mean 'idm'?" in told and "leave --recipe out" in told and "'here' is one process" in told
 
 
 def test_an_impossible_size_is_refused_and_breaks_no_video(recorded: Path, tmp_path: Path) -> None:
     corpus = Corpus.create(tmp_path)
     corpus.add_video(Video(id="a", path="videos/a.mp4", duration_s=1.0))
-    assert main(["corpus", "proxy", str(tmp_path), "--px", "0"]) == 2
+    (tmp_path / "recipe.toml").write_text("[model]\nwidth_px = 0\n")
+    assert main(["corpus", "proxy", str(tmp_path), "--recipe", str(tmp_path / "recipe.toml")]) == 2
     assert corpus.ok_ids() == ["a"]
 
 
@@ -159,7 +198,7 @@ def test_status_of_labels_footage_and_both_says_what_lacks(tmp_path: Path, capsy
 
 
 def test_an_empty_corpus_has_a_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert make_proxies(Corpus.create(tmp_path)).made == 0
+    assert make_segments(Corpus.create(tmp_path), SPEC).made == 0
     assert main(["corpus", "status", str(tmp_path)]) == 0
     assert "0 videos" in capsys.readouterr().out
 
@@ -206,10 +245,10 @@ def test_status_counts_what_a_loop_over_the_videos_counts(tmp_path: Path, capsys
         reason = (reasons[status] or "").replace("ID", id) or None
         videos.append(Video(id, status=status, reason=reason, attempts=draw.choice([0, 2]), size_bytes=10, **length, **names))
     corpus.put_videos(videos)
-    for folder, share in (("actions/recorded", 0.5), ("actions/idm-a", 0.3), ("proxy/64", 0.2), ("proxy/128", 0.6)):
+    for folder, share in (("actions/recorded", 0.5), ("actions/idm-a", 0.3), ("segments/64x48-gray", 0.2), ("segments/128x96-gray", 0.6)):
         (tmp_path / folder).mkdir(parents=True)
         for video in (video for video in videos if draw.random() < share):
-            (tmp_path / folder / f"{video.id}{'.mp4' if 'proxy' in folder else '.parquet'}").touch()
+            (tmp_path / folder / f"{video.id}{'.index' if 'segments' in folder else '.parquet'}").touch()
     told = summarise(corpus)
 
     def hours(some: Iterable[Video]) -> float:
@@ -230,11 +269,11 @@ def test_status_counts_what_a_loop_over_the_videos_counts(tmp_path: Path, capsys
     assert told["attempts"] == {"2": sum(one.attempts == 2 for one in videos)}
     labelled = [one for one in videos if one.id in stems("actions/idm-a")]
     assert told["sources"]["idm-a"] == {"videos": len(labelled), "hours": pytest.approx(hours(labelled))}
-    assert told["proxies"] == {"64": len(stems("proxy/64")), "128": len(stems("proxy/128"))}
+    assert told["proxies"] == {"64x48-gray": len(stems("segments/64x48-gray")), "128x96-gray": len(stems("segments/128x96-gray"))}
     ok, recorded = [one for one in videos if one.status == "ok"], stems("actions/recorded")
     assert told["undone"] == {
         "align": sum(one.id in recorded and one.labels is not None for one in ok),
-        "copy": sum(one.id not in stems("proxy/128") for one in ok),
+        "copy": sum(one.id not in stems("segments/128x96-gray") for one in ok),
         "label": sum(one.id not in recorded | stems("actions/idm-a") for one in ok),
         "learn": sum(one.id in recorded for one in ok),
     }

@@ -35,7 +35,7 @@ def commands(footage: Path, idm_run: Path, tmp_path: Path) -> list[list[str]]:
     root = str(tmp_path / "c")
     return [
         ["corpus", "add", root, str(footage)],
-        ["corpus", "proxy", root, "--px", "32"],
+        ["corpus", "proxy", root],
         ["label", root, "--idm", str(idm_run)],
         ["filter", root],
     ]
@@ -61,7 +61,8 @@ def check_whole(root: Path) -> None:
     assert [(video.id, video.status) for video in corpus.each()] == [("v0", "ok"), ("v1", "ok")]
     (source,) = corpus.sources()
     assert corpus.ids_with_rows(source) == ["v0", "v1"] and set(corpus.verdicts("default").column("video").to_pylist()) == {"v0", "v1"}
-    assert len(list((root / "proxy" / "32").iterdir())) == 2 and not list(root.rglob(".*.tmp-*"))
+    assert {path.suffix for path in (root / "segments" / "128x96-gray").iterdir()} == {".mp4", ".index"}
+    assert len(list((root / "segments" / "128x96-gray").iterdir())) == 4 and not list(root.rglob(".*.tmp-*"))
 
 
 def test_d20_a_full_disk_is_told_by_every_command_that_then_goes_on(commands: list[list[str]], tmp_path: Path) -> None:

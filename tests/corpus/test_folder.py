@@ -55,7 +55,6 @@ def test_videos_are_kept_by_id(corpus: Corpus) -> None:
     assert corpus.list_videos()[1].game == "racing" and corpus.list_videos()[1].frames is None
     assert corpus.video_path("a") == corpus.root / "videos" / "other.mp4"
     assert corpus.video_path("b") == corpus.root / "videos" / "b.mp4"
-    assert corpus.proxy_path(256, "b") == corpus.root / "proxy" / "256" / "b.mp4"
 
 
 def test_broken_videos_stay_listed_with_their_reason(corpus: Corpus) -> None:
@@ -89,7 +88,6 @@ def test_names_that_leave_their_folder_are_refused(corpus: Corpus, name: str, tm
         lambda: corpus.actions(f"idm-{name}/x", "one"),
         lambda: corpus.ids_with_rows(name),
         lambda: corpus.verdicts(name),
-        lambda: corpus.proxy_path(256, name),
         lambda: truth_table(tmp_path, name),
     ):
         with pytest.raises(SettingsError):

@@ -168,11 +168,8 @@ def _file_row(one: Done) -> FileRow:
 
 
 def _remove_derived(corpus: Corpus, id: str) -> None:
-    """Remove what was made of a broken video that a better copy replaces: its labels and small copies."""
+    """Remove what was made of a broken video that a better copy replaces: its labels."""
     for source in names_in(corpus.root / "actions"):
         if source != RECORDED:
             with suppress(FileNotFoundError, NotADirectoryError):
                 (corpus.root / "actions" / source / f"{id}.parquet").unlink()
-    for px in names_in(corpus.root / "proxy"):
-        with suppress(FileNotFoundError, NotADirectoryError):
-            (corpus.root / "proxy" / px / f"{id}.mp4").unlink()

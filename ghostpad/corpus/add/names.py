@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from ghostpad.corpus.add.find import InputVideo, is_text
 from ghostpad.corpus.folder import Corpus
 
-OWN_FOLDERS = ("actions/", "add/", "cache/", "catalogue/", "failures/", "fetch/", "nitrogen/", "proxy/", "verdicts/")
-"""Folders of a corpus whose files are no footage to add."""
+OWN_FOLDERS = ("actions/", "add/", "cache/", "catalogue/", "failures/", "fetch/", "nitrogen/", "proxy/", "segments/", "verdicts/")
+"""Folders of a corpus whose files are no footage to add. `proxy/` held the small copies of earlier versions."""
 
 
 def path_inside(corpus: Corpus, source: InputVideo) -> str | None:

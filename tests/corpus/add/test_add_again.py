@@ -1,4 +1,4 @@
-"""Adding and making small copies, stopped and started again: only what was in flight is done again, and the end is the same."""
+"""Adding and making segments, stopped and started again: only what was in flight is done again, and the end is the same."""
 
 import os
 import signal
@@ -21,7 +21,9 @@ from ghostpad.corpus.add.add import AddCounts, add_videos
 from ghostpad.corpus.add.check import GONE
 from ghostpad.corpus.add.find import find_videos
 from ghostpad.corpus.folder import Corpus
-from ghostpad.corpus.proxies import make_proxies
+from ghostpad.feed.make_segments import make_segments
+from ghostpad.idm.model import idm_window
+from ghostpad.idm.settings import IdmSettings
 
 
 def clip(path: Path, seed: int, frames: int = 20, size: int = 64) -> Path:
@@ -66,6 +68,12 @@ def times(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if not path.name.startswith(".")}
 
 
+def finished(folder: Path) -> dict[str, int]:
+    """The segments of which an index is there."""
+    known = times(folder)
+    return {name: time for name, time in known.items() if f"{name[0]}.index" in known}
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "in").mkdir()
@@ -93,19 +101,24 @@ def test_killed_adding_takes_what_it_had_copied_and_goes_on(folder: Path, tmp_pa
     assert contents(root, "videos", "actions", "cache") == contents(whole.root, "videos", "actions", "cache")
 
 
-def test_killed_copying_makes_only_the_copy_in_flight_again(folder: Path, tmp_path: Path) -> None:
+def test_killed_making_of_segments_makes_only_those_in_flight_again(folder: Path, tmp_path: Path) -> None:
     for name in ("whole", "c"):
         add(Corpus.create(tmp_path / name), folder, link=True)
-    make_proxies(Corpus.open(tmp_path / "whole"), 64)
-    copies, words = tmp_path / "c" / "proxy" / "64", ["corpus", "proxy", str(tmp_path / "c"), "--px", "64"]
+    spec = idm_window(IdmSettings())
+    make_segments(Corpus.open(tmp_path / "whole"), spec)
+    copies, words = tmp_path / "c" / "segments" / spec.picture, ["corpus", "proxy", str(tmp_path / "c")]
     before: dict[str, int] = {}
     for done in (1, 4):
-        kill_when(words, lambda: copies.is_dir() and len(times(copies)) >= done)  # noqa: B023
-        assert before.items() <= times(copies).items(), "a finished copy was made again"
-        before = times(copies)
-    assert f"{8 - len(before)} copies made, {len(before)} made before" in finish(words)
+        kill_when(words, lambda: copies.is_dir() and len(finished(copies)) >= done)  # noqa: B023
+        assert before.items() <= times(copies).items(), "finished segments were made again"
+        before = finished(copies)
+    done = len(before) // 2
+    assert f"{8 - done} videos ({(8 - done) / 10:.1f} min) made, {done} made before" in finish(words)
     assert before.items() <= times(copies).items()
-    assert contents(tmp_path / "c", "proxy") == contents(tmp_path / "whole", "proxy")
+    made, whole = contents(tmp_path / "c", "segments"), contents(tmp_path / "whole", "segments")
+    assert {name: body for name, body in made.items() if not name.endswith(".rows")} == {
+        name: body for name, body in whole.items() if not name.endswith(".rows")
+    }
     assert not [path for path in copies.iterdir() if path.name.startswith(".")], "what the kill left is gone"
 
 
@@ -147,15 +160,14 @@ def test_known_files_are_not_opened_again(folder: Path, tmp_path: Path) -> None:
 def test_a_better_copy_of_a_broken_file_takes_its_place_and_nothing_old_with_it(folder: Path, tmp_path: Path) -> None:
     corpus = Corpus.create(tmp_path / "c")
     add(corpus, folder)
-    old = [corpus.root / "actions" / "idm-1" / "torn.parquet", corpus.proxy_path(64, "torn")]
-    for path in old:
-        path.parent.mkdir(parents=True)
-        path.write_text("of the broken one")
+    old = corpus.root / "actions" / "idm-1" / "torn.parquet"
+    old.parent.mkdir(parents=True)
+    old.write_text("of the broken one")
     clip(folder / "torn.mp4", 99, frames=60)
     clip(folder / "new.mp4", 100, frames=60)
     assert add(corpus, folder).added == 2
     assert {"torn", "new"} < set(corpus.ok_ids()) and not corpus.ids("broken")
-    assert corpus.video("torn").attempts == 0 and not any(path.exists() for path in old)
+    assert corpus.video("torn").attempts == 0 and not old.exists()
     assert add(corpus, folder).present == 10
 
 
@@ -189,7 +201,7 @@ def test_a_source_that_was_away_and_is_back_leaves_all_fine(folder: Path, tmp_pa
     counts = add(corpus, folder, link=True)
     assert len(counts.back) == 8 and (counts.added, counts.gone) == (0, {}) and corpus.list_videos() == before
     assert main(["corpus", "proxy", str(corpus.root)]) == 0
-    assert "8 copies made" in capsys.readouterr().out
+    assert "8 videos (0.8 min) made" in capsys.readouterr().out
 
 
 def test_a_video_that_was_marked_by_an_outage_is_healed_and_a_lost_copy_is_made_again(folder: Path, tmp_path: Path) -> None:
@@ -206,7 +218,7 @@ def test_a_video_that_was_marked_by_an_outage_is_healed_and_a_lost_copy_is_made_
 def test_a_corpus_inside_the_folder_does_not_take_its_own_files(folder: Path) -> None:
     corpus = Corpus.create(folder / "c")
     assert add(corpus, folder).added == 8
-    assert main(["corpus", "proxy", str(corpus.root), "--px", "64"]) == 0
+    assert main(["corpus", "proxy", str(corpus.root)]) == 0
     counts = add(corpus, folder)
     assert (counts.added, counts.same, len(corpus.ok_ids())) == (0, {}, 8)
 

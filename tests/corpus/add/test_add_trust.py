@@ -202,8 +202,9 @@ def test_d02_a_video_of_another_command_heals_and_one_that_is_not_whole_does_not
 def test_d10_a_corpus_reached_by_a_link_does_not_take_its_own_files(folder: Path, tmp_path: Path) -> None:
     corpus = Corpus.create(folder / "c")
     assert add(corpus, folder).added == 3
-    (corpus.root / "proxy" / "64").mkdir(parents=True)
-    film(corpus.root / "proxy" / "64" / "0.mp4", 32)
+    for inside in ("proxy/64", "segments/128x96-gray"):
+        (corpus.root / inside).mkdir(parents=True)
+        film(corpus.root / inside / "0.mp4", 32)
     film(corpus.root / "cache" / "copy.mp4", 48)
     (tmp_path / "link").symlink_to(corpus.root)
     for reached in (corpus, Corpus.open(tmp_path / "link"), Corpus.open(folder / "c" / ".." / "c")):

@@ -29,8 +29,11 @@ from ghostpad.corpus.fetch.fetch import fetch_corpus
 from ghostpad.corpus.fetch.settings import FetchSettings
 from ghostpad.corpus.fetch.stretches import Span, cut_fragments, cut_playlist, label_spans, share, widened
 from ghostpad.corpus.folder import Corpus
-from ghostpad.corpus.proxies import make_proxies
 from ghostpad.corpus.summary import summarise
+from ghostpad.feed.load import segment_store
+from ghostpad.feed.make_segments import make_segments
+from ghostpad.feed.settings import DataSettings
+from ghostpad.feed.window import WindowSpec
 from ghostpad.video.decode import decode_frames
 from ghostpad.video.probe import read_stamps
 
@@ -149,7 +152,9 @@ def test_only_what_labels_cover_comes_and_keeps_its_time(site: Site, films: Film
     assert last_try(corpus, "a")["part"] == "stretches"
     hours = summarise(corpus)["hours"]
     assert hours * 3600 == pytest.approx(len(stamps) / FPS, abs=0.01), "hours of footage, without the holes"
-    assert make_proxies(corpus, 32).made == 1 and [float(stamp) for stamp in read_stamps(corpus.proxy_path(32, "a"))] == stamps
+    spec = WindowSpec((0, 1), (0,), 32, 32, True)
+    assert make_segments(corpus, spec).made == 1
+    assert segment_store(corpus, spec, DataSettings()).pictures(found).pts_s.tolist() == stamps
 
 
 @pytest.mark.parametrize("stream", SEGMENTED, ids=["ts", "fmp4", "dash"])

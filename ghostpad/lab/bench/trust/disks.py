@@ -13,7 +13,7 @@ import numpy as np
 
 from ghostpad.lab.bench.trust.stage import LONGEST_S, Stage, Trial, ended_badly, name_of, run, run_whole
 
-PARTS = ("videos", "actions", "proxy", "verdicts", "nitrogen")
+PARTS = ("videos", "actions", "segments", "verdicts", "nitrogen")
 """Folders of a corpus whose files commands make again."""
 
 

@@ -89,7 +89,7 @@ class Stage:
         root = self.corpus(name)
         commands = [
             ["corpus", "add", str(root), str(self.footage)],
-            ["corpus", "proxy", str(root), "--px", "32"],
+            ["corpus", "proxy", str(root), "--like", str(self.idm)],
             ["label", str(root), "--idm", str(self.idm)],
             ["filter", str(root)],
         ]
@@ -215,7 +215,7 @@ def file_limit(size_bytes: int) -> Callable[[], None]:
 
 
 def state_of(root: Path) -> dict[str, Any]:
-    """What a corpus holds: its rows, and hashes of footage, small copies and rows. Names of footage, times and attempts do not count."""
+    """What a corpus holds: its rows, and hashes of footage, segments and rows. Names of footage, times and attempts do not count."""
     corpus, named, state = Corpus.open(root), set[str](), dict[str, Any]()
     for video in corpus.each():
         named.add(Path(video.path).name)
@@ -224,7 +224,7 @@ def state_of(root: Path) -> dict[str, Any]:
     for path in _files(root / "videos"):
         if path.name not in named:
             state[f"videos/{path.name}, of no video"] = None
-    for path in (path for part in ("actions", "proxy") for path in _files(root / part)):
+    for path in (path for part in ("actions", "segments") for path in _files(root / part)):
         state[str(path.relative_to(root))] = _hash(path)
     state |= {"chunks": corpus.chunks().to_pylist()}
     state |= {f"verdicts {name}": corpus.verdicts(name).to_pylist() for name in stems(root / "verdicts")}
