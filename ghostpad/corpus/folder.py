@@ -1,4 +1,4 @@
-"""A corpus: one folder, or an address such as s3://bucket/c, with videos, their small copies, their rows and the verdicts on them.
+"""A corpus: one folder, or an address such as s3://bucket/c, with videos, their segments, their rows and the verdicts on them.
 
     catalogue/                        one row a video (`ghostpad.base.records.Video`), see ghostpad.corpus.table
     videos/<id>.mp4                   the footage

@@ -46,6 +46,7 @@ class _Maker:
         pack = packed(self._corpus, video, RecordedRows(), self._spec, self._store)
         if pack is not None and pack[0].stat().st_size != pack[1].size_bytes:  # cut off, which its head does not show
             pack[0].unlink()
+            self._store.ranges.forget(pack[0])
             packed(self._corpus, video, RecordedRows(), self._spec, self._store)
         return make
 

@@ -21,7 +21,7 @@ GROUPS: Groups = {
         "bench label": Command("ghostpad.lab.bench.label", "bench_label", "what labelling costs beside plain decoding"),
         "bench policy": Command("ghostpad.lab.bench.policy", "bench_policy", "what a chunk of actions costs beside the reference"),
         "bench trust": Command("ghostpad.lab.bench.trust.run", "bench_trust", "kills, two machines, outages, full disks: what is lost"),
-        "bench proxy": Command("ghostpad.lab.bench.proxy", "bench_proxy", "what small copies cost beside decoding and resizing"),
+        "bench proxy": Command("ghostpad.lab.bench.proxy", "bench_proxy", "what segments cost beside decoding and resizing"),
     },
 }
 """Every command of the laboratory under its heading."""

@@ -167,7 +167,7 @@ class _Run:
                 counts.joined += entry.before is not None and not is_replaceable(entry.before)
 
     def _own(self, source: InputVideo) -> bool:
-        """Whether the file is the corpus's own: a video of its catalogue, a small copy, an unfinished download and the like."""
+        """Whether the file is the corpus's own: a video of its catalogue, segments, an unfinished download and the like."""
         inside = path_inside(self._corpus, source)
         if inside is None:
             return False

@@ -1,7 +1,7 @@
 """`ghostpad lab bench trust`: what a corpus survives, tried with real processes and disks on made-up footage.
 
 Writes nothing but temporary files. Each trial compares a corpus in the end with one that nothing happened to: rows of videos, and the bytes
-of footage, small copies, rows and verdicts. S3 has tests of its own (tests/corpus).
+of footage, segments, rows and verdicts. S3 has tests of its own (tests/corpus).
 """
 
 import subprocess
