@@ -1,7 +1,7 @@
 """A small copy of a video for random access: short side of 256 pixels, a keyframe every 15 frames, the source's own time stamps.
 
-Reads one video and writes one mp4, whole or not at all, in one pass, encoder and decoder in parallel; `ghostpad lab bench proxy` measures
-the cost. The copy then gives about 400 random frame pairs per CPU-second, the original 3 (measured, PyAV 18.1, 6 Mb/s clip with 5 s
+Reads one video and writes one mp4, whole or not at all, in one pass, encoder and decoder in parallel.
+The copy then gives about 400 random frame pairs per CPU-second, the original 3 (measured, PyAV 18.1, 6 Mb/s clip with 5 s
 between keyframes).
 """
 

@@ -90,11 +90,10 @@ def time_segments(video: Path, folder: Path, spec: WindowSpec, repeats: int, adv
     Each measure is its least, median and largest value over `repeats` rounds, of which every second runs in the other order.
     """
     about, target = probe_video(video), folder / "segments.mp4"
-    size = {"width_px": spec.width_px, "height_px": spec.height_px}
-    pixels = "gray" if spec.gray else "rgb24"
+    wide, high, gray = spec.width_px, spec.height_px, spec.gray
     ways: dict[str, Callable[[], object]] = {
-        "plain": lambda: deque(plain_frames(video, spec.width_px, spec.height_px, pixels), maxlen=0),
-        "segments": lambda: write_segments(decode_frames(video, gray=spec.gray, **size), target, gray=spec.gray, rate_hz=None),
+        "plain": lambda: deque(plain_frames(video, wide, high, "gray" if gray else "rgb24"), maxlen=0),
+        "segments": lambda: write_segments(decode_frames(video, width_px=wide, height_px=high, gray=gray), target, gray=gray, rate_hz=None),
     }
     runs: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
     reading = list[float]()
