@@ -5,7 +5,6 @@ The copy then gives about 400 random frame pairs per CPU-second, the original 3 
 between keyframes).
 """
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -18,7 +17,6 @@ from ghostpad.base.ahead import read_ahead
 from ghostpad.base.errors import MediaError, SettingsError
 from ghostpad.base.files import atomic_path
 from ghostpad.base.places import AnyPlace
-from ghostpad.video.complete import check_complete
 from ghostpad.video.container import frames_from, open_video
 from ghostpad.video.paint import Boxes
 from ghostpad.video.probe import read_stamps
@@ -66,7 +64,6 @@ def make_proxy(
                         writer = H264Writer(
                             temporary, width_px=small.width, height_px=small.height, rate=rate, ticks_hz=ticks_hz,
                             crf=crf, preset=_PRESET, gop=gop, colorspace=small.colorspace, x264=_MOTION,
-                            comment=_comment(mask),
                         )  # fmt: skip
                     writer.add(small, int(stamp * ticks_hz), max(1, int((shown or 1 / rate) * ticks_hz)))
                     stamps.append(stamp)
@@ -90,17 +87,6 @@ def _small(
             size = size or proxy_size(*viewer.size_px, px)
             small = scaler.reformat(shown, *size, "yuv420p", interpolation="AREA", dst_color_range=ColorRange.MPEG, threads=1)
         yield stamp, frame.duration * (frame.time_base or Fraction(0)), small
-
-
-def has_mask(proxy: str | os.PathLike[str], mask: Boxes) -> bool:
-    """Whether a copy was made with exactly these boxes painted; reads its index. Raises as `probe_video`, for one that is cut off too."""
-    with open_video(proxy) as (container, stream):
-        check_complete(proxy, container, stream, Fraction(0))
-        return container.metadata.get("comment", "") == _comment(mask)
-
-
-def _comment(mask: Boxes) -> str:
-    return f"mask {json.dumps([list(box) for box in mask])}" if mask else ""
 
 
 def proxy_size(width_px: int, height_px: int, px: int) -> tuple[int, int]:
