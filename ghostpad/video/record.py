@@ -34,16 +34,16 @@ class H264Writer:
     """An mp4 file with one H.264 stream, time stamps in ticks of 1 / `ticks_hz` second. `close` finishes the file.
 
     `path` is written in place, so callers pass a temporary name. `rate` guides the encoder only; `x264` are x264's own options where they
-    differ from the preset; `comment` goes into the file's metadata. Raises `SettingsError` for impossible options, and
+    differ from the preset. Raises `SettingsError` for impossible options, and
     `OSError` where the disk is full or cannot be written to; the writer is to be closed then too.
     """
 
     def __init__(
         self, path: Path, *, width_px: int, height_px: int, rate: Fraction, ticks_hz: int, crf: int, preset: str, gop: int,
-        pix_fmt: str = "yuv420p", colorspace: int | None = None, color_range: int | None = None, x264: str = "", comment: str = "",
+        pix_fmt: str = "yuv420p", colorspace: int | None = None, color_range: int | None = None, x264: str = "",
     ):  # fmt: skip
         check_encoding(crf, preset, gop)
-        self._container = new_mp4(path, ticks_hz, comment)
+        self._container = new_mp4(path, ticks_hz)
         # x264's macroblock tree gives other bytes now and then, even with one thread: 1 to 30 of 100 files, by picture, and none with
         # the tree or its assembly off (measured, PyAV 18.1). It is off in the ultrafast preset anyway.
         options = {"crf": str(crf), "preset": preset, "x264-params": f"mbtree=0{x264 and ':'}{x264}"}
