@@ -3,10 +3,13 @@
 from pathlib import Path
 
 from ghostpad.base.files import write_json
+from ghostpad.base.settings import load_settings
 from ghostpad.cli.arguments import CorpusPath, Html, PlacePath, RunPath, page_path
-from ghostpad.cli.flags import ENGINE, SettingFlags, engine_settings
+from ghostpad.cli.flags import SettingFlags
+from ghostpad.cli.label import LABEL
 from ghostpad.cli.quality import quality_table
 from ghostpad.corpus.folder import Corpus
+from ghostpad.label.settings import LabelSettings
 
 
 def eval_idm(
@@ -18,7 +21,7 @@ def eval_idm(
     beside: tuple[Path, ...] = (),
     out: Path | None = None,
     html: Html = None,
-    engine: SettingFlags = ENGINE,
+    engine: SettingFlags = LABEL,
 ) -> None:
     """Measure an IDM on footage whose pads were withheld from it, beside trivial baselines.
 
@@ -34,7 +37,7 @@ def eval_idm(
         html: Write an HTML page: to PATH, or without one beside --out, or in RUN.
     """
     page = page_path(html, out.with_suffix(".html") if out else run / f"eval-{corpus.absolute().name}.html")
-    settings, opened = engine_settings(engine), Corpus.open(corpus)
+    settings, opened = load_settings(LabelSettings, None, engine.values), Corpus.open(corpus)
     from ghostpad.label.label import label_corpus  # here, because torch takes seconds to import
     from ghostpad.measure.evaluate import evaluate_labels
 

@@ -4,17 +4,22 @@ from pathlib import Path
 
 from ghostpad.base.engines.settings import Share
 from ghostpad.base.lines import few_lines
+from ghostpad.base.settings import load_settings
 from ghostpad.cli.arguments import CorpusPath
-from ghostpad.cli.flags import ENGINE, SettingFlags, engine_settings
+from ghostpad.cli.flags import Flags, SettingFlags
 from ghostpad.corpus.folder import Corpus, unreadable_lines
+from ghostpad.label.settings import LabelSettings
 from ghostpad.label.units import STRETCH_S
+
+LABEL = Flags(LabelSettings())
+"""The default of a parameter that says who labels, and how."""
 
 
 def label(
     corpus: CorpusPath,
     *,
     idm: Path,
-    engine: SettingFlags = ENGINE,
+    engine: SettingFlags = LABEL,
     share: str | None = None,
     stretch_s: float = STRETCH_S,
     retry: str | None = None,
@@ -33,7 +38,7 @@ def label(
         retry: Try the videos again whose reason contains this text, or all that failed ('all').
         dry_run: Print the hours, bytes and worker-hours that it would take, and write nothing.
     """
-    settings, part = engine_settings(engine), Share.read(share) if share else None
+    settings, part = load_settings(LabelSettings, None, engine.values), Share.read(share) if share else None
     opened = Corpus.open(corpus)
     from ghostpad.label.label import label_corpus  # here, because torch takes seconds to import
     from ghostpad.label.plan import plan_labelling, plan_lines

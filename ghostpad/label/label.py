@@ -10,21 +10,27 @@ corpus at once. Memory here: a little for each video that failed, see `ghostpad.
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from ghostpad.base.engines.results import results
-from ghostpad.base.engines.settings import EngineSettings, Share
+from ghostpad.base.engines.settings import Share
 from ghostpad.base.errors import GhostpadError, MediaError
 from ghostpad.base.progress import progress
 from ghostpad.corpus.folder import Corpus
 from ghostpad.idm import load
 from ghostpad.label.labeller import Labeller, Outcome, label_source_of
 from ghostpad.label.parts import clear_left
+from ghostpad.label.settings import LabelSettings
 from ghostpad.label.units import STRETCH_S, Todo, Unit
 
 IN_PARTS = "labelled in parts: "
 """How the reason begins for a video that is damaged in the middle; then come the stretches without rows."""
+
+_BATCHES = 4
+"""Units that a worker with several videos at once is given, for each of these: at the end of the last ones its batches are smaller."""
 
 _COMMON, _REASON_SIGNS = 3, 60
 """Reasons of failures, and signs of each, that are shown while the work goes on."""
@@ -53,7 +59,7 @@ class Labelled:
 def label_corpus(
     corpus: Corpus,
     run: Path,
-    engine: EngineSettings = EngineSettings(),  # noqa: B008  (frozen)
+    settings: LabelSettings = LabelSettings(),  # noqa: B008  (frozen)
     *,
     retry: str | None = None,
     share: Share | None = None,
@@ -69,13 +75,21 @@ def label_corpus(
     todo = Todo(corpus, label_source_of(run), stretch_s, retry, share)
     clear_left(corpus, todo.source, todo.has_rows())
     done = Labelled(todo.source, present=todo.present, skipped=todo.skipped)
-    words = (corpus, run, idm) if engine.placed == "here" else (corpus, run)
+    words = (corpus, run, settings, idm) if settings.placed == "here" else (corpus, run, settings)
     units = (unit for unit in todo if unit.video.id not in done.unreadable)
+    at_once = settings.at_once(idm)
     with progress("label", todo.minutes, "minutes", note=done.failures) as advance:
-        for unit, outcome in results(engine, Labeller, words, units):
-            _note(done, todo, unit, outcome)
-            advance(unit.minutes)
+        for some, outcomes in results(settings, Labeller, words, _batched(units, 1 if at_once == 1 else _BATCHES * at_once)):
+            for number, unit in enumerate(some):
+                _note(done, todo, unit, outcomes if isinstance(outcomes, Exception) else outcomes[number])
+                advance(unit.minutes)
     return done
+
+
+def _batched(units: Iterator[Unit], count: int) -> Iterator[tuple[Unit, ...]]:
+    """The units, `count` at a time."""
+    while some := tuple(islice(units, count)):
+        yield some
 
 
 def _note(done: Labelled, todo: Todo, unit: Unit, outcome: Outcome | Exception) -> None:

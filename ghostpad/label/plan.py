@@ -12,11 +12,12 @@ from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 
-from ghostpad.base.engines.settings import EngineSettings, Share, usable_cores
+from ghostpad.base.engines.settings import Share, usable_cores
 from ghostpad.base.records import LABELS, write_table
 from ghostpad.corpus.folder import Corpus
 from ghostpad.idm import load
 from ghostpad.label.labeller import Labeller, label_source_of
+from ghostpad.label.settings import LabelSettings
 from ghostpad.label.units import STRETCH_S, Todo, Unit
 
 SAMPLE_S = 10.0
@@ -47,7 +48,7 @@ class Plan:
 def plan_labelling(
     corpus: Corpus,
     run: Path,
-    engine: EngineSettings,
+    settings: LabelSettings,
     *,
     retry: str | None = None,
     share: Share | None = None,
@@ -56,7 +57,7 @@ def plan_labelling(
     """What `ghostpad.label.label.label_corpus` would do with the same arguments. Writes nothing into the corpus. Raises as it does."""
     idm = load(run)
     todo = Todo(corpus, label_source_of(run), stretch_s, retry, share)
-    labeller = Labeller(corpus, run, idm)
+    labeller = Labeller(corpus, run, settings, idm)
     try:
         sample = next(filter(None, (_sample(labeller, unit) for unit in islice(todo, _SAMPLED))), None)
     finally:
@@ -73,7 +74,7 @@ def plan_labelling(
         free_bytes=shutil.disk_usage(corpus.root).free if isinstance(corpus.root, Path) else None,
         speed=sample.speed if sample else None,
         device=idm.bins.device.type,
-        workers=1 if engine.placed == "here" else engine.workers or (usable_cores() if engine.placed == "pool" else None),
+        workers=1 if settings.placed == "here" else settings.workers or (usable_cores() if settings.placed == "pool" else None),
     )
 
 
@@ -102,9 +103,9 @@ class _Sample:
 
 def _sample(labeller: Labeller, unit: Unit) -> _Sample | None:
     """How the first seconds of a video are labelled; None if they cannot be."""
-    labeller.label(Unit(unit.video, 0, 2, _WARM_S), [])
+    next(labeller.label([Unit(unit.video, 0, 2, _WARM_S)]))
     began_s = time.perf_counter()
-    rows = labeller.label(Unit(unit.video, 0, 2, SAMPLE_S), [])
+    _, rows, _ = next(labeller.label([Unit(unit.video, 0, 2, SAMPLE_S)]))
     took_s = time.perf_counter() - began_s
     if isinstance(rows, Exception) or rows.num_rows < 2:
         return None

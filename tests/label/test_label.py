@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from ghostpad.base.engines.settings import EngineSettings
 from ghostpad.base.errors import FormatError, MissingError, SettingsError
 from ghostpad.base.records import table_facts
 from ghostpad.cli.main import main
@@ -23,6 +22,7 @@ from ghostpad.corpus.failures import Failures
 from ghostpad.corpus.folder import Corpus
 from ghostpad.label.label import label_corpus
 from ghostpad.label.labeller import label_source_of
+from ghostpad.label.settings import LabelSettings
 
 COPIES = 8
 
@@ -101,7 +101,7 @@ def test_a_pool_writes_the_same_bytes_and_a_broken_video_does_not_stop_it(wild: 
     for name, content in (("v1", wild.video_path("v1").read_bytes()[:20_000]), ("v3", b"not a video")):
         wild.video_path(name).write_bytes(content)
     wild.video_path("v5").unlink()
-    done = label_corpus(wild, idm_run, EngineSettings(workers=2))
+    done = label_corpus(wild, idm_run, LabelSettings(workers=2))
     good = [f"v{copy}" for copy in range(COPIES) if copy not in (1, 3, 5)]
     assert {name: content for name, (_, content) in written(wild).items()} == {f"{id}.parquet": whole for id in good}
     assert done.made == len(good) and sorted(done.unreadable) == ["v1", "v3", "v5"]
@@ -242,7 +242,7 @@ def test_the_video_of_a_worker_that_is_killed_goes_to_another(wild: Corpus, whol
 
     thread = Thread(target=kill_one)
     thread.start()
-    done = label_corpus(wild, idm_run, EngineSettings(workers=1))
+    done = label_corpus(wild, idm_run, LabelSettings(workers=1))
     thread.join()
     assert (done.made + done.meanwhile, done.unreadable) == (COPIES, {}) and Failures(wild, done.source).known() == {}
     assert {content for _, content in written(wild).values()} == {whole}
@@ -269,7 +269,7 @@ def test_a_bad_run_stops_before_any_work(wild: Corpus, idm_run: Path, tmp_path: 
 
 
 def test_an_empty_corpus_is_labelled_in_no_time(idm_run: Path, tmp_path: Path) -> None:
-    assert label_corpus(Corpus.create(tmp_path / "empty"), idm_run, EngineSettings(workers=2)).made == 0
+    assert label_corpus(Corpus.create(tmp_path / "empty"), idm_run, LabelSettings(workers=2)).made == 0
 
 
 def test_a_corpus_at_an_address_is_labelled_like_one_in_a_folder(

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ghostpad.base.engines.settings import EngineSettings, Share
+from ghostpad.base.engines.settings import Share
 from ghostpad.base.records import Video, table_facts
 from ghostpad.cli.main import main
 from ghostpad.corpus.failures import Failures
@@ -28,6 +28,7 @@ from ghostpad.idm import load
 from ghostpad.label.label import label_corpus
 from ghostpad.label.labeller import Labeller, label_source_of
 from ghostpad.label.parts import merged
+from ghostpad.label.settings import LabelSettings
 from ghostpad.label.units import units_of
 from ghostpad.video.damage import Gap
 
@@ -94,7 +95,7 @@ def test_every_engine_writes_the_same_files(
     name: str, request: pytest.FixtureRequest, corpus: Corpus, undisturbed: dict[str, bytes], idm_run: Path
 ) -> None:
     address = request.getfixturevalue("ray_cluster").address if name == "ray" else None
-    engine = EngineSettings(engine=name, workers=2, ray_address=address)  # type: ignore[arg-type]
+    engine = LabelSettings(engine=name, workers=2, ray_address=address)  # type: ignore[arg-type]
     assert label_corpus(corpus, idm_run, engine, stretch_s=CUT_S).made == 3 and files(corpus) == undisturbed
 
 
@@ -108,7 +109,7 @@ class Poisoned(Corpus):
 
 
 def test_a_video_that_kills_its_workers_is_a_row_and_stops_no_other(corpus: Corpus, undisturbed: dict[str, bytes], idm_run: Path) -> None:
-    done = label_corpus(Poisoned(corpus.root), idm_run, EngineSettings(engine="pool", workers=1, tries=2), stretch_s=CUT_S)
+    done = label_corpus(Poisoned(corpus.root), idm_run, LabelSettings(engine="pool", workers=1, tries=2), stretch_s=CUT_S)
     assert done.made == 2 and list(done.unreadable) == ["b"]
     failure = Failures(corpus, done.source).known()["b"]
     assert "died at this item 2 times" in failure.reason and failure.attempts == 1 and failure.passing
@@ -120,11 +121,10 @@ def check_stretches(path: Path, video: Video, run: Path, stretch_s: float) -> No
     """The stretches of a video, one after the other, are the rows of one pass."""
     idm = load(run)
     corpus = Corpus(path.parent.parent)
-    labeller, parts, gaps = Labeller(corpus, run, idm), list[pa.Table](), list[Gap]()
+    labeller, parts, gaps = Labeller(corpus, run, LabelSettings(), idm), list[pa.Table](), list[Gap]()
     units = units_of(video, stretch_s)
     for unit in units:
-        found = list[Gap]()
-        rows = labeller.label(unit, found)
+        ((_, rows, found),) = labeller.label([unit])
         assert not isinstance(rows, Exception), rows
         parts.append(rows)
         gaps += found
@@ -225,3 +225,20 @@ def test_a_dry_run_says_what_it_would_take_and_writes_nothing(corpus: Corpus, id
     told = capsys.readouterr().out
     assert "3 videos in 12 units, 0.008333 hours" in told and "CPU-hours" in told and "with 2 workers" in told and "are free" in told
     assert {path: path.stat().st_mtime_ns for path in corpus.root.rglob("*")} == before
+
+
+def test_several_videos_at_once_have_the_rows_of_each_alone(corpus: Corpus, idm_run: Path, tmp_path: Path) -> None:
+    """As on a GPU: stretches, a video that cannot be read, and more units than are open at once."""
+    there = Corpus.open(shutil.copytree(corpus.root, tmp_path / "together"))
+    there.path_of(there.video("b")).write_bytes(b"no video")  # type: ignore[union-attr]
+    alone = Corpus.open(shutil.copytree(there.root, tmp_path / "alone"))
+    done = label_corpus(there, idm_run, LabelSettings(videos_at_once=3), stretch_s=CUT_S)
+    one = label_corpus(alone, idm_run, stretch_s=CUT_S)
+    assert (done.made, list(done.unreadable)) == (one.made, list(one.unreadable)) == (2, ["b"])
+    for id in there.with_rows(done.source).to_pylist():
+        rows, wanted = (each.actions(done.source, id) for each in (there, alone))
+        assert rows is not None and wanted is not None and rows.column("pts_s").equals(wanted.column("pts_s"))
+        for name in rows.column_names:
+            if not rows.column(name).null_count:
+                np.testing.assert_allclose(rows.column(name).to_numpy(), wanted.column(name).to_numpy(), atol=1e-5, rtol=0)
+    assert label_corpus(there, idm_run, LabelSettings(videos_at_once=3), stretch_s=CUT_S).present == 2
