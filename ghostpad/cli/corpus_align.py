@@ -8,6 +8,7 @@ import numpy as np
 
 from ghostpad.base.lines import text_table
 from ghostpad.cli.arguments import CorpusPath, PlacePath
+from ghostpad.cli.flags import ENGINE, SettingFlags, engine_settings
 from ghostpad.corpus.folder import Corpus, unreadable_lines
 from ghostpad.corpus.lag.align import align_corpus
 from ghostpad.view.lag_plot import write_lag_plot
@@ -20,7 +21,7 @@ _WAYS = {
 _BAR = 40  # characters of the longest bar
 
 
-def corpus_align(corpus: CorpusPath, reference: tuple[PlacePath, ...] = ()) -> int:
+def corpus_align(corpus: CorpusPath, reference: tuple[PlacePath, ...] = (), *, engine: SettingFlags = ENGINE) -> int:
     """Measure how late the picture of each video shows its recorded inputs.
 
     Writes lag_ms and lag_confidence to the table of videos, which training applies; lag.json with every measurement, its method, and why a
@@ -33,7 +34,7 @@ def corpus_align(corpus: CorpusPath, reference: tuple[PlacePath, ...] = ()) -> i
         reference: Corpora of the same games with known lags: recorded by ghostpad, or with a lag_ms that somebody checked. Lags are then
             measured against theirs. A few minutes of each game are enough.
     """
-    aligned = align_corpus(Corpus.open(corpus), [Corpus.open(path) for path in reference])
+    aligned = align_corpus(Corpus.open(corpus), [Corpus.open(path) for path in reference], engine_settings(engine))
     write_lag_plot(corpus / "lag.png", [row["lag_ms"] for row in aligned.videos])
     print(align_text(aligned.videos), *unreadable_lines(corpus, aligned.unreadable), sep="\n")
     print(f"{corpus / 'lag.png'}: the distribution; {corpus / 'lag.json'}: every video")

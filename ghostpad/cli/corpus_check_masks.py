@@ -9,9 +9,10 @@ from ghostpad.base.errors import GhostpadError, MissingError
 from ghostpad.base.progress import progress
 from ghostpad.base.records import VIDEOS
 from ghostpad.cli.arguments import CorpusPath
+from ghostpad.cli.flags import ENGINE, SettingFlags, engine_settings
 from ghostpad.corpus.folder import RECORDED, Corpus
-from ghostpad.corpus.leaks.picture import write_leak_picture
-from ghostpad.corpus.leaks.probe import LEAK_EXCESS, Probe, probe_leaks
+from ghostpad.corpus.leaks.check import check_videos, leak_picture
+from ghostpad.corpus.leaks.probe import LEAK_EXCESS, Probe
 from ghostpad.corpus.masks import MARGIN_PX
 
 _ROW = "{:<28} {:<8} {:<12} {:<16} {:>6} {:>6} {:>6} {:>6} {:>7}"
@@ -21,7 +22,7 @@ _FAILURES = {
 }
 
 
-def check_masks(corpus: CorpusPath, *, margin_px: int = MARGIN_PX) -> None:
+def check_masks(corpus: CorpusPath, *, margin_px: int = MARGIN_PX, engine: SettingFlags = ENGINE) -> None:
     """Check that nothing beside the masks of drawn controllers gives the buttons away, and that no drawn controller lacks a mask.
 
     Tries to read the pad from the pixels along each side of a video's mask, or from the corners of a video that has none, and prints a line
@@ -32,28 +33,23 @@ def check_masks(corpus: CorpusPath, *, margin_px: int = MARGIN_PX) -> None:
     Args:
         margin_px: Margin of the masks around the box in pixels, 8 everywhere else; below 0 the masks are too small on purpose.
     """
-    opened = Corpus.open(corpus)
+    opened, placed = Corpus.open(corpus), engine_settings(engine)
     ids = _checked(opened)
     if not len(ids):
         raise MissingError(f"{corpus} has no video with footage and recorded rows or a drawn controller: fetch footage, or record some")
     verdicts, drawn = Counter[str](), 0
     print(_ROW.format("video", "verdict", "place", "reads best", "there", "beside", "others", "moved", "excess"))
     with progress("leaks", len(ids), "videos") as advance:
-        for video in (video for _, video in opened.each_of(map(str, ids)) if video is not None):
+        videos = (video for _, video in opened.each_of(map(str, ids)) if video is not None)
+        for video, probe in check_videos(opened, videos, margin_px, placed):
             drawn += video.overlay_px is not None
-            picture = opened.root / "leaks" / f"{video.id}.png"
-            try:
-                probe = probe_leaks(opened, video, margin_px=margin_px)
-            except GhostpadError as error:
+            if isinstance(probe, GhostpadError):
                 verdicts["broken"] += 1
-                print(f"{video.id:<28} broken   {error}")
+                print(f"{video.id:<28} broken   {probe}")
             else:
                 verdicts[_print_verdict(video.id, probe)] += 1
                 if probe is not None and probe.leaks:
-                    write_leak_picture(probe, picture)
-                    print(f"  {'there is no mask; ' if probe.mask is None else ''}see {picture}")
-                else:
-                    picture.unlink(missing_ok=True)
+                    print(f"  {'there is no mask; ' if probe.mask is None else ''}see {leak_picture(opened, video.id)}")
             advance(1)
     if failed := [f"{verdicts[verdict]} {words}" for verdict, words in _FAILURES.items() if verdict in verdicts]:
         raise GhostpadError(f"of {len(ids)} videos {'; '.join(failed)}")

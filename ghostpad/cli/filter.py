@@ -5,7 +5,7 @@ from json import dumps
 from ghostpad.base.errors import MissingError
 from ghostpad.base.settings import load_settings
 from ghostpad.cli.arguments import CorpusPath
-from ghostpad.cli.flags import Flags, SettingFlags
+from ghostpad.cli.flags import ENGINE, Flags, SettingFlags, engine_settings
 from ghostpad.corpus.folder import Corpus
 from ghostpad.feed.rows import label_source
 from ghostpad.filters.apply import filter_corpus
@@ -21,6 +21,7 @@ def filter_labels(
     name: str = "default",
     skip: tuple[str, ...] = (),
     json: bool = False,
+    engine: SettingFlags = ENGINE,
     settings: SettingFlags = _CUTS,
 ) -> None:
     """Judge every pseudo-label and print how many hours are kept, dropped by which filter, and broken.
@@ -33,10 +34,10 @@ def filter_labels(
         skip: Filters to leave out, by name.
         json: Print JSON instead.
     """
-    cuts = load_settings(cuts_class(), None, settings.values)
+    cuts, placed = load_settings(cuts_class(), None, settings.values), engine_settings(engine)
     opened = Corpus.open(corpus)
     source = label_source(opened, labels)
     if source is None:
         raise MissingError(f"{corpus} has no pseudo-labels to filter: run 'ghostpad label {corpus} --idm RUN' first")
-    funnel = filter_corpus(opened, source, make_filters(cuts, skip), name)
+    funnel = filter_corpus(opened, source, make_filters(cuts, skip), name, placed)
     print(dumps(funnel.as_dict(), indent=2) if json else f"{corpus}: verdicts {name}\n{funnel.table()}")

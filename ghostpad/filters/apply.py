@@ -7,7 +7,7 @@ filters' versions and their cuts as facts; the same pseudo-labels and cuts give 
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -16,6 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from ghostpad.base.engines.crew import Died
+from ghostpad.base.engines.order import in_order
+from ghostpad.base.engines.settings import EngineSettings
 from ghostpad.base.errors import GhostpadError, SettingsError
 from ghostpad.base.lines import MOST_NAMES, few_lines, few_names, text_table
 from ghostpad.base.progress import progress
@@ -57,7 +60,10 @@ class Funnel:
         return "\n".join([lines, *few_lines(broken, "reasons")])
 
 
-def filter_corpus(corpus: Corpus, source: str, filters: Sequence[Filter], name: str = "default") -> Funnel:
+_HERE = EngineSettings()
+
+
+def filter_corpus(corpus: Corpus, source: str, filters: Sequence[Filter], name: str = "default", engine: EngineSettings = _HERE) -> Funnel:
     """Judge every row that `source` ("idm-<fingerprint>") wrote and write verdicts called `name`; shows progress in videos.
 
     Raises `SettingsError` for recorded rows, and whatever reading the table of videos and writing raise; a video that cannot be judged is
@@ -72,7 +78,7 @@ def filter_corpus(corpus: Corpus, source: str, filters: Sequence[Filter], name: 
             counts.note_broken(id, reason)
     used = [{"name": each.name, "version": each.version, "cut": each.settings.model_dump()} for each in filters]
     corpus.write_verdicts(
-        name, _judge_all(corpus, source, filters, counts), {"source": source, "filters": json.dumps(used, sort_keys=True)}
+        name, _judge_all(corpus, source, filters, counts, engine), {"source": source, "filters": json.dumps(used, sort_keys=True)}
     )
     hours = counts.hours
     return Funnel(source, sum(hours.values()), hours.pop(KEPT), hours, dict(sorted(counts.broken.items())), counts.broken_videos)
@@ -92,12 +98,14 @@ class _Counts:
             self.broken_videos.setdefault(reason, []).append(id)
 
 
-def _judge_all(corpus: Corpus, source: str, filters: Sequence[Filter], counts: _Counts) -> Iterator[pa.Table]:
+def _judge_all(corpus: Corpus, source: str, filters: Sequence[Filter], counts: _Counts, engine: EngineSettings) -> Iterator[pa.Table]:
     """The verdicts on every video by id, some thousand at a time, which are counted."""
     ids, stretches = corpus.with_rows(source), list[dict[str, Any]]()
     with progress(f"filter {source}", len(ids), "videos") as advance:
-        for id, video in corpus.each_of(map(str, ids)):
-            judged, problem = _judge_video(corpus, source, id, video, filters)
+        for (id, video), outcome in in_order(engine, _judge_videos, (corpus, source, filters), corpus.each_of(map(str, ids))):
+            if isinstance(outcome, Exception) and not isinstance(outcome, Died):
+                raise outcome
+            judged, problem = ([], str(outcome)) if isinstance(outcome, Died) else outcome
             for stretch in judged:
                 counts.hours[stretch["reason"]] += stretch["duration_s"] / 3600
             if problem and (video is None or video.status == "ok"):  # others were counted by their rows
@@ -123,10 +131,16 @@ def judge(labels: pa.Table, video: Video, filters: Sequence[Filter]) -> list[dic
     return _stretches(video.id, labels.column("pts_s").to_numpy(), row_ends_s(labels, video), reasons[reason])
 
 
-def _judge_video(
-    corpus: Corpus, source: str, id: str, video: Video | None, filters: Sequence[Filter]
-) -> tuple[list[dict[str, Any]], str | None]:
-    """Verdicts on a video, and why it could not be judged, if so."""
+_Judged = tuple[list[dict[str, Any]], str | None]
+"""Verdicts on a video, and why it could not be judged, if so."""
+
+
+def _judge_videos(corpus: Corpus, source: str, filters: Sequence[Filter]) -> Callable[[tuple[str, Video | None]], _Judged]:
+    """What an engine does for a video."""
+    return lambda named: _judge_video(corpus, source, *named, filters)
+
+
+def _judge_video(corpus: Corpus, source: str, id: str, video: Video | None, filters: Sequence[Filter]) -> _Judged:
     try:
         labels = corpus.actions(source, id)
     except GhostpadError as error:

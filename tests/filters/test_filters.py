@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from ghostpad.base.engines.settings import EngineSettings
 from ghostpad.base.errors import SettingsError
 from ghostpad.base.pad import PAD_DIM, slot
 from ghostpad.base.records import Video, labels_table, table_facts
@@ -328,3 +329,18 @@ def test_a_corpus_without_labels_says_what_to_run(tmp_path: Path, capsys: pytest
     Corpus.create(tmp_path)
     assert main(["filter", str(tmp_path)]) == 1
     assert "ghostpad label" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["pool", "ray"])
+def test_every_engine_writes_the_same_verdicts(corpus: Corpus, request: pytest.FixtureRequest, name: str) -> None:
+    address = request.getfixturevalue("ray_cluster").address if name == "ray" else None
+    for number in range(20):
+        corpus.add_video(Video(id=f"c{number}", fps="20", duration_s=5.0))
+        corpus.write_actions(SOURCE, f"c{number}", labels([0.1] * number + [0.9] * (100 - number)))
+    corpus.actions_path(SOURCE, "c3").write_bytes(b"no table")
+    filters = make_filters(cuts_class()())
+    here = filter_corpus(corpus, SOURCE, filters, "here")
+    there = filter_corpus(corpus, SOURCE, filters, "there", EngineSettings(engine=name, workers=2, ray_address=address))
+    assert here == there and sum(here.broken.values()) == 1
+    verdicts = corpus.root / "verdicts"
+    assert (verdicts / "here.parquet").read_bytes() == (verdicts / "there.parquet").read_bytes()

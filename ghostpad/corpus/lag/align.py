@@ -2,7 +2,8 @@
 
 Reads the first three minutes of each video that rows cover, at 64x48. Writes `lag_ms` and `lag_confidence` of the table of videos, null
 where the lag is unknown, and `lag.json` (every video with its measurements and the reason for an unknown lag). Motion features are cached
-in `cache/lag/<id>.npz`: re-run to resume. Memory: a KB or two for each video with recorded rows.
+in `cache/lag/<id>.npz`: re-run to resume. Memory: a KB or two for each video with recorded rows. An engine places the reading of
+footage and the measuring of single videos; readers of a game learn from many videos, so training them stays in the process that began.
 
 A lag is measured in one of three ways, which `lag.json` names per video:
 
@@ -15,13 +16,16 @@ which is late where a game responds slowly: racing by up to 1.3 frames (measured
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from ghostpad.base.engines.crew import Died
+from ghostpad.base.engines.order import in_order
+from ghostpad.base.engines.settings import EngineSettings
 from ghostpad.base.errors import FormatError, MediaError, MissingError, SettingsError
 from ghostpad.base.files import write_json
 from ghostpad.base.progress import progress
@@ -29,6 +33,7 @@ from ghostpad.base.records import Video
 from ghostpad.corpus.folder import RECORDED, Corpus
 from ghostpad.corpus.lag.estimate import MAX_LAG_FRAMES, SHORT, LagEstimate, estimate_alone
 from ghostpad.corpus.lag.features import MotionFeatures, features_of, first_needed_s
+from ghostpad.corpus.lag.reader import Reader
 from ghostpad.corpus.lag.teach import ROUNDS, estimate_by_reader, estimate_together, reference_readers
 
 
@@ -40,7 +45,10 @@ class Aligned:
     unreadable: dict[str, str]
 
 
-def align_corpus(corpus: Corpus, references: Sequence[Corpus] = ()) -> Aligned:
+_HERE = EngineSettings()
+
+
+def align_corpus(corpus: Corpus, references: Sequence[Corpus] = (), engine: EngineSettings = _HERE) -> Aligned:
     """Measure and write the lag of every ok video with recorded rows; one that cannot be read keeps the lag it has.
 
     A row has id, game, player, lag_ms and lag_frames (None where unknown), confidence, reason, shown_fps, copies, follow_s, onset_s and by.
@@ -57,19 +65,14 @@ def align_corpus(corpus: Corpus, references: Sequence[Corpus] = ()) -> Aligned:
     measured: dict[str, LagEstimate] = {}
     unreadable: dict[str, str] = {}
     with progress("align", len(groups), "videos") as advance:
-        for id, video in ((id, video) for id, video in corpus.each_of(groups) if video is not None):
-            try:
-                features, table = _footage(corpus, video)
-                reader = readers.get(video.game)
-                measured[id] = (
-                    estimate_alone(features, table) if reader is None else estimate_by_reader(reader, features, table, by="reference")
-                )
-            except _NoOverlap:
-                measured[id] = LagEstimate(1.0, 0.0, reason=SHORT, by="")
-            except FormatError:
-                measured[id] = LagEstimate(1.0, 0.0, reason="its recorded rows cannot be read", by="")
-            except (MediaError, MissingError) as error:
-                unreadable[id] = str(error)
+        videos = (video for _, video in corpus.each_of(groups) if video is not None)
+        for video, outcome in in_order(engine, _measure, (corpus, readers), videos):
+            if isinstance(outcome, MediaError | MissingError | Died):
+                unreadable[video.id] = str(outcome)
+            elif isinstance(outcome, Exception):
+                raise outcome
+            else:
+                measured[video.id] = outcome
             advance(1)
     for game in {groups[id][0] for id in measured} - set(readers) - {None}:
         own = {id: one for id, one in measured.items() if groups[id][0] == game and one.by == "alone"}
@@ -80,6 +83,22 @@ def align_corpus(corpus: Corpus, references: Sequence[Corpus] = ()) -> Aligned:
     corpus.change(by_id, lambda old: replace(old, lag_ms=by_id[old.id]["lag_ms"], lag_confidence=by_id[old.id]["confidence"]))
     write_json(corpus.root / "lag.json", {"videos": rows})
     return Aligned(rows, unreadable)
+
+
+def _measure(corpus: Corpus, readers: Mapping[str | None, Reader]) -> Callable[[Video], LagEstimate]:
+    """What an engine does for a video: its lag by its game's reader, or from it alone."""
+
+    def measure(video: Video) -> LagEstimate:
+        try:
+            features, table = _footage(corpus, video)
+            reader = readers.get(video.game)
+            return estimate_alone(features, table) if reader is None else estimate_by_reader(reader, features, table, by="reference")
+        except _NoOverlap:
+            return LagEstimate(1.0, 0.0, reason=SHORT, by="")
+        except FormatError:
+            return LagEstimate(1.0, 0.0, reason="its recorded rows cannot be read", by="")
+
+    return measure
 
 
 def lags(measured: dict[str, LagEstimate], groups: dict[str, tuple[str | None, str | None]]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from ghostpad.base.engines.settings import EngineSettings
 from ghostpad.base.errors import MissingError, SettingsError
 from ghostpad.base.files import read_json, write_json
 from ghostpad.base.pad import slot
@@ -404,3 +405,14 @@ def test_a_check_that_cannot_be_is_refused_before_anything_is_recorded(capsys: p
     assert main(["lab", "bench", "align", "--step", "0", "--qualities", "18", "99"]) == 2
     told = capsys.readouterr().err
     assert "step is 0" in told and "a quality is 99" in told
+
+
+def test_a_pool_measures_the_same_lags(recordings: dict[str, Corpus], tmp_path: Path) -> None:
+    played = recordings["doom played"]
+    here, there = (Corpus.open(shutil.copytree(played.root, tmp_path / name)) for name in ("here", "there"))
+    for corpus in (here, there):
+        (corpus.root / "videos" / f"{corpus.ok_ids()[1]}.mp4").unlink()
+        shutil.rmtree(corpus.root / "cache", ignore_errors=True)
+    alone, pooled = align_corpus(here), align_corpus(there, engine=EngineSettings(engine="pool", workers=2))
+    assert alone.videos == pooled.videos and len(alone.videos) == 1 and list(alone.unreadable) == list(pooled.unreadable)
+    assert (here.root / "lag.json").read_bytes() == (there.root / "lag.json").read_bytes()
