@@ -7,6 +7,7 @@ import tyro
 
 from ghostpad.base.places import Place
 from ghostpad.cli.arguments import CorpusPath
+from ghostpad.cli.flags import ENGINE, SettingFlags, engine_settings
 from ghostpad.corpus.add.add import AddCounts, add_videos
 from ghostpad.corpus.add.find import find_videos
 from ghostpad.corpus.folder import Corpus
@@ -23,6 +24,7 @@ def corpus_add(
     licence: str | None = None,
     link: bool = False,
     retry: str | None = None,
+    engine: SettingFlags = ENGINE,
 ) -> int:
     """Add videos to a corpus, which is created if needed. Every file is probed, and the same content is kept once.
 
@@ -48,8 +50,9 @@ def corpus_add(
         link: Make links to the files instead of copies; for files and a corpus on this machine.
         retry: Read files again that were broken for a reason with this text, or all of them with 'all'.
     """
+    placed = engine_settings(engine)
     sources = find_videos(videos, {"game": game, "player": player, "licence": licence})
-    counts = add_videos(Corpus.create(corpus), sources, link, retry)
+    counts = add_videos(Corpus.create(corpus), sources, link, retry, placed)
     print("\n".join(_lines(corpus, counts)))
     return 0 if counts.is_whole else 1
 

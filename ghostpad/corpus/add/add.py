@@ -8,7 +8,7 @@
 A file becomes the footage of a video that labels were indexed for and whose footage is missing, if its manifest gives that id or its name
 is the id, alone or in brackets at the end as yt-dlp names files. Any other file is not added if the corpus has its bytes (sha256) or its
 pictures. A file that was read is not read again while its size and time stay: re-run to resume. Every run first checks the files of all
-videos. Several runs, on several machines too, may add to one corpus. Cost: reading each file once, and decoding parts of it.
+videos. Several runs, on several machines too, may add to one corpus. With an engine, workers look at files first (`ghostpad.corpus.add.look`). Cost: reading each file once, and decoding parts of it.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,6 +20,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from ghostpad.base.engines.crew import Died
+from ghostpad.base.engines.settings import EngineSettings
 from ghostpad.base.errors import FormatError, MediaError, MissingError, NoMemoryError, SettingsError
 from ghostpad.base.places import is_remote
 from ghostpad.base.progress import progress
@@ -32,6 +34,7 @@ from ghostpad.corpus.add.files import ADDED, BROKEN, PRESENT, SAME, FileRow, Fil
 from ghostpad.corpus.add.find import About, InputVideo
 from ghostpad.corpus.add.fingerprint import fingerprint_video
 from ghostpad.corpus.add.known import KnownBytes
+from ghostpad.corpus.add.look import Look, looks
 from ghostpad.corpus.add.names import OWN_FOLDERS, ids_of, in_brackets, path_inside, slug
 from ghostpad.corpus.add.pictures import Pictures
 from ghostpad.corpus.failures import retried
@@ -67,7 +70,12 @@ class AddCounts:
         return not (self.gone or self.broken or self.unfit or self.unread or self.skipped)
 
 
-def add_videos(corpus: Corpus, inputs: Sequence[InputVideo], link: bool = False, retry: str | None = None) -> AddCounts:
+_HERE = EngineSettings()
+
+
+def add_videos(
+    corpus: Corpus, inputs: Sequence[InputVideo], link: bool = False, retry: str | None = None, engine: EngineSettings = _HERE
+) -> AddCounts:
     """Add videos to a corpus one by one; files that were broken before are read again if `retry` is in their reason or "all".
 
     Raises `SettingsError` for links from or to what is not on this machine, and for a `retry` that is in no reason.
@@ -87,8 +95,8 @@ def add_videos(corpus: Corpus, inputs: Sequence[InputVideo], link: bool = False,
             for first in range(0, len(inputs), _BLOCK):
                 block = inputs[first : first + _BLOCK]
                 run.look_up(block)
-                for one in block:
-                    run.add(one)
+                for one, look in looks(engine, block, run.is_new):
+                    run.add(one, look)
                     advance(1)
         finally:
             run.commit()
@@ -127,13 +135,18 @@ class _Run:
         self._videos = self._corpus.find(ids)
         self._there = self._listing.named(f"{slug(source)}{suffix_of(source)}" for source in block)
 
-    def add(self, source: InputVideo) -> None:
-        """Add one file, or count why not."""
+    def is_new(self, source: InputVideo) -> bool:
+        """Whether a file was not read before, or has changed since."""
+        row = self._rows.get(source.key())
+        return row is None or row.state is None or row.outcome == BROKEN or row.state != source.state(source.about())
+
+    def add(self, source: InputVideo, look: Look | Died | None = None) -> None:
+        """Add one file, or count why not; `look`: what a worker saw in it."""
         if self._own(source):
             return
         about = source.about()
         if not self._is_known(source, about):
-            self._take(source, about)
+            self._take(source, about, look)
         if self._batch.is_due():
             self.commit()
 
@@ -201,20 +214,23 @@ class _Run:
             self._take_rows(source, video)
         return True
 
-    def _take(self, source: InputVideo, about: About) -> None:
+    def _take(self, source: InputVideo, about: About, look: Look | Died | None) -> None:
         """Read a file, and let what it is wait to be written."""
         if about.problem is not None:
             self._failed(source, about, about.problem)
+            return
+        if isinstance(look, Died):
+            self._failed(source, about, str(look))
             return
         name = f"{slug(source)}{suffix_of(source)}"
         there = name if self._there.get(name) == about.size and self._video(slug(source)) is None and source.id is None else None
         try:
             with staged(self._corpus, source, about.size, self._link, there) as one:
-                self._bring_in(source, about, one)
+                self._bring_in(source, about, one, look if look is not None and look.sha256 == one.sha256 else None)
         except MediaError as error:
             self._failed(source, about, str(error))
 
-    def _bring_in(self, source: InputVideo, about: About, one: Staged) -> None:
+    def _bring_in(self, source: InputVideo, about: About, one: Staged, look: Look | None) -> None:
         wanted, same = self._wanted(source), self._owner(one.sha256)
         if same is not None and wanted in (None, same.id):
             if same.status == "ok":
@@ -228,12 +244,12 @@ class _Run:
                 return
             wanted = same.id  # its file was lost, and these are its bytes
         try:
-            info = self._child.probe(one.path)
+            info = look.info if look else self._child.probe(one.path)
             held = self._video(wanted or "")
             if held is not None and not is_replaceable(held):
                 self._join(source, about, one, held, info)
             else:
-                self._add_new(source, about, one, info)
+                self._add_new(source, about, one, info, look)
         except (MediaError, MissingError) as error:
             about = About() if isinstance(error, NoMemoryError) else about  # another time there may be more
             self._failed(source, about, str(error).replace(str(one.path), "it"), one)
@@ -254,8 +270,8 @@ class _Run:
             entry.rows = self._rows_beside(source, joined, one.path)
             self._batch.add(entry)
 
-    def _add_new(self, source: InputVideo, about: About, one: Staged, info: VideoInfo) -> None:
-        prints = fingerprint_video(one.path, self._child)
+    def _add_new(self, source: InputVideo, about: About, one: Staged, info: VideoInfo, look: Look | None) -> None:
+        prints = look.prints if look else fingerprint_video(one.path, self._child)
         if (same := self._pictures.same(prints, info.duration_s)) is not None:
             self.counts.same[source.name] = same
             self._note(source, about, SAME, same, one.sha256)

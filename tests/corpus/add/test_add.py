@@ -1,6 +1,8 @@
 """Adding footage from elsewhere: each content once, never half, broken files kept with their reason."""
 
 import errno
+import os
+import signal
 from pathlib import Path
 
 import av
@@ -9,10 +11,12 @@ import numpy as np
 import pytest
 
 from ghostpad.base import files
+from ghostpad.base.engines.settings import EngineSettings
 from ghostpad.base.errors import FormatError, MissingError, SettingsError
 from ghostpad.base.pad import PAD_DIM
 from ghostpad.base.records import actions_table, write_table
 from ghostpad.cli.main import main
+from ghostpad.corpus.add import look
 from ghostpad.corpus.add.add import AddCounts, add_videos
 from ghostpad.corpus.add.find import find_videos
 from ghostpad.corpus.folder import Corpus
@@ -153,3 +157,38 @@ def test_what_a_killed_run_left_is_not_in_the_way(corpus: Corpus, folder: Path) 
 def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["corpus", "add", str(tmp_path / "new"), str(folder), "--game", "celeste"]) == 1
     assert "2 videos added, 0 were there, 0 duplicates, 1 broken" in capsys.readouterr().out
+
+
+POOL = EngineSettings(engine="pool", workers=2)
+
+
+def test_a_pool_adds_the_same_as_one_process(folder: Path, tmp_path: Path) -> None:
+    film(folder / "smaller.mp4", 0, width_px=80, of=folder / "one.mp4")
+    (folder / "twin.mp4").write_bytes((folder / "one.mp4").read_bytes())
+    sources = find_videos([str(folder)], {"game": "celeste"})
+    here, there = Corpus.create(tmp_path / "here"), Corpus.create(tmp_path / "there")
+    assert add_videos(here, sources) == add_videos(there, sources, engine=POOL)
+    assert here.list_videos() == there.list_videos() and len(here.ok_ids()) == 2
+    again = add_videos(there, sources, engine=POOL)
+    assert again.added == 0 and len(again.broken) == 1
+
+
+class Poisoned(look.Looker):
+    """Dies at one file."""
+
+    def __call__(self, item: tuple[str | None]) -> look.Look | None:
+        if str(item[0]).endswith("torn.mp4"):
+            with open(f"{item[0]}.begun", "a") as begun:
+                begun.write("x")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__call__(item)
+
+
+def test_a_file_that_kills_its_workers_is_a_row_and_the_others_are_added(
+    corpus: Corpus, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(look, "Looker", Poisoned)
+    counts = add_videos(corpus, find_videos([str(folder)], {}), engine=POOL)
+    assert counts.added == 2 and (folder / "torn.mp4.begun").read_text() == "xxx"
+    (broken,) = (video for video in corpus.list_videos() if video.status == "broken")
+    assert "died at this item 3 times" in str(broken.reason) and broken.attempts == 1
