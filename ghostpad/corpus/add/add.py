@@ -8,7 +8,8 @@
 A file becomes the footage of a video that labels were indexed for and whose footage is missing, if its manifest gives that id or its name
 is the id, alone or in brackets at the end as yt-dlp names files. Any other file is not added if the corpus has its bytes (sha256) or its
 pictures. A file that was read is not read again while its size and time stay: re-run to resume. Every run first checks the files of all
-videos. Several runs, on several machines too, may add to one corpus. With an engine, workers look at files first (`ghostpad.corpus.add.look`). Cost: reading each file once, and decoding parts of it.
+videos. Several runs, on several machines too, may add to one corpus. With an engine,
+workers look at files first (`ghostpad.corpus.add.look`). Cost: reading each file once, and decoding parts of it.
 """
 
 from collections.abc import Callable, Sequence

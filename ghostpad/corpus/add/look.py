@@ -55,6 +55,7 @@ class Looker:
         self._child = VideoChild()
 
     def __call__(self, item: tuple[str | None]) -> Look | None:
+        """The look at a path alone in its tuple; None for none, and for what cannot be read."""
         (path,) = item
         if path is None:
             return None
