@@ -176,7 +176,7 @@ def test_d21_fewer_workers_than_none_are_refused(command: list[str], tmp_path: P
     Corpus.create(tmp_path / "c")
     words = [str(tmp_path / "c") if word == "CORPUS" else word for word in command]
     assert main(["eval", *words, "--workers", "-1"]) == 2
-    assert "workers is -1: it must be 0" in capsys.readouterr().err
+    assert "workers is -1" in capsys.readouterr().err
 
 
 def test_offline_measures_need_withheld_pads(run: Path, small: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
