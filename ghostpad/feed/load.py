@@ -25,7 +25,7 @@ from ghostpad.base.settings import fingerprint
 from ghostpad.corpus.folder import Corpus, unreadable_lines
 from ghostpad.corpus.lag.align import on_pictures
 from ghostpad.feed.footage import Footage, clip_facts
-from ghostpad.feed.packs import Head, Pack, PackedPads, PackedWeights, read_head, sure_bytes, write_pack
+from ghostpad.feed.packs import VERSION, Head, Pack, PackedPads, PackedWeights, read_head, sure_bytes, write_pack
 from ghostpad.feed.pictures import ArrayStore, Pictures, PictureStore
 from ghostpad.feed.ranges import Ranges
 from ghostpad.feed.rows import Rows, RowSource
@@ -92,7 +92,7 @@ def packed(corpus: Corpus, video: Video, source: RowSource, spec: WindowSpec, st
     if (mark := source.mark(corpus, video.id)) is None:
         return None
     made_of = repr((store.mark(video), mark, video.lag_ms))
-    folder = store.folder / f"{source.name}-{fingerprint(spec.row_offsets, spec.inside)[:6]}"
+    folder = store.folder / f"{source.name}-{fingerprint(VERSION, spec.row_offsets, spec.inside)[:6]}"
     path = folder / f"{video.id}-{hashlib.sha256(made_of.encode()).hexdigest()[:12]}.rows"
     try:
         if (head := read_head(path, store.ranges)).made_of == made_of and store.has(video):
@@ -103,6 +103,7 @@ def packed(corpus: Corpus, video: Video, source: RowSource, spec: WindowSpec, st
         return None
     shown = store.pictures(video)
     _write(path, shown, _on_pictures(rows, video.lag_ms), spec, made_of)
+    store.ranges.forget(path)  # a damaged one may be open
     return path, read_head(path, store.ranges)
 
 

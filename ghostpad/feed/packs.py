@@ -22,6 +22,9 @@ from ghostpad.feed.footage import ClipFacts
 from ghostpad.feed.ranges import Ranges
 from ghostpad.video.paint import Share
 
+VERSION = 1
+"""Of the format, to be raised with it: packs of others are not read."""
+
 _WIDTH = PAD_DIM + 1
 _UNKNOWN = 255
 _ZERO = np.where(np.arange(PAD_DIM) < len(BUTTONS), 0, 127).astype(np.float32)

@@ -408,3 +408,16 @@ def test_the_latest_labels_are_those_written_last(tmp_path: Path) -> None:
     corpus.actions_path("idm-c", "w").write_bytes(corpus.actions_path("idm-c", "v").read_bytes())
     (corpus.actions_path("idm-a", "v").parent / ".stray").touch()
     assert label_source(corpus, "latest") == "idm-c", "the rows, not the folder or what lies beside them"
+
+
+def test_packed_rows_that_are_damaged_or_cut_off_are_made_again(small: Any, tmp_path: Path) -> None:
+    corpus = Corpus.open(shutil.copytree(small.novice, tmp_path / "corpus"))
+    (id, _) = corpus.ok_ids()
+    (before,) = load_footage(corpus, [id], RecordedRows(), SPEC)
+    (pack,) = corpus.cache.rglob("*.rows")
+    whole, pads = pack.read_bytes(), before.pads[:]
+    for damaged in (b"", b"{}\n", b"no json", whole[:40], b"\xff" * 100):
+        pack.write_bytes(damaged)
+        (again,) = load_footage(corpus, [id], RecordedRows(), SPEC)
+        np.testing.assert_array_equal(again.pads[:], pads)
+        assert pack.read_bytes() == whole and list(corpus.cache.rglob("*.rows")) == [pack]
