@@ -412,6 +412,7 @@ def test_the_latest_labels_are_those_written_last(tmp_path: Path) -> None:
 
 def test_packed_rows_that_are_damaged_or_cut_off_are_made_again(small: Any, tmp_path: Path) -> None:
     corpus = Corpus.open(shutil.copytree(small.novice, tmp_path / "corpus"))
+    shutil.rmtree(corpus.cache, ignore_errors=True)
     (id, _) = corpus.ok_ids()
     (before,) = load_footage(corpus, [id], RecordedRows(), SPEC)
     (pack,) = corpus.cache.rglob("*.rows")
