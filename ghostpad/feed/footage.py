@@ -53,6 +53,7 @@ class Footage:
 
     game    the game's name, "" where unknown
     masks   the grey boxes over its pictures, as shares of width and height
+    coded   whether its frames are decoded when they are read
     facts   for a model's window, where they are known already
     """
 
@@ -63,6 +64,7 @@ class Footage:
     weight: ArrayLike
     game: str = ""
     masks: tuple[Share, ...] = ()
+    coded: bool = False
     facts: ClipFacts | None = field(default=None, repr=False)
 
     @property

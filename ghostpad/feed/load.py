@@ -158,4 +158,6 @@ def _footage(store: PictureStore, video: Video, path: Place, head: Head, weights
     # By what is in them: a copy of the corpus has files of other times, and a training goes on with it.
     mark = fingerprint(head.content, video.sha256, head.masks, store.name)
     facts = replace(head.facts, mark=mark)
-    return Footage(video.id, pts_s, frames, PackedPads(pack), PackedWeights(pack), video.game or "", head.masks, facts)
+    return Footage(
+        video.id, pts_s, frames, PackedPads(pack), PackedWeights(pack), video.game or "", head.masks, store.name == "segments", facts
+    )

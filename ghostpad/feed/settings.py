@@ -33,7 +33,9 @@ class DataSettings(Settings):
     reencode_crf: tuple[Annotated[int, Field(ge=0, le=51)], ...] = Field(
         (), description="learn from footage with recorded pads once more at each of these x264 qualities (0...51), e.g. [32]"
     )
-    workers: int = Field(0, ge=0, description="processes that read and decode windows ahead (0: this process)")
+    workers: int | None = Field(
+        None, ge=0, description="processes that read and decode windows ahead (0: this process; none: up to 4 for segments, 0 for arrays)"
+    )
     pictures: Literal["auto", "segments", "arrays"] = Field(
         "auto", description="where frames come from: segments made by 'ghostpad corpus proxy' where there are some, or arrays in the cache"
     )

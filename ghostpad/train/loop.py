@@ -121,7 +121,7 @@ def _train(accelerator: Accelerator, model: Model, dataset: WindowDataset, order
     writer = _writer(run, first) if main else None
     feed = batches(
         dataset, order, first, settings.steps,
-        workers=training.data.workers, rank=accelerator.process_index, ranks=accelerator.num_processes,
+        workers=training.footage.workers(training.data.workers), rank=accelerator.process_index, ranks=accelerator.num_processes,
     )  # fmt: skip
     speed = Speed(feed, order.batch_size)
     with progress(f"train {model.kind}", settings.steps, "steps", first) if main else nullcontext(lambda _: None) as advance:
