@@ -104,16 +104,6 @@ class Cluster:
         self._ray.shutdown()
 
 
-def _deaths(errors: Any) -> tuple[type[Exception], ...]:
-    """What Ray raises for a lost worker."""
-    return errors.RayActorError, errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError, errors.ObjectLostError
-
-
-def _last_line(error: Exception) -> str:
-    """Of the traceback that Ray puts into an error."""
-    return next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
-
-
 class _Actor:
     """A worker on the cluster."""
 
