@@ -104,6 +104,11 @@ class Cluster:
         self._ray.shutdown()
 
 
+def _last_line(error: Exception) -> str:
+    """Of the traceback that Ray puts into an error."""
+    return next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
+
+
 class _Actor:
     """A worker on the cluster."""
 
