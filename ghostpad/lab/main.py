@@ -16,6 +16,7 @@ GROUPS: Groups = {
         "bench add": Command("ghostpad.lab.bench.add", "bench_add", "what adding short videos costs as a corpus grows"),
         "bench align": Command("ghostpad.lab.bench.align", "bench_align", "how well known lags are measured, by game, player and quality"),
         "bench catalogue": Command("ghostpad.lab.bench.catalogue", "bench_catalogue", "what a catalogue costs as it grows, beside SQLite"),
+        "bench engines": Command("ghostpad.lab.bench.engines.run", "bench_engines", "kills under every engine, what one costs, its memory"),
         "bench feed": Command("ghostpad.lab.bench.feed", "bench_feed", "how the feed starts and goes on with thousands of hours"),
         "bench index": Command("ghostpad.lab.bench.index", "bench_index", "what indexing a shard costs beside tar -tzf"),
         "bench label": Command("ghostpad.lab.bench.label", "bench_label", "what labelling costs beside plain decoding"),

@@ -1,0 +1,1 @@
+"""Engines under kills, what they cost, and their memory."""
