@@ -77,9 +77,7 @@ def undisturbed(scene: Scene, short: int, long: int) -> tuple[Expected, Trial]:
     return Expected(short, long, case.files(), len(set(read_notes(case.run)))), trial
 
 
-def kill_at_random(
-    scene: Scene, engine: str, expected: Expected, every_s: float, rng: np.random.Generator, bucket: str = ""
-) -> KillTrial:
+def kill_at_random(scene: Scene, engine: str, expected: Expected, every_s: float, rng: np.random.Generator, bucket: str = "") -> KillTrial:
     """Label the videos while workers and drivers are killed, each time from 0 to `every_s` s after a next unit has begun; the same command
     is run until it ends well."""
     name = f"kills-{engine}-{'s3' if bucket else 'disk'}"
@@ -184,7 +182,7 @@ def lose_node(scene: Scene, expected: Expected) -> KillTrial:
     try:
         from ray.cluster_utils import Cluster
     except ImportError:
-        raise MissingError("two nodes need Ray: pip install -e \".[ray]\"") from None
+        raise MissingError('two nodes need Ray: pip install -e ".[ray]"') from None
     trial, case = KillTrial("ray, one node of two lost"), scene.corpus("nodes", expected.short, expected.long)
     began_s, store = time.monotonic(), dict[str, Any]({"num_cpus": 1, "object_store_memory": 80_000_000})
     cluster = Cluster(initialize_head=True, head_node_args={**store, "include_dashboard": False})

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,9 @@ PARTS = ("kills", "nodes", "cost", "memory")
 ENGINES = ("here", "pool", "ray")
 """Who labels."""
 
+PLACES = ("disk", "s3")
+"""Where corpora lie that are labelled under kills."""
+
 _FPS = 35
 """Frames a second of Doom."""
 
@@ -38,9 +42,9 @@ def bench_engines(
     *,
     parts: tuple[str, ...] = PARTS,
     engines: tuple[str, ...] = ENGINES,
+    places: tuple[str, ...] = PLACES,
     videos: int = 200,
     every_s: float = 3.0,
-    no_store: bool = False,
     minutes: int = 60,
     many: int = 1000,
     idm: Path | None = None,
@@ -60,9 +64,9 @@ def bench_engines(
     Args:
         parts: What to do: kills, nodes, cost, memory (default: all).
         engines: Who labels: here, pool, ray (default: all).
+        places: Where they lie under kills: disk, and s3, which needs the extras `dev` and `s3` (default: both).
         videos: Videos that are labelled under kills.
         every_s: A kill comes at a random time up to this many seconds after the next unit has begun.
-        no_store: Leave out the kills at s3://, which need the extras `dev` and `s3`.
         minutes: Videos of a minute whose labelling is timed.
         many: Short videos for the memory.
         idm: The run folder of a trained IDM (default: a small one that has learned a little).
@@ -71,8 +75,9 @@ def bench_engines(
         quick: Fewer and shorter videos: shows that it works, measures little.
     """
     check_counts(videos=videos, many=many, minutes=minutes)
-    problems = [f"no part called '{name}': {nearest(name, PARTS)}" for name in parts if name not in PARTS]
-    problems += [f"no engine called '{name}': {nearest(name, ENGINES)}" for name in engines if name not in ENGINES]
+    problems = []
+    for what, names, known in (("part", parts, PARTS), ("engine", engines, ENGINES), ("place", places, PLACES)):
+        problems += [f"no {what} called '{name}': {nearest(name, known)}" for name in names if name not in known]
     problems += [] if every_s >= 0 else [f"every_s is {every_s}: it must be 0 or more"]
     if problems:
         raise SettingsError(problems)
@@ -83,7 +88,7 @@ def bench_engines(
     with tempfile.TemporaryDirectory(prefix="ghostpad-engines-") as temporary:
         folder = Path(temporary)
         scene = Scene(folder, idm or Stage(folder, 0, "").idm)
-        trials = _trials(scene, parts, engines, 12 if quick else videos, every_s, not no_store, seed)
+        trials = _trials(scene, parts, engines, 12 if quick else videos, every_s, places, seed)
         if "cost" in parts:
             frames, items = (_FPS, 100) if quick else (60 * _FPS, 2000)
             report["cost"] = time_engines(scene, engines, 6 if quick else minutes, 2, frames, items)
@@ -95,7 +100,7 @@ def bench_engines(
 
 
 def _trials(
-    scene: "Scene", parts: Sequence[str], engines: Sequence[str], videos: int, every_s: float, store: bool, seed: int
+    scene: "Scene", parts: Sequence[str], engines: Sequence[str], videos: int, every_s: float, places: Sequence[str], seed: int
 ) -> list[Trial]:
     """The trials of the parts `kills` and `nodes`."""
     from ghostpad.lab.bench.engines.kills import keep_versions, kill_at_random, lose_node, undisturbed
@@ -105,12 +110,11 @@ def _trials(
     long, rng = max(1, videos // 20), np.random.default_rng(seed)
     expected, trial = undisturbed(scene, videos - long, long)
     trials, wanted = [trial], list[Callable[[], Trial]]()
-    with s3_server(store and "kills" in parts) as bucket:
+    with s3_server("s3" in places and "kills" in parts) as bucket:
         if bucket:
             keep_versions(bucket)
-        for place in ("", bucket) if bucket else ("",):
-            for engine in engines if "kills" in parts else ():
-                wanted.append(partial(kill_at_random, scene, engine, expected, every_s, rng, place))
+        for place, engine in product(places, engines if "kills" in parts else ()):
+            wanted.append(partial(kill_at_random, scene, engine, expected, every_s, rng, bucket if place == "s3" else ""))
         if "nodes" in parts and "ray" in engines:
             wanted.append(partial(lose_node, scene, expected))
         with progress("engines", len(wanted), "trials") as advance:
