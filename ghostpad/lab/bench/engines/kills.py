@@ -15,7 +15,7 @@ from upath import UPath
 
 from ghostpad.base.errors import GhostpadError, MissingError
 from ghostpad.corpus.folder import Corpus
-from ghostpad.lab.bench.engines.noted import notes_of, read_notes
+from ghostpad.lab.bench.engines.noted import read_notes
 from ghostpad.lab.bench.engines.scene import Case, Scene, engine_flags, place_for, workers_of
 from ghostpad.lab.bench.trust.stage import Trial, difference
 from ghostpad.label.labeller import label_source_of
@@ -49,6 +49,20 @@ class KillTrial(Trial):
     failures: list[str] = field(default_factory=list)  # of runs that ended with an error by themselves, and were begun again
     took_s: float = 0.0
 
+    @property
+    def kills(self) -> int:
+        """All of them."""
+        return self.worker_kills + self.driver_kills + self.node_kills
+
+
+@dataclass(frozen=True)
+class Killing:
+    """When processes are killed: each time at random from 0 to `every_s` s after a next unit has begun, at most `most` times a trial."""
+
+    every_s: float
+    most: int
+    rng: np.random.Generator
+
 
 @dataclass(frozen=True)
 class Expected:
@@ -77,9 +91,8 @@ def undisturbed(scene: Scene, short: int, long: int) -> tuple[Expected, Trial]:
     return Expected(short, long, case.files(), len(set(read_notes(case.run)))), trial
 
 
-def kill_at_random(scene: Scene, engine: str, expected: Expected, every_s: float, rng: np.random.Generator, bucket: str = "") -> KillTrial:
-    """Label the videos while workers and drivers are killed, each time from 0 to `every_s` s after a next unit has begun; the same command
-    is run until it ends well."""
+def kill_at_random(scene: Scene, engine: str, expected: Expected, killing: Killing, bucket: str = "") -> KillTrial:
+    """Label the videos while workers and drivers are killed; the same command is run until it ends well."""
     name = f"kills-{engine}-{'s3' if bucket else 'disk'}"
     trial = KillTrial(f"{engine}, {'at an address' if bucket else 'on the disk'}")
     case = scene.corpus(name, expected.short, expected.long, root=place_for(name, bucket))
@@ -87,7 +100,10 @@ def kill_at_random(scene: Scene, engine: str, expected: Expected, every_s: float
     while len(trial.failures) < _FAILURES:
         process = case.begin(*engine_flags(engine, STRETCH_S))
         trial.runs += 1
-        _disturb(process, engine, case, every_s, rng, trial, lambda: _note_files(case, seen, trial))
+        while process.poll() is None:
+            if _has_begun_another(process, case, lambda: _note_files(case, seen, trial)) and trial.kills < killing.most:
+                time.sleep(killing.rng.uniform(0, killing.every_s))
+                _kill(process, engine, killing.rng, trial)
         if process.returncode == 0:
             break
         if process.returncode != -signal.SIGKILL:
@@ -97,37 +113,33 @@ def kill_at_random(scene: Scene, engine: str, expected: Expected, every_s: float
     _note_files(case, seen, trial)
     if bucket:
         trial.rewritten += _versions_too_many(case)
-    return _checked(trial, case, expected)
+    return checked(trial, case, expected)
 
 
-def _disturb(
-    process: subprocess.Popen[bytes],
-    engine: str,
-    case: Case,
-    every_s: float,
-    rng: np.random.Generator,
-    trial: KillTrial,
-    look: Callable[[], None],
-) -> None:
-    """Kill workers of a run, until the driver is hit or ends."""
-    notes = notes_of(case.run)
+def _has_begun_another(process: subprocess.Popen[bytes], case: Case, look: Callable[[], None]) -> bool:
+    """Wait until a next unit has begun; False if the run has ended before."""
+    before = len(read_notes(case.run))
     while process.poll() is None:
-        size = notes.stat().st_size if notes.exists() else 0
-        while process.poll() is None and (notes.stat().st_size if notes.exists() else 0) == size:
-            time.sleep(_LOOK_S)
-            look()
-        time.sleep(rng.uniform(0, every_s))
-        workers = workers_of(process.pid)
-        if process.poll() is not None:
-            return
-        if engine == "here" or rng.random() < _DRIVER_SHARE:
-            process.kill()
-            process.wait()
-            trial.driver_kills += 1
-        elif workers:
-            with suppress(ProcessLookupError):
-                os.kill(workers[int(rng.integers(len(workers)))], signal.SIGKILL)
-                trial.worker_kills += 1
+        if len(read_notes(case.run)) > before:
+            return True
+        time.sleep(_LOOK_S)
+        look()
+    return False
+
+
+def _kill(process: subprocess.Popen[bytes], engine: str, rng: np.random.Generator, trial: KillTrial) -> None:
+    """Kill a worker of a run, or its driver, if it has not ended meanwhile."""
+    workers = workers_of(process.pid)
+    if process.poll() is not None:
+        return
+    if engine == "here" or rng.random() < _DRIVER_SHARE:
+        process.kill()
+        process.wait()
+        trial.driver_kills += 1
+    elif workers:
+        with suppress(ProcessLookupError):
+            os.kill(workers[int(rng.integers(len(workers)))], signal.SIGKILL)
+            trial.worker_kills += 1
 
 
 def _note_files(case: Case, seen: dict[str, tuple[int, int]], trial: KillTrial) -> None:
@@ -161,12 +173,12 @@ def _versions_too_many(case: Case) -> int:
         marker = {"KeyMarker": told["NextKeyMarker"], "VersionIdMarker": told["NextVersionIdMarker"]}
 
 
-def _checked(trial: KillTrial, case: Case, expected: Expected) -> KillTrial:
+def checked(trial: KillTrial, case: Case, expected: Expected) -> KillTrial:
     """The trial with what its files and notes say."""
     found, notes = case.files(), read_notes(case.run)
     trial.videos, trial.units = expected.short + expected.long, expected.units
     trial.redone, trial.files = len(notes) - expected.units, len(found)
-    trial.tried = trial.tried + trial.worker_kills + trial.driver_kills + trial.node_kills
+    trial.tried = trial.tried + trial.kills
     lost = difference(expected.files, found)
     trial.expect(not lost, f"files: {lost}")
     trial.expect(not trial.rewritten, f"{trial.rewritten} files were written again")
@@ -200,4 +212,4 @@ def lose_node(scene: Scene, expected: Expected) -> KillTrial:
     finally:
         cluster.shutdown()
     trial.took_s = time.monotonic() - began_s
-    return _checked(trial, case, expected)
+    return checked(trial, case, expected)

@@ -23,6 +23,7 @@ from ghostpad.lab.bench.common import check_counts, show
 from ghostpad.lab.bench.trust.stage import Stage, Trial
 
 if TYPE_CHECKING:
+    from ghostpad.lab.bench.engines.kills import Killing
     from ghostpad.lab.bench.engines.scene import Scene
 
 PARTS = ("kills", "nodes", "cost", "memory")
@@ -44,6 +45,7 @@ def bench_engines(
     engines: tuple[str, ...] = ENGINES,
     places: tuple[str, ...] = PLACES,
     videos: int = 200,
+    kills: int = 100,
     every_s: float = 3.0,
     minutes: int = 60,
     many: int = 1000,
@@ -66,6 +68,7 @@ def bench_engines(
         engines: Who labels: here, pool, ray (default: all).
         places: Where they lie under kills: disk, and s3, which needs the extras `dev` and `s3` (default: both).
         videos: Videos that are labelled under kills.
+        kills: The most of them in a trial.
         every_s: A kill comes at a random time up to this many seconds after the next unit has begun.
         minutes: Videos of a minute whose labelling is timed.
         many: Short videos for the memory.
@@ -74,7 +77,7 @@ def bench_engines(
         out: The JSON file to write.
         quick: Fewer and shorter videos: shows that it works, measures little.
     """
-    check_counts(videos=videos, many=many, minutes=minutes)
+    check_counts(videos=videos, kills=kills, many=many, minutes=minutes)
     problems = []
     for what, names, known in (("part", parts, PARTS), ("engine", engines, ENGINES), ("place", places, PLACES)):
         problems += [f"no {what} called '{name}': {nearest(name, known)}" for name in names if name not in known]
@@ -82,13 +85,15 @@ def bench_engines(
     if problems:
         raise SettingsError(problems)
     from ghostpad.lab.bench.engines.cost import time_engines, watch_memory  # in here, because torch takes seconds to import
+    from ghostpad.lab.bench.engines.kills import Killing
     from ghostpad.lab.bench.engines.scene import Scene
 
     report: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="ghostpad-engines-") as temporary:
         folder = Path(temporary)
         scene = Scene(folder, idm or Stage(folder, 0, "").idm)
-        trials = _trials(scene, parts, engines, 12 if quick else videos, every_s, places, seed)
+        killing = Killing(every_s, kills, np.random.default_rng(seed))
+        trials = _trials(scene, parts, engines, places, min(videos, 12) if quick else videos, killing)
         if "cost" in parts:
             frames, items = (_FPS, 100) if quick else (60 * _FPS, 2000)
             report["cost"] = time_engines(scene, engines, 6 if quick else minutes, 2, frames, items)
@@ -100,21 +105,21 @@ def bench_engines(
 
 
 def _trials(
-    scene: "Scene", parts: Sequence[str], engines: Sequence[str], videos: int, every_s: float, places: Sequence[str], seed: int
+    scene: "Scene", parts: Sequence[str], engines: Sequence[str], places: Sequence[str], videos: int, killing: "Killing"
 ) -> list[Trial]:
     """The trials of the parts `kills` and `nodes`."""
     from ghostpad.lab.bench.engines.kills import keep_versions, kill_at_random, lose_node, undisturbed
 
     if not {"kills", "nodes"} & set(parts):
         return []
-    long, rng = max(1, videos // 20), np.random.default_rng(seed)
+    long = max(1, videos // 20)
     expected, trial = undisturbed(scene, videos - long, long)
     trials, wanted = [trial], list[Callable[[], Trial]]()
     with s3_server("s3" in places and "kills" in parts) as bucket:
         if bucket:
             keep_versions(bucket)
         for place, engine in product(places, engines if "kills" in parts else ()):
-            wanted.append(partial(kill_at_random, scene, engine, expected, every_s, rng, bucket if place == "s3" else ""))
+            wanted.append(partial(kill_at_random, scene, engine, expected, killing, bucket if place == "s3" else ""))
         if "nodes" in parts and "ray" in engines:
             wanted.append(partial(lose_node, scene, expected))
         with progress("engines", len(wanted), "trials") as advance:
