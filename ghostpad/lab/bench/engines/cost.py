@@ -20,13 +20,13 @@ _WARM = 100
 """Items before an engine's own cost is measured."""
 
 
-def time_engines(scene: Scene, engines: tuple[str, ...], minutes: int, few: int, frames: int, items: int) -> dict[str, Any]:
-    """Of each engine, with two workers where it has any: seconds of the clock for `few` and for `minutes` videos of `frames` frames, the
-    seconds that one more video takes, how many times as quick that is as one process, and what it adds to an item that is no work."""
+def time_engines(scene: Scene, engines: tuple[str, ...], videos: int, few: int, times: int, items: int) -> dict[str, Any]:
+    """Of each engine, with two workers where it has any: seconds of the clock for `few` and for `videos` videos of `times` 4 s, the seconds
+    that one more video takes, how many times as quick that is as one process, and what it adds to an item that is no work."""
     report: dict[str, Any] = {}
     for engine in ("here", *(name for name in engines if name != "here")):
-        few_s, all_s = (_label_s(scene.corpus(f"cost-{engine}-{count}", count, frames=frames), engine) for count in (few, minutes))
-        report[engine] = {"few_s": few_s, "all_s": all_s, "video_s": (all_s - few_s) / (minutes - few)}
+        few_s, all_s = (_label_s(scene.corpus(f"cost-{engine}-{count}", 0, count, times=times), engine) for count in (few, videos))
+        report[engine] = {"few_s": few_s, "all_s": all_s, "video_s": (all_s - few_s) / (videos - few)}
     for engine, told in report.items():
         told["times_here"] = report["here"]["video_s"] / told["video_s"]
         told["item_ms"] = item_ms(engine, items)
@@ -62,12 +62,12 @@ def item_ms(engine: str, items: int) -> float:
     return (time.perf_counter() - began_s) / items * 1000
 
 
-def watch_memory(scene: Scene, engines: tuple[str, ...], videos: int, frames: int) -> dict[str, Any]:
+def watch_memory(scene: Scene, engines: tuple[str, ...], videos: int) -> dict[str, Any]:
     """Of each engine: resident MB of the driver, and the most of a worker (with 'here' that is the driver), when from 10 to 20 % and when
     the last 10 % of the videos have begun, as the medians of what was seen."""
     report: dict[str, Any] = {}
     for engine in engines:
-        case = scene.corpus(f"memory-{engine}", videos, frames=frames)
+        case = scene.corpus(f"memory-{engine}", videos)
         process, seen = case.begin(*engine_flags(engine)), list[tuple[float, float, float]]()
         while process.poll() is None:
             notes = notes_of(case.run)

@@ -21,7 +21,7 @@ from ghostpad.lab.bench.trust.stage import Trial, difference
 from ghostpad.label.labeller import label_source_of
 
 STRETCH_S = 6.0
-"""Where long videos are cut, which have 30 s."""
+"""Where long videos are cut, which have a minute."""
 
 _DRIVER_SHARE = 0.25
 """Of the kills, those that hit the driver and not a worker."""

@@ -35,9 +35,6 @@ ENGINES = ("here", "pool", "ray")
 PLACES = ("disk", "s3")
 """Where corpora lie that are labelled under kills."""
 
-_FPS = 35
-"""Frames a second of Doom."""
-
 
 def bench_engines(
     *,
@@ -56,12 +53,12 @@ def bench_engines(
 ) -> int:
     """Label with every engine while its workers and drivers are killed, on a disk and at s3://; time the engines; watch their memory.
 
-    kills: of 20 videos one has 30 s and is cut into five stretches, the others have 2 s. Kills hit workers, a quarter of them the driver,
-    and the same command is run until it ends well. Then the files must be those of an undisturbed run, each written once, and only units
-    that were in flight at a kill read again; and joined stretches must be the rows of one pass to 1e-5. nodes: the same on a Ray cluster
-    of two nodes of this machine, of which one is killed. cost: the rate on one-minute videos with two workers beside one process, without
-    the start, and what an engine adds to an item. memory: of driver and workers, early and late. The exit status is 1 if anything was
-    lost. Takes about 50 minutes, of which kills and nodes are 30; for cost and memory the machine must be idle.
+    kills: of 20 videos one has a minute and is cut into nine stretches, the others have 4 s. Kills hit workers, a quarter of them the
+    driver, and the same command is run until it ends well. Then the files must be those of an undisturbed run, each written once, and only
+    units in flight at a kill read again; and joined stretches must be the rows of one pass to 1e-5. nodes: the same on a Ray cluster of two
+    nodes of this machine, of which one is killed. cost: the rate on one-minute videos with two workers beside one process, without the
+    start, and what an engine adds to an item. memory: of driver and workers, early and late. The exit status is 1 if anything was lost.
+    Takes about 50 minutes, of which kills and nodes are 30; for cost and memory the machine must be idle.
 
     Args:
         parts: What to do: kills, nodes, cost, memory (default: all).
@@ -78,12 +75,7 @@ def bench_engines(
         quick: Fewer and shorter videos: shows that it works, measures little.
     """
     check_counts(videos=videos, kills=kills, many=many, minutes=minutes)
-    problems = []
-    for what, names, known in (("part", parts, PARTS), ("engine", engines, ENGINES), ("place", places, PLACES)):
-        problems += [f"no {what} called '{name}': {nearest(name, known)}" for name in names if name not in known]
-    problems += [] if every_s >= 0 else [f"every_s is {every_s}: it must be 0 or more"]
-    if problems:
-        raise SettingsError(problems)
+    _check_names(parts, engines, places)
     from ghostpad.lab.bench.engines.cost import time_engines, watch_memory  # in here, because torch takes seconds to import
     from ghostpad.lab.bench.engines.kills import Killing
     from ghostpad.lab.bench.engines.scene import Scene
@@ -95,13 +87,22 @@ def bench_engines(
         killing = Killing(every_s, kills, np.random.default_rng(seed))
         trials = _trials(scene, parts, engines, places, min(videos, 12) if quick else videos, killing)
         if "cost" in parts:
-            frames, items = (_FPS, 100) if quick else (60 * _FPS, 2000)
-            report["cost"] = time_engines(scene, engines, 6 if quick else minutes, 2, frames, items)
+            times, items = (1, 100) if quick else (15, 2000)
+            report["cost"] = time_engines(scene, engines, 6 if quick else minutes, 2, times, items)
         if "memory" in parts:
-            report["memory"] = watch_memory(scene, engines, 20 if quick else many, _FPS)
+            report["memory"] = watch_memory(scene, engines, 20 if quick else many)
     report["trials"] = [asdict(trial) for trial in trials]
     show(report, out, engines_text(report))
     return int(any(trial.lost for trial in trials))
+
+
+def _check_names(parts: Sequence[str], engines: Sequence[str], places: Sequence[str]) -> None:
+    """Raise `SettingsError`, listing every problem, unless all are known."""
+    problems = list[str]()
+    for what, names, known in (("part", parts, PARTS), ("engine", engines, ENGINES), ("place", places, PLACES)):
+        problems += [f"no {what} called '{name}': {nearest(name, known)}" for name in names if name not in known]
+    if problems:
+        raise SettingsError(problems)
 
 
 def _trials(

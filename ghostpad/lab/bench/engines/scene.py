@@ -19,6 +19,9 @@ from ghostpad.video.probe import probe_video
 
 _NOTED = "from ghostpad.lab.bench.engines.noted import noted_main; noted_main()"
 
+_FRAMES = 70
+"""Frames of 4 s."""
+
 _CLIPS = 4
 """Different videos of one length; the others are their copies."""
 
@@ -30,23 +33,23 @@ class Scene:
     folder: Path
     idm: Path
 
-    def clips(self, frames: int, times: int = 1) -> list[Path]:
-        """Different videos of Doom, 35 frames a second, whose pictures are there `times` in a row. Made once."""
-        paths = [self.folder / "clips" / f"{frames}-{times}-{number}.mp4" for number in range(_CLIPS)]
+    def clips(self, times: int = 1) -> list[Path]:
+        """Different videos of Doom, 4 s that are there `times` in a row. Made once."""
+        paths = [self.folder / "clips" / f"{times}-{number}.mp4" for number in range(_CLIPS)]
         for number, path in enumerate(paths):
             path.parent.mkdir(exist_ok=True)
             if not path.exists() and times > 1:
-                repeat_video(self.clips(frames)[number], path, times)
+                repeat_video(self.clips()[number], path, times)
             elif not path.exists():
                 with make_game("doom") as engine:
-                    record_episode(engine, make_player("doom", "expert"), number, path, max_frames=frames)
+                    record_episode(engine, make_player("doom", "expert"), number, path, max_frames=_FRAMES)
         return paths
 
-    def corpus(self, name: str, short: int, long: int = 0, *, frames: int = 70, times: int = 15, root: Place | None = None) -> "Case":
-        """A corpus of `short` videos of this many frames and `long` ones of `times` as many, and an IDM whose notes are of it alone."""
+    def corpus(self, name: str, short: int, long: int = 0, *, times: int = 15, root: Place | None = None) -> "Case":
+        """A corpus of `short` videos of 4 s and `long` ones of `times` as much, and an IDM whose notes are of it alone."""
         root = root or self.folder / name / "corpus"
-        clips = self.clips(frames) * -(-short // _CLIPS)
-        clips = clips[:short] + (self.clips(frames, times) * -(-long // _CLIPS))[:long]
+        clips = self.clips() * -(-short // _CLIPS)
+        clips = clips[:short] + (self.clips(times) * -(-long // _CLIPS))[:long]
         corpus = Corpus.create(root)
         facts = {path: (probe_video(path), file_sha256(path)) for path in set(clips)}
         videos = list[Video]()
