@@ -45,6 +45,6 @@ def test_an_engine_adds_little_to_an_item() -> None:
 
 
 def test_mistyped_names_are_told_together(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["lab", "bench", "engines", "--parts", "kill", "--engines", "rays", "--places", "disc"]) == 2
+    assert main(["lab", "bench", "engines", "--parts", "kill", "--engines", "rays", "--places", "disc", "--every-s", "-1"]) == 2
     told = capsys.readouterr().err
-    assert all(word in told for word in ("'kills'", "'ray'", "'disk'"))
+    assert all(word in told for word in ("'kills'", "'ray'", "'disk'", "every_s is -1"))

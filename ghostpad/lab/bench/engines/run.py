@@ -35,6 +35,9 @@ ENGINES = ("here", "pool", "ray")
 PLACES = ("disk", "s3")
 """Where corpora lie that are labelled under kills."""
 
+_FEW = 2
+"""Videos whose labelling is timed for what a start takes."""
+
 
 def bench_engines(
     *,
@@ -75,7 +78,7 @@ def bench_engines(
         quick: Fewer and shorter videos: shows that it works, measures little.
     """
     check_counts(videos=videos, kills=kills, many=many, minutes=minutes)
-    _check_names(parts, engines, places)
+    _check(parts, engines, places, every_s, minutes)
     from ghostpad.lab.bench.engines.cost import time_engines, watch_memory  # in here, because torch takes seconds to import
     from ghostpad.lab.bench.engines.kills import Killing
     from ghostpad.lab.bench.engines.scene import Scene
@@ -88,7 +91,7 @@ def bench_engines(
         trials = _trials(scene, parts, engines, places, min(videos, 12) if quick else videos, killing)
         if "cost" in parts:
             times, items = (1, 100) if quick else (15, 2000)
-            report["cost"] = time_engines(scene, engines, 6 if quick else minutes, 2, times, items)
+            report["cost"] = time_engines(scene, engines, 6 if quick else minutes, _FEW, times, items)
         if "memory" in parts:
             report["memory"] = watch_memory(scene, engines, 20 if quick else many)
     report["trials"] = [asdict(trial) for trial in trials]
@@ -96,9 +99,10 @@ def bench_engines(
     return int(any(trial.lost for trial in trials))
 
 
-def _check_names(parts: Sequence[str], engines: Sequence[str], places: Sequence[str]) -> None:
-    """Raise `SettingsError`, listing every problem, unless all are known."""
-    problems = list[str]()
+def _check(parts: Sequence[str], engines: Sequence[str], places: Sequence[str], every_s: float, minutes: int) -> None:
+    """Raise `SettingsError`, listing every problem, unless all names are known and the numbers are possible."""
+    problems = [] if every_s >= 0 else [f"every_s is {every_s}: it must be 0 or more"]
+    problems += [] if minutes > _FEW else [f"minutes is {minutes}: more than {_FEW} are needed, whose time is taken off as the start"]
     for what, names, known in (("part", parts, PARTS), ("engine", engines, ENGINES), ("place", places, PLACES)):
         problems += [f"no {what} called '{name}': {nearest(name, known)}" for name in names if name not in known]
     if problems:
