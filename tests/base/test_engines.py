@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -165,6 +166,18 @@ def test_workers_end_when_the_caller_stops_or_fails(far: EngineSettings) -> None
     while is_alive(pid) and time.monotonic() < until_s:
         time.sleep(0.01)
     assert not is_alive(pid)
+
+
+def test_a_worker_whose_caller_was_killed_while_it_started_makes_nothing(tmp_path: Path) -> None:
+    mark = tmp_path / "made"
+    code = (
+        "import os, pathlib, sys; from ghostpad.base.engines.pool import Pool; "
+        "Pool(1, pathlib.Path.touch, (pathlib.Path(sys.argv[1]),)).hire(); "
+        "os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(mark)], capture_output=True, text=True, timeout=60, check=False)
+    # the worker has the same output, so it has ended too
+    assert done.returncode == -signal.SIGKILL and not mark.exists() and "Error" not in done.stderr
 
 
 def test_shares_are_disjoint_and_whole() -> None:

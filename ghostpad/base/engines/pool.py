@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from multiprocessing.process import BaseProcess, parent_process
 from typing import Any
 
 from ghostpad.base.engines.crew import Death, attempt
@@ -77,7 +77,8 @@ def _answer(worker: _Worker) -> Any:
 
 def _live(pipe: Connection, start: Callable[..., Callable[[Any], Any]], words: tuple[Any, ...]) -> None:
     """A worker's life."""
-    end_with_parent()
+    parent = parent_process()
+    end_with_parent(parent.pid if parent else None)  # it may have been killed while this process was starting
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group, and the parent ends its workers
     work = attempt(start, *words)
     pipe.send(work if isinstance(work, Exception) else None)
