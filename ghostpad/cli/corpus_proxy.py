@@ -20,7 +20,7 @@ def proxy(corpus: CorpusPath, *, like: str = "idm", recipe: Path | None = None, 
     """Make the copy of the videos that training reads: small, quick to read at any place, with the recorded rows beside it.
 
     Writes segments/<picture>/ in the corpus: each video at a model's size and frame rate, with drawn controllers masked and a keyframe
-    every 16 frames, in about a hundredth of the disk that decoded pictures take. A training on the corpus finds it by itself, with
+    every 4 frames, in about a fiftieth of the disk that decoded pictures take. A training on the corpus finds it by itself, with
     pictures of that size. Safe to interrupt: re-run to resume, and after adding footage. Exit status: 1 if a video cannot be read.
 
     Args:

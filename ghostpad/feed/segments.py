@@ -28,7 +28,7 @@ from ghostpad.feed.pictures import Pictures
 from ghostpad.feed.ranges import Ranges
 from ghostpad.feed.window import WindowSpec
 from ghostpad.video.child import VideoChild
-from ghostpad.video.paint import Share
+from ghostpad.video.paint import GREY, Share, covered
 from ghostpad.video.segments import SegmentDecoder, SegmentIndex, write_segments
 
 MOST_INDEXES = 64  # indexes that a process keeps at once: 16 bytes a frame
@@ -112,7 +112,11 @@ class SegmentStore:
         """Frames of ascending numbers, uint8 [n, H, W, C]. Raises `MediaError` where they are damaged."""
         opened = self._current(video)
         name, read = str(opened.mp4), self.ranges.read
-        return self._decoder.frames(opened.index, lambda start, stop: read(opened.mp4, start, stop, ONE_CONTENT), wanted, name)
+        frames = self._decoder.frames(opened.index, lambda start, stop: read(opened.mp4, start, stop, ONE_CONTENT), wanted, name)
+        for mask in opened.masks:  # which the codec blurs at its edge
+            rows, columns = covered(mask, opened.index.width_px, opened.index.height_px)
+            frames[:, rows, columns] = GREY
+        return frames
 
     def _current(self, video: Video) -> Opened:
         """The segments of a video. Raises `MissingError` where it has none, or those of other footage."""

@@ -1,12 +1,12 @@
 """The copy of a video that training reads: a playable mp4 at the model's size, any frames of which are decoded out of a few of its bytes.
 
 Written in one pass over a stream of frames, with a scratch file beside it; read by ranges of bytes, from wherever they lie. H.264 in closed
-segments of `gop` frames, each of which begins with a keyframe; no B-frames, so packets stand in the order of their frames. Full-range
+groups of `gop` frames, each of which begins with a keyframe; no B-frames, so packets stand in the order of their frames. Full-range
 colour, so gray values and the way back to RGB cost no scaling.
 
-Measured (PyAV 18.1; Doom, the busiest footage here, and racing; the defaults). 256 x 256 RGB: 5.5 and 2.1 KB a frame, 1.5 ms of CPU to
-write one, and in windows of 33 frames 3,200 and 5,700 are read a CPU-second. 128 x 96 gray: 1.5 and 0.6 KB, 0.4 and 0.2 ms, 9,500 and
-21,000. x264's usual entropy coder and deblocking filter would save 9 % of the bytes and halve these rates.
+Measured (PyAV 18.1; Doom, the busiest footage here, and racing; the defaults). 256 x 256 RGB: 5.6 and 2.9 KB a frame, about 1.5 ms of CPU
+to write one; of windows of 33 frames 3,800 and 5,400 frames are read a CPU-second, of windows of 2 frames 1,900 and 3,000. x264's usual
+entropy coder and deblocking filter would save 9 % of the bytes and halve these rates.
 """
 
 import math
@@ -33,9 +33,10 @@ from ghostpad.video.container import open_video
 from ghostpad.video.decode import Frame
 from ghostpad.video.record import H264Writer, check_encoding, new_mp4
 
-GOP = 16
-"""Frames of a segment. At 32 the same pictures take 2 % fewer bytes, at 8 they take 4 % more (measured, Doom and racing), and a window
-decodes half a segment in vain on average."""
+GOP = 4
+"""Frames of a group, from one keyframe to the next. Beside 16 it takes 12 % more bytes and delivers twice the frames a CPU-second in windows
+of two frames, 1,900 instead of 920 in Doom at 256 x 256 RGB, as less is decoded in vain; in windows of 33 frames 3,800 instead of 3,400
+(measured). 8 takes 4 % more, 32 takes 2 % fewer."""
 
 CRF = 20
 """x264's quality: 39 dB in Doom and 47 dB in racing at 128 x 96 gray, 36 and 42 dB at 256 x 256 RGB, where halving the resolution of colour
@@ -45,7 +46,7 @@ _PRESET = "veryfast"
 """At the same error 5 to 15 % fewer bytes than "ultrafast", for 0.4 ms more a frame at 256 x 256 RGB (measured)."""
 
 _X264 = "cabac=0:no-deblock=1:weightp=0:scenecut=0:no-psy=1:aq-mode=0"
-"""What is quick to decode, segments of one length, and the least error for the bytes rather than the best look (5 to 10 % fewer bytes)."""
+"""What is quick to decode, groups of one length, and the least error for the bytes rather than the best look (5 to 10 % fewer bytes)."""
 
 _NOMINAL_HZ = 25
 """The rate at which x264 treats all frames alike, whatever their time stamps."""
@@ -71,9 +72,9 @@ class SegmentIndex:
     """What must be known of a copy to read any of its frames by ranges of bytes.
 
     pts_s       float64 [N], the time stamps of its frames in seconds
-    offsets     int64 [N + 1]: bytes offsets[i] to offsets[i + 1] of the file hold frame i; to decode it, those before it in its segment
+    offsets     int64 [N + 1]: bytes offsets[i] to offsets[i + 1] of the file hold frame i; to decode it, those before it in its group
                 are needed
-    keys        int64 [K], the numbers of the keyframes, with which the segments begin; keys[0] is 0
+    keys        int64 [K], the numbers of the keyframes, with which the groups begin; keys[0] is 0
     extradata   what the decoder needs before the first of them
     gray        whether its pictures have one channel
     """
@@ -247,7 +248,7 @@ class SegmentDecoder:
     ) -> NDArray[np.uint8]:
         """The frames with the numbers `wanted`, int64 [n], ascending, repeats allowed: uint8 [n, H, W, C], as `decode_frames` gives them.
 
-        `read(start, stop)` gives these bytes of the file `name`, at once for neighbouring segments. Each segment is decoded up to its last
+        `read(start, stop)` gives these bytes of the file `name`, at once for neighbouring groups. Each group is decoded up to its last
         wanted frame. Raises `IndexError` for numbers that are not the file's or do not ascend; `MediaError` for bytes that are not such a
         file's, as far as H.264, which has no checksums, shows it; and what `read` raises.
         """
@@ -298,11 +299,11 @@ class SegmentDecoder:
 
 
 def _plan(index: SegmentIndex, wanted: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
-    """For each wanted frame its number, that of its keyframe, and the last one wanted in the neighbouring segments, read at once."""
-    segment = np.searchsorted(index.keys, wanted, "right") - 1
-    ends = np.append(np.flatnonzero(np.diff(segment) > 1), len(wanted) - 1)
+    """For each wanted frame its number, that of its keyframe, and the last one wanted in the neighbouring groups, read at once."""
+    group = np.searchsorted(index.keys, wanted, "right") - 1
+    ends = np.append(np.flatnonzero(np.diff(group) > 1), len(wanted) - 1)
     last = wanted[ends[np.searchsorted(ends, np.arange(len(wanted)))]]
-    return zip(wanted.tolist(), index.keys[segment].tolist(), last.tolist(), strict=True)
+    return zip(wanted.tolist(), index.keys[group].tolist(), last.tolist(), strict=True)
 
 
 def _packets(index: SegmentIndex, read: Callable[[int, int], bytes], first: int, last: int, name: str) -> list[bytes]:
