@@ -34,9 +34,9 @@ from ghostpad.video.decode import Frame
 from ghostpad.video.record import H264Writer, check_encoding, new_mp4
 
 GOP = 4
-"""Frames of a group, from one keyframe to the next. Beside 16 it takes 12 % more bytes and delivers twice the frames a CPU-second in windows
-of two frames, 1,900 instead of 920 in Doom at 256 x 256 RGB, as less is decoded in vain; in windows of 33 frames 3,800 instead of 3,400
-(measured). 8 takes 4 % more, 32 takes 2 % fewer."""
+"""Frames of a group, from one keyframe to the next. Beside 16 it takes 12 % more bytes and delivers twice the frames a CPU-second in
+windows of two frames, 1,900 instead of 920 in Doom at 256 x 256 RGB, as less is decoded in vain; in windows of 33 frames 3,800 instead of
+3,400 (measured). 8 takes 4 % more, 32 takes 2 % fewer."""
 
 CRF = 20
 """x264's quality: 39 dB in Doom and 47 dB in racing at 128 x 96 gray, 36 and 42 dB at 256 x 256 RGB, where halving the resolution of colour
