@@ -146,10 +146,12 @@ def batches(
     if order.batch_size % ranks:
         raise TrainingError(f"a batch of {order.batch_size} windows cannot be shared by {ranks} processes: choose a multiple of {ranks}")
     keys = (order.at(step)[rank::ranks] for step in range(first, last))
+    far = any(clip.far for group in dataset.groups for clip in group.clips)
     loader = DataLoader(
         dataset,
         batch_sampler=keys,
         num_workers=workers,
+        multiprocessing_context="spawn" if workers and far else None,  # fsspec's connections do not outlive a fork
         collate_fn=collate,
         pin_memory=torch.cuda.is_available(),  # type: ignore[arg-type]
     )

@@ -54,6 +54,7 @@ class Footage:
     game    the game's name, "" where unknown
     masks   the grey boxes over its pictures, as shares of width and height
     coded   whether its frames are decoded when they are read
+    far     whether they are read at an address
     facts   for a model's window, where they are known already
     """
 
@@ -65,6 +66,7 @@ class Footage:
     game: str = ""
     masks: tuple[Share, ...] = ()
     coded: bool = False
+    far: bool = False
     facts: ClipFacts | None = field(default=None, repr=False)
 
     @property

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ghostpad.base.errors import FormatError, MediaError, MissingError
 from ghostpad.base.pad import PAD_DIM
-from ghostpad.base.places import Place
+from ghostpad.base.places import Place, is_remote
 from ghostpad.base.progress import progress
 from ghostpad.base.records import Video, pads_of
 from ghostpad.base.settings import fingerprint
@@ -159,5 +159,14 @@ def _footage(store: PictureStore, video: Video, path: Place, head: Head, weights
     mark = fingerprint(head.content, video.sha256, head.masks, store.name)
     facts = replace(head.facts, mark=mark)
     return Footage(
-        video.id, pts_s, frames, PackedPads(pack), PackedWeights(pack), video.game or "", head.masks, store.name == "segments", facts
+        video.id,
+        pts_s,
+        frames,
+        PackedPads(pack),
+        PackedWeights(pack),
+        video.game or "",
+        head.masks,
+        store.name == "segments",
+        is_remote(path),
+        facts,
     )
