@@ -61,8 +61,8 @@ class Head:
 
 
 def sure_bytes(confidence: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The bytes of confidence 0...1; above 0 it is at least 1."""
-    return np.where(confidence > 0, np.rint(255 * confidence).clip(1, 255), 0).astype(np.uint8)
+    """The bytes of confidence 0...1: 1...255, as 0 stands for what is not learned from, whatever the power of confidence."""
+    return np.rint(255 * confidence).clip(1, 255).astype(np.uint8)
 
 
 def write_pack(

@@ -228,6 +228,15 @@ def test_dropped_rows_weigh_nothing_and_the_rest_by_confidence(tmp_path: Path, p
     )
 
 
+def test_with_power_0_rows_of_no_confidence_teach_like_all_others(tmp_path: Path) -> None:
+    corpus, data = judged_corpus(tmp_path, "idm-a"), DataSettings(confidence_power=0)
+    known = np.arange(PAD_DIM) == slot("right_x")
+    pads, ones = np.zeros((ROWS, PAD_DIM), np.float32), np.ones((ROWS, 4), np.float32)
+    corpus.write_actions("idm-a", "v", labels_table(np.arange(ROWS) / 10, pads, ones, known, np.zeros(ROWS, np.float32)))
+    (clip,) = load_footage(corpus, ["v"], PseudoLabelRows(corpus, "idm-a", data), SPEC, data)
+    assert clip.weight[:][:, slot("right_x")].tolist() == [1, 1, 0, 0, 1, 1]
+
+
 def test_soft_targets_are_the_probabilities_and_hard_ones_the_likelier_side(tmp_path: Path) -> None:
     corpus = judged_corpus(tmp_path, "idm-a")
     known = np.isin(np.arange(PAD_DIM), [slot("south"), slot("east"), slot("right_x")])
