@@ -1,0 +1,1 @@
+"""Ways in for play by people: replay files, and what other programs record."""
