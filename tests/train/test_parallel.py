@@ -16,11 +16,15 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from ghostpad.base.files import read_json
 from ghostpad.cli.main import main
+from ghostpad.train.settings import TrainSettings
 
 STEPS = 10
 TINY = ["--model.width-px=32", "--model.height-px=32", "--model.dim=16", "--model.heads=2", "--model.conv-width=4", "--model.depth=2",
         "--model.mixer-depth=1", "--data.batch-size=8", "--train.threads=1", "--train.log-every=1", f"--train.steps={STEPS}",
         "--train.warmup-steps=2", "--data.validation-share=0.5", "--train.validate-every=4"]  # fmt: skip
+
+FARTHEST = STEPS * TrainSettings().lr
+"""About how far AdamW can move a weight. Where a gradient is nearly 0 its steps are of rounding; 0.2 % of this was measured."""
 
 
 def words(corpus: Path, out: Path, *settings: str) -> list[str]:
@@ -57,7 +61,7 @@ def assert_same(run: Path, alone: Path) -> None:
     wanted, found = load_file(alone / "model.safetensors"), load_file(run / "model.safetensors")
     assert found.keys() == wanted.keys()
     for name, value in found.items():
-        torch.testing.assert_close(value, wanted[name], rtol=1e-3, atol=2e-5)
+        torch.testing.assert_close(value, wanted[name], rtol=1e-3, atol=0.01 * FARTHEST)
     losses, others = (read_json(path / "validation.json")["losses"] for path in (run, alone))
     assert len(losses) > 1
     for loss, other in zip(losses, others, strict=True):
